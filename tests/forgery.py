@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +12,7 @@ from compose.local import packages
 from compose.local.environment import var_folder
 from tests.attempts import Attempt
 from tests.permissions import read_report
-from tests.run import log_folder, pytest, run
+from tests.run import pytest, run
 
 SUITES = ("test_forgery.py", "test_credentials.py", "test_audit_of_forgeries.py")
 
@@ -20,11 +21,13 @@ def main(argv: list[str]) -> int:
     argparse.ArgumentParser(prog="./manage.py forgery", description=__doc__).parse_args(argv)
     console = Console(highlight=False)
     packages.find_or_install(console)
-    report = var_folder() / "tests" / "forgery.xml"
+    folder = var_folder() / "forgery"
+    folder.mkdir(parents=True, exist_ok=True)
+    report = folder / "report.xml"
     report.unlink(missing_ok=True)
-    log_folder().mkdir(parents=True, exist_ok=True)
     files = [f"tests/acceptance/{name}" for name in SUITES]
-    result = run(pytest("forgery", *files, "-n0", f"--junit-xml={report}"), console)
+    suite = replace(pytest("forgery", *files, "-n0", f"--junit-xml={report}"), logs=folder)
+    result = run(suite, console)
     attempts = read_report(report)
     for suite in dict.fromkeys(each.suite for each in attempts):
         console.print(tabulate(suite, [each for each in attempts if each.suite == suite]))

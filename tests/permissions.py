@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.box import SIMPLE
@@ -14,7 +15,7 @@ from celery_config.common.services import SERVICES
 from compose.local import packages
 from compose.local.environment import var_folder
 from tests.attempts import Attempt, read_attempts
-from tests.run import Result, log_folder, private_postgres, service_suite, side_by_side
+from tests.run import Result, private_postgres, service_suite, side_by_side
 
 WITHOUT = "staff without"
 """Begins the name of staff who lack one permission; a call may need several, and one column shows them all."""
@@ -32,15 +33,18 @@ def main(argv: list[str]) -> int:
     console = Console(highlight=False, width=WIDTH)
     packages.find_or_install(console)
     var = var_folder() / "permissions"
-    log_folder().mkdir(parents=True, exist_ok=True)
+    var.mkdir(parents=True, exist_ok=True)
     with private_postgres(var) as server:
         reports = {service: var / f"{service}.xml" for service in options.only or SERVICES}
+        for report in reports.values():
+            report.unlink(missing_ok=True)
         suites = [
             service_suite(
                 server, service, f"tests/service/{service}/test_permissions.py", f"--junit-xml={report}"
             )
             for service, report in reports.items()
         ]
+        suites = [replace(suite, logs=var) for suite in suites]
         results = side_by_side(suites, console)
     return print_result(results, [each for path in reports.values() for each in read_report(path)], console)
 

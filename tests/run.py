@@ -48,11 +48,13 @@ class Suite:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
+    logs: Path | None = None
+    """The folder of its log; by default that of all tests."""
 
     @property
     def log(self) -> Path:
         """The file of its full output."""
-        return log_folder() / f"{self.name.replace(' ', '-')}.log"
+        return (self.logs or log_folder()) / f"{self.name.replace(' ', '-')}.log"
 
 
 @dataclass(frozen=True)
