@@ -8,12 +8,12 @@ from rest_framework.throttling import BaseThrottle
 
 from celery_config.common.client_addresses import find_client
 
-OF_SOCKET = "REMOTE_ADDR"
+OF_SOCKET, PORT_OF_SOCKET = "REMOTE_ADDR", "SERVER_PORT"
 
 
 def is_internal(request: HttpRequest) -> bool:
     """Whether it came to the port for other services. The port is that of the socket; no header can claim it."""
-    return request.META.get("SERVER_PORT") == str(settings.INTERNAL_PORT)
+    return request.META.get(PORT_OF_SOCKET) == str(settings.INTERNAL_PORT)
 
 
 def read_address(request: HttpRequest) -> str | None:

@@ -243,11 +243,12 @@ def test_a_service_in_the_middle_swaps_what_it_hands_on(shop: Shop, intrude: Int
 
 def read_chain(shop: Shop, saga: str) -> list[dict[str, Any]]:
     """The later links of a saga's chain, last first, as they lie in payment's queue."""
-    return read_message(shop, "payment", saga)[1]
+    found = read_message(shop, "payment", saga)
+    return found[1] if found else []
 
 
-def read_message(shop: Shop, service: str, saga: str) -> tuple[list[Any], list[dict[str, Any]]]:
-    """What lies in a service's queue for a saga: the replies before it, and the later links of its chain."""
+def read_message(shop: Shop, service: str, saga: str) -> tuple[list[Any], list[dict[str, Any]]] | None:
+    """What lies in a service's queue for a saga: its arguments, and the later links of its chain."""
     assert shop.stack.rabbitmq is not None
     with Connection(shop.stack.rabbitmq.url(service)) as connection:
         channel: Any = connection.channel()
@@ -256,7 +257,7 @@ def read_message(shop: Shop, service: str, saga: str) -> tuple[list[Any], list[d
             args, kwargs, embed = json.loads(message.body)
             if kwargs["saga"] == saga:
                 return args, embed["chain"]
-    return [], []
+    return None
 
 
 def test_chains_that_would_use_the_victims_rights(shop: Shop, intrude: Intrude, refused_letters: Any) -> None:
