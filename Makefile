@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test schedules crash-matrix chaos mutants bench bench-growth bench-soak sbom
+.PHONY: help demo up check test schedules forgery permissions crash-matrix chaos mutants verify bench bench-growth bench-soak sbom
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ test: $(VENV)/.dev ## every check and every test, on real servers that it starts
 schedules: $(VENV)/.run ## 100,000 simulated schedules of the sagas; needs no server
 	@$(RUN) schedules
 
+forgery: $(VENV)/.dev ## forged messages and calls with each service's own credentials, all refused
+	@$(RUN) forgery
+
+permissions: $(VENV)/.dev ## every call and admin page, tried by everybody; ONLY=SERVICE
+	@$(RUN) permissions $(ONLY)
+
 crash-matrix: $(VENV)/.run ## every crash point of every operation; QUICK=1 draws 96 of them; SEED=
 	@$(RUN) crash-matrix $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
 
@@ -32,6 +38,9 @@ chaos: $(VENV)/$(if $(filter clock,$(WORSE)),.dev,.run) ## load while everything
 
 mutants: $(VENV)/.dev ## deliberately broken variants, each caught by a test or the audit; ONLY=NAME tries one
 	@$(RUN) mutants $(if $(ONLY),--only $(ONLY))
+
+verify: $(VENV)/.dev ## every long check, for hours; goes on where it was stopped; ONLY=NAME runs one again
+	@$(RUN) verify $(ONLY)
 
 bench: $(VENV)/.run ## orders per second beside a bare Celery chain; PEERS=1 adds DBOS and Restate
 	@$(RUN) bench $(if $(PEERS),--peers)

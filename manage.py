@@ -42,6 +42,12 @@ SYSTEM_COMMANDS = {
     "oversell": ("tests.chaos.oversell", "many buyers of few units at once, on real servers"),
     "schedules": ("tests.schedules", "simulated schedules of the sagas, every guarantee checked"),
     "mutants": ("tests.mutants.run", "deliberately broken variants, each caught by a test or the audit"),
+    "forgery": (
+        "tests.forgery",
+        "forged messages and calls with each service's own credentials, all refused",
+    ),
+    "permissions": ("tests.permissions", "every call and admin page, tried by everybody, against the table"),
+    "verify": ("tests.verify", "every long check one after the other; goes on where it was stopped"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),
     "asyncapi": ("docs.asyncapi", "the events of all services as an AsyncAPI document"),
     "flows": ("docs.flows", "what each service waits for in each flow of an order"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,8 @@ DATABASE_SECONDS = 4.0
 """How long all checks of the database together may take."""
 PAGE_SECONDS = 4.5
 """How long the page of what moves waits for its checks."""
+SHARED_SECONDS = 1.0
+"""How long an answer about what moves is given to others, too."""
 CHECKS_AT_ONCE = 8
 LATE = f"unknown: no answer within {PAGE_SECONDS:g} s"
 NO_BROKER = {"broker": f"does not answer within {PAGE_SECONDS:g} s", "workers": "unknown: no broker"}
@@ -60,6 +63,32 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def flowz(request: HttpRequest) -> HttpResponse:
     """200 when everything moves, else 503; the body says what does not. A warning leaves it 200."""
+    found = FLOWS.find()
+    flows = all(text.startswith((GOOD, WARNING)) for text in found.values())
+    return JsonResponse({"flows": flows, **found}, status=200 if flows else 503)
+
+
+class SharedFlows:
+    """What moves, found at most once in `SHARED_SECONDS`: whoever waits for an answer does not start the next one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[str, str] = {}
+        self._until = 0.0
+
+    def find(self) -> dict[str, str]:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._found = find_flows()
+                self._until = time.monotonic() + SHARED_SECONDS
+            return self._found
+
+
+FLOWS = SharedFlows()
+
+
+def find_flows() -> dict[str, str]:
+    """What each check of this service says, by its name."""
     began = time.monotonic()
     checks = {name: import_string(path) for name, path in settings.FLOW_CHECKS.items()}
     pool = make_pool(os.getpid())
@@ -73,9 +102,7 @@ def flowz(request: HttpRequest) -> HttpResponse:
     of_broker: dict[str, str] = wait_for(broker, by, NO_BROKER)
     found |= of_broker
     found |= {name: wait_for(asked[name], by, LATE) if name in asked else told[name] for name in checks}
-    found = {name: text for name, text in found.items() if text}
-    flows = all(text.startswith((GOOD, WARNING)) for text in found.values())
-    return JsonResponse({"flows": flows, **found}, status=200 if flows else 503)
+    return {name: text for name, text in found.items() if text}
 
 
 @functools.cache

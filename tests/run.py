@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,11 +48,13 @@ class Suite:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
+    logs: Path | None = None
+    """The folder of its log; by default that of all tests."""
 
     @property
     def log(self) -> Path:
         """The file of its full output."""
-        return log_folder() / f"{self.name.replace(' ', '-')}.log"
+        return (self.logs or log_folder()) / f"{self.name.replace(' ', '-')}.log"
 
 
 @dataclass(frozen=True)
@@ -160,23 +163,32 @@ def production(service: str) -> dict[str, str]:
 
 def service_tests(var: Path, console: Console) -> list[Result]:
     """Run each service's tests in its own pytest process, all on one private PostgreSQL."""
+    longest_first = sorted(SERVICES, key=lambda service: service != SHARED_WITH)
+    folders = {service: [f"tests/service/{service}"] for service in longest_first}
+    folders[SHARED_WITH].append("tests/service/celery_config")
+    with private_postgres(var) as server:
+        return side_by_side(
+            [service_suite(server, service, *found) for service, found in folders.items()], console
+        )
+
+
+@contextmanager
+def private_postgres(var: Path) -> Iterator[PostgresServer]:
+    """An empty server for tests, until the block ends."""
     server = PostgresServer(var / "postgres", [*SERVICES], for_tests=True, log=var / "postgres.log")
     server.wipe()
     server.start()
     try:
-        longest_first = sorted(SERVICES, key=lambda service: service != SHARED_WITH)
-        return side_by_side([service_suite(server, service) for service in longest_first], console)
+        yield server
     finally:
         server.stop()
         server.wipe()
 
 
-def service_suite(server: PostgresServer, service: str) -> Suite:
+def service_suite(server: PostgresServer, service: str, *args: str) -> Suite:
+    """Return a run of pytest with a service's settings and databases; `args` are what to run, and options."""
     env = {f"{s.upper()}_DATABASE_URL": server.url(s) for s in SERVICES}
-    folders = [f"tests/service/{service}"]
-    if service == SHARED_WITH:
-        folders.append("tests/service/celery_config")
-    return pytest(service, *folders, f"--ds={SERVICES[service].settings_module}", env=env)
+    return pytest(service, *args, f"--ds={SERVICES[service].settings_module}", env=env)
 
 
 def pytest(name: str, *args: str, env: Mapping[str, str] | None = None) -> Suite:

@@ -48,7 +48,7 @@ def login_settings() -> dict[str, Any]:
         "AXES_ENABLE_ADMIN": False,
         "AXES_VERBOSE": False,
         "AXES_USERNAME_CALLABLE": "celery_config.web.logins.read_name",
-        "AXES_CLIENT_IP_CALLABLE": "celery_config.web.throttling.read_address",
+        "AXES_CLIENT_IP_CALLABLE": "celery_config.web.client_addresses.read_address",
         "AXES_LOCKOUT_CALLABLE": "celery_config.web.logins.refuse_login",
         # What a form or a query holds is not kept.
         "AXES_SENSITIVE_PARAMETERS": ["username", "password", "ip_address", "csrfmiddlewaretoken", "next"],

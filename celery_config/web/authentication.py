@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
@@ -18,8 +19,11 @@ from rest_framework.request import Request
 
 from celery_config.common.service_calls import find_scope, name_caller
 from celery_config.db.functions import cached_sql, parse_time
+from celery_config.web.client_addresses import read_address
 from celery_config.web.models import UserToken
 from celery_config.web.tokens import note_use
+
+log = structlog.get_logger(__name__)
 
 
 class UserTokenAuthentication(TokenAuthentication):
@@ -87,6 +91,7 @@ class ServiceAuthentication(BaseAuthentication):
             return None
         caller = settings.SERVICE_TOKENS.find_caller(token.strip())
         if caller is None:
+            log.warning("a service token is wrong", address=read_address(request._request))
             raise AuthenticationFailed("The service token is wrong.", code="invalid_service_token")
         return ServiceUser(caller), None
 

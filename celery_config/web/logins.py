@@ -18,10 +18,10 @@ from django.shortcuts import render
 from django.utils.crypto import salted_hmac
 from rest_framework import status
 
+from celery_config.web.client_addresses import read_address
 from celery_config.web.error_pages import is_api, respond
 from celery_config.web.problems import ApiError
 from celery_config.web.text import has_unstorable_text, make_printable
-from celery_config.web.throttling import read_address
 
 log = structlog.get_logger(__name__)
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.permissions import SAFE_METHODS
 
 from celery_config.failpoints.points import Point, reach
+from celery_config.web.client_addresses import is_internal
 from celery_config.web.idempotency_keys import HEADER, KeyUse, find_key_use
 
 # What a proxy or client may send as an id: nothing that could forge a log line or a header.
@@ -100,15 +101,15 @@ class ApiSlashMiddleware(Middleware):
 class HttpsMiddleware(Middleware):
     """Refuses what came without TLS. A redirect would hide that its token was in the clear already.
 
-    Other services call at `INTERNAL_PORT`, which is not reachable from outside: there plain HTTP is answered. The port
-    is that of the socket; no header can claim it.
+    Other services call at `INTERNAL_PORT`, which is not reachable from outside: there plain HTTP is answered.
     """
 
     exempt = ("/healthz", "/readyz", "/flowz", "/metrics")
 
     def check_request(self, request: HttpRequest) -> None:
-        internal = request.META["SERVER_PORT"] == str(settings.INTERNAL_PORT)
-        if settings.TLS and not (internal or request.is_secure() or request.path_info in self.exempt):
+        if settings.TLS and not (
+            is_internal(request) or request.is_secure() or request.path_info in self.exempt
+        ):
             raise HttpsRequired("HTTPS is required here.")
 
 

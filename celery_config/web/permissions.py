@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from django.db.models import Model
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from celery_config.web.authentication import ServiceUser
+
+log = structlog.get_logger(__name__)
 
 Needs = Mapping[str, tuple[str, ...]]
 """The permissions that each method needs."""
@@ -44,6 +47,9 @@ class CallPermission(BasePermission):
             name = request.resolver_match.url_name if request.resolver_match else ""
             if any(user.may_call(method, name or "") for method in methods):
                 return True
+            log.warning(
+                "a service called out of its scope", caller=user.get_username(), call=f"{methods[0]} {name}"
+            )
             raise OutOfScope(f"{user.get_username()} may not call {methods[0]} {name} here.")
         needs = find_needs(view)
         lacking = [find_lacking(user, needs.get(method)) for method in methods]

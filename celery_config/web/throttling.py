@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle, ScopedRateThrottle
+from rest_framework.throttling import ScopedRateThrottle
 
-from celery_config.common.client_addresses import find_client
 from celery_config.web.authentication import ServiceUser
-
-OF_SOCKET = "REMOTE_ADDR"
+from celery_config.web.client_addresses import read_address
 
 
 class SharedRateThrottle(ScopedRateThrottle):
@@ -29,13 +26,3 @@ class SharedRateThrottle(ScopedRateThrottle):
     def parse_rate(self, rate: str | None) -> tuple[int | None, int | None]:
         number, seconds = super().parse_rate(rate)
         return number and max(1, number // settings.WEB_PROCESSES), seconds
-
-
-def read_address(request: HttpRequest) -> str | None:
-    """The client's address: with TLS what the proxy says; never what only the client says."""
-    for address in (BaseThrottle().get_ident(request), request.META.get(OF_SOCKET)):  # type: ignore[arg-type]
-        try:
-            return find_client(address or "")
-        except ValueError:
-            continue
-    return None

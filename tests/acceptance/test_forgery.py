@@ -11,47 +11,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from amqp.exceptions import AccessRefused
 from kombu import Connection
 
 from celery_config.broker.message_authentication import WORDS
 from celery_config.broker.topology import COMMANDS, EVENTS, TASK_EVENTS, TASKS, URGENT_TASKS
 from celery_config.saga.engine.chains import COMPLETE, STEP_FAILED
+from tests.acceptance.intruder import DEAD_LETTER, Intrude
 from tests.acceptance.shop import ADDRESS, TEA, Shop, until
 
 PIVOT_RAN = "order.pivot_ran"
-NO_EMBED: dict[str, Any] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 STRANGER = {**ADDRESS, "name": "Somebody Else", "line1": "9 Other Road"}
-
-
-class Intruder:
-    """One service's broker user and message key, in the hands of somebody who knows the code."""
-
-    def __init__(self, shop: Shop, service: str) -> None:
-        self.shop, self.service = shop, service
-        self.keys = shop.message_keys(service)
-
-    def sign(self, task: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments with the only code that this service can make."""
-        return kwargs | self.keys.sign_message(self.service, task, kwargs)
-
-    def send(self, exchange: str, key: str, task: str, *body: Any, chain: list[Any] | None = None) -> bool:
-        """Publish a task message; return whether the broker took it."""
-        assert self.shop.stack.rabbitmq is not None
-        url = self.shop.stack.rabbitmq.url(self.service)
-        with Connection(url, transport_options={"confirm_publish": True}) as connection:
-            channel: Any = connection.channel()
-            args, kwargs = body
-            headers = {"task": task, "id": str(uuid4())}
-            with connection.Producer(channel) as producer:
-                try:
-                    producer.publish(
-                        [args, kwargs, {**NO_EMBED, "chain": chain}],
-                        exchange=exchange, routing_key=key, headers=headers, serializer="json",
-                    )  # fmt: skip
-                except AccessRefused:
-                    return False
-        return True
 
 
 @pytest.fixture
@@ -64,7 +33,9 @@ def refused_letters(shop: Shop) -> Any:
             return [row for row in shop.dead_letters() if row["id"] not in known]
 
         until(lambda: len(fresh()) >= len(tasks), "every forgery is kept as a dead letter")
-        assert sorted(row["task"] for row in fresh()) == sorted(tasks)
+        assert sorted(row["task"] for row in fresh()) == sorted(tasks), [
+            (row["task"], row["fault"], row["consequence"], row["received_at"]) for row in fresh()
+        ]
         for row in fresh():
             assert (
                 "authentic" in row["fault"] or "forged" in row["fault"] or "unknown task" in row["fault"]
@@ -85,7 +56,7 @@ def cloud_event(kind: str, subject: str, data: dict[str, Any], **more: Any) -> d
     return {**about, "subject": subject, "time": "2026-11-29T00:00:00+00:00", "data": data, **more}
 
 
-def test_events_of_others_are_refused_by_the_broker(shop: Shop) -> None:
+def test_events_of_others_are_refused_by_the_broker(shop: Shop, intrude: Intrude) -> None:
     """A price by payment, an address by inventory, a capture by shipment."""
     price = read_price(shop)
     order = shop.place(flow="choreographed")
@@ -105,34 +76,43 @@ def test_events_of_others_are_refused_by_the_broker(shop: Shop) -> None:
         ("inventory", "order.customer_changed", customer),
         ("shipment", "payment.payment_captured", captured),
     ):
-        intruder = Intruder(shop, service)
+        intruder = intrude(service)
         event = cloud_event(kind, TEA, data, saga=order, flow="place-order")
-        assert not intruder.send(EVENTS, kind, "events.receive", [], event)
+        assert not intruder.send(EVENTS, kind, "events.receive", [], event, what=kind)
         # As a task, for the inbox of the order service, past the exchange of events.
-        assert not intruder.send(TASKS, "order.events.receive", "events.receive", [], event)
+        assert not intruder.send(TASKS, "order.events.receive", "events.receive", [], event, what=kind)
+        refusal = f"'{kind}' in exchange '{EVENTS}'"
+        until(
+            lambda refusal=refusal, service=service: any(  # type: ignore[misc]
+                refusal in line and f"refused for user '{service}'" in line
+                for line in (shop.stack.logs / "rabbitmq.log").read_text(errors="replace").splitlines()
+            ),
+            "the broker's log says so",
+        )
     shop.all_confirmed([order])
     assert read_price(shop) == price
 
 
-def test_events_of_others_under_a_key_of_ones_own(shop: Shop, refused_letters: Any) -> None:
+def test_events_of_others_under_a_key_of_ones_own(shop: Shop, intrude: Intrude, refused_letters: Any) -> None:
     price = read_price(shop)
     event = cloud_event("inventory.product_changed", TEA, {"sku": TEA, "price": 1, "version": 999})
-    assert Intruder(shop, "payment").send(EVENTS, "payment.payment_voided", "events.receive", [], event)
-    assert Intruder(shop, "payment").send(TASKS, "order.step_failed", "events.receive", [], event)
-    assert Intruder(shop, "payment").send(COMMANDS, "order", "events.receive", [], event)
+    for exchange, key in (
+        (EVENTS, "payment.payment_voided"), (TASKS, "order.step_failed"), (COMMANDS, "order"),
+    ):  # fmt: skip
+        assert intrude("payment").send(exchange, key, "events.receive", [], event, what=str(event["type"]))
     until(
         lambda: len([r for r in shop.dead_letters() if "product_changed" in r["body"]]) >= 3, "three letters"
     )
     assert read_price(shop) == price
 
 
-def test_an_end_that_nobody_vouches_for(shop: Shop, refused_letters: Any) -> None:
+def test_an_end_that_nobody_vouches_for(shop: Shop, intrude: Intrude, refused_letters: Any) -> None:
     """Shipment says that an order is complete whose card was not asked yet, and is refused later."""
     shop.process("payment-worker").stop()
     try:
         order = shop.place(payment_token="tok_card_declined")
         saga = shop.saga(order)["id"]
-        intruder = Intruder(shop, "shipment")
+        intruder = intrude("shipment")
         end = {"saga": saga, "step": "", "attempt": 0, "operation": "complete"}
         replies = {"capture-payment": {"payment": str(uuid4()), "captured_amount": 1}}
         ran = {
@@ -152,7 +132,9 @@ def test_an_end_that_nobody_vouches_for(shop: Shop, refused_letters: Any) -> Non
     assert shop.facts("shipment", order).get("state") in (None, "cancelled")
 
 
-def test_commands_that_the_orchestrator_did_not_give(shop: Shop, refused_letters: Any) -> None:
+def test_commands_that_the_orchestrator_did_not_give(
+    shop: Shop, intrude: Intrude, refused_letters: Any
+) -> None:
     """A refund by inventory, a parcel to a stranger by payment, an erasure by shipment."""
     order = shop.place()
     shop.all_confirmed([order])
@@ -173,7 +155,7 @@ def test_commands_that_the_orchestrator_did_not_give(shop: Shop, refused_letters
         ),
     ]
     for service, task, command in forged:
-        intruder = Intruder(shop, service)
+        intruder = intrude(service)
         kwargs = {"saga": str(uuid4()), "step": "x", "attempt": 0, "operation": "do", "command": command}
         for exchange in (TASKS, URGENT_TASKS):
             assert intruder.send(exchange, task, task, [{}], intruder.sign(task, kwargs))
@@ -183,14 +165,14 @@ def test_commands_that_the_orchestrator_did_not_give(shop: Shop, refused_letters
     assert shop.facts("shipment", nowhere) == {}
 
 
-def test_a_parcel_is_not_sent_before_it_is_paid(shop: Shop, refused_letters: Any) -> None:
+def test_a_parcel_is_not_sent_before_it_is_paid(shop: Shop, intrude: Intrude, refused_letters: Any) -> None:
     """Inventory hands on later links of a real chain, with its own word for its own steps."""
     shop.process("payment-worker").stop()
     try:
         order = shop.place(payment_token="tok_card_declined")
         saga = shop.saga(order)["id"]
         chain = until(lambda: read_chain(shop, saga), "the chain waits for payment")
-        intruder = Intruder(shop, "inventory")
+        intruder = intrude("inventory")
         words: dict[str, str] = {}
         for step in ("reserve-stock", "commit-stock"):
             words |= intruder.keys.sign_outcome("inventory", saga, step, "do", "done", None)
@@ -209,22 +191,78 @@ def test_a_parcel_is_not_sent_before_it_is_paid(shop: Shop, refused_letters: Any
     assert ended.status == "cancelled"
 
 
+def test_a_service_in_the_middle_swaps_what_it_hands_on(shop: Shop, intrude: Intrude) -> None:
+    """Shipment hands on an end with an invented reply among true words, and a capture of another order's payment."""
+    shop.process("shipment-worker").stop()
+    try:
+        robbed, other = shop.place(), shop.place()
+        sagas = [shop.saga(order)["id"] for order in (robbed, other)]
+        (replies,), chain = until(lambda: read_message(shop, "shipment", sagas[0]), "one waits")
+        (others,), _ = until(lambda: read_message(shop, "shipment", sagas[1]), "the other waits")
+        intruder = intrude("shipment")
+        links = {link["task"]: link for link in chain}
+
+        def hand_on(task: str, brought: dict[str, Any], what: str, result: str) -> None:
+            link, route = links[task], links[task]["options"]
+            assert intruder.send(
+                route["exchange"], route["routing_key"], task, [brought], link["kwargs"], what=what, result=result
+            )  # fmt: skip
+
+        captured = {"payment": replies["authorize-payment"]["payment"], "captured_amount": 1}
+        invented = {**replies, "book-shipment": {}, "capture-payment": captured}
+        hand_on(COMPLETE, invented, "the end, with an invented capture", DEAD_LETTER)
+        (letter,) = until(
+            lambda: [row for row in shop.dead_letters() if str(row["saga"]) == sagas[0]], "a dead letter"
+        )
+        assert letter["fault"].startswith(
+            "not authentic: no service vouches for what it brings of book-shipment, capture-"
+        )
+        assert shop.saga(robbed)["status"] == "running"
+
+        booked = {"shipment": str(uuid4()), "tracking_number": "X"}
+        own = intruder.keys.sign_outcome("shipment", sagas[0], "book-shipment", "do", "done", booked)
+        swapped = {
+            **replies, "authorize-payment": others["authorize-payment"], "book-shipment": booked,
+            WORDS: {**replies[WORDS], **own},
+        }  # fmt: skip
+        what, result = (
+            "the capture, with another order's payment",
+            "refused by payment; the order is not paid",
+        )
+        hand_on("payment.capture_payment", swapped, what, result)
+        until(
+            lambda: shop.barrier("payment", sagas[0])["capture-payment"][0] == "refused", "payment refuses it"
+        )
+    finally:
+        shop.restart_all("shipment-worker")
+    ended = shop.ends([robbed, other])
+    assert {order: end.status for order, end in ended.items()} == {robbed: "cancelled", other: "confirmed"}
+    assert shop.facts("payment", robbed)["captured"] == 0
+    assert shop.facts("payment", other)["captured"] == 10870
+
+
 def read_chain(shop: Shop, saga: str) -> list[dict[str, Any]]:
     """The later links of a saga's chain, last first, as they lie in payment's queue."""
+    found = read_message(shop, "payment", saga)
+    return found[1] if found else []
+
+
+def read_message(shop: Shop, service: str, saga: str) -> tuple[list[Any], list[dict[str, Any]]] | None:
+    """What lies in a service's queue for a saga: its arguments, and the later links of its chain."""
     assert shop.stack.rabbitmq is not None
-    with Connection(shop.stack.rabbitmq.url("payment")) as connection:
+    with Connection(shop.stack.rabbitmq.url(service)) as connection:
         channel: Any = connection.channel()
         # The broker takes back what is not acknowledged when the channel ends.
-        while message := channel.basic_get("payment.commands"):
-            _, kwargs, embed = json.loads(message.body)
+        while message := channel.basic_get(f"{service}.commands"):
+            args, kwargs, embed = json.loads(message.body)
             if kwargs["saga"] == saga:
-                return embed["chain"]  # type: ignore[no-any-return]
-    return []
+                return args, embed["chain"]
+    return None
 
 
-def test_chains_that_would_use_the_victims_rights(shop: Shop, refused_letters: Any) -> None:
+def test_chains_that_would_use_the_victims_rights(shop: Shop, intrude: Intrude, refused_letters: Any) -> None:
     """Whoever receives a message publishes what follows from it, so it may not lead anywhere else."""
-    intruder = Intruder(shop, "inventory")
+    intruder = intrude("inventory")
     event = cloud_event("payment.payment_captured", "x", {"payment": str(uuid4()), "captured_amount": 1})
     links = [
         ("events.receive", {"exchange": EVENTS, "routing_key": "payment.payment_captured"}),
@@ -241,7 +279,7 @@ def test_chains_that_would_use_the_victims_rights(shop: Shop, refused_letters: A
     refused_letters("celery.map", *[task] * len(links))
 
 
-def test_a_failure_that_did_not_happen_stops_an_order_and_takes_nothing(shop: Shop) -> None:
+def test_a_failure_that_did_not_happen_stops_an_order_and_takes_nothing(shop: Shop, intrude: Intrude) -> None:
     """Errbacks prove nothing: the order is paid and sent, or neither."""
     shop.process("payment-worker").stop()
     try:
@@ -252,7 +290,9 @@ def test_a_failure_that_did_not_happen_stops_an_order_and_takes_nothing(shop: Sh
             "operation": "do",
             "attempt": 0,
         }
-        assert Intruder(shop, "inventory").send(URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed)
+        assert intrude("inventory").send(
+            URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed, result="the order is stopped, and not paid"
+        )
     finally:
         shop.restart_all("payment-worker")
     (ended,) = shop.ends([order]).values()

@@ -97,6 +97,11 @@ class Participant:
         return current_app.tasks[RECEIVE]
 
 
+@pytest.fixture(autouse=True)
+def _each_look_at_flows_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("celery_config.health.SHARED_SECONDS", 0.0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quick() -> Iterator[None]:
     with made_quick():

@@ -26,8 +26,9 @@ from celery_config.common.service_calls import CALLS
 from celery_config.common.services import SERVICES
 from celery_config.copies.registry import publications
 from celery_config.web.permissions import ACTS
+from tests.attempts import Recorder, note_attempt
+from tests.service.addresses import make_address
 from tests.service.peer import bearer
-from tests.service.routes import make_address
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "permissions.yaml"
 EVERYONE, ANY_USER, STAFF, NO_PERSON = "everyone", "any user", "staff", "no person"
@@ -123,7 +124,7 @@ class Person:
 
 
 @override_settings(FLOW_CHECKS={}, SERVICE_URLS=dict.fromkeys(SERVICES, "http://127.0.0.1:1"))
-def find_faults_of_api() -> list[str]:
+def find_faults_of_api(record_property: Recorder) -> list[str]:
     """Every call that is let in or refused otherwise than the table says, and every one that it does not have."""
     table, calls, faults = read_table()["api"], list_calls(), []
     faults += [f"{call} is not in the table" for call in calls if call not in table]
@@ -135,12 +136,14 @@ def find_faults_of_api() -> list[str]:
             client.credentials()
             client.force_authenticate(user)
             status = getattr(client, method)(calls[call], {}, **make_body(method)).status_code
+            note_attempt(record_property, settings.SERVICE, who, call, str(status))
             if (status not in REFUSED) is not allowed:
                 faults.append(f"{call} by {who}: {status}")
         client.force_authenticate(None)
         for caller in CALLS[settings.SERVICE]:
             client.credentials(HTTP_AUTHORIZATION=bearer(caller))
             status = getattr(client, method)(calls[call], {}, **make_body(method)).status_code
+            note_attempt(record_property, settings.SERVICE, f"token of {caller}", call, str(status))
             allowed = row["people"] == EVERYONE or caller in row.get("callers", [])
             if (status not in REFUSED) is not allowed:
                 faults.append(f"{call} by {caller}: {status}")
@@ -152,7 +155,7 @@ def make_body(method: str) -> dict[str, str]:
 
 
 @override_settings(FLOW_CHECKS={}, SERVICE_URLS=dict.fromkeys(SERVICES, "http://127.0.0.1:1"))
-def find_faults_of_admin() -> list[str]:
+def find_faults_of_admin(record_property: Recorder) -> list[str]:
     """The same of the pages of the admin, and of the actions on its lists."""
     table, faults, person = read_table()["admin"], [], Person()
     models = {model._meta.label_lower: model_admin for model, model_admin in admin.site._registry.items()}
@@ -175,17 +178,26 @@ def find_faults_of_admin() -> list[str]:
                         f"admin:{pages[page].name}", args=[find_key(model_admin)] if takes_id else []
                     )
                     for who, user, allowed in person.list_cases(people, seeing=word == "see"):
-                        if is_let_in(method, address, user) is not allowed:
+                        is_open = is_let_in(method, address, user)
+                        note_page(record_property, who, f"{method.upper()} {label} {page}", is_open)
+                        if is_open is not allowed:
                             faults.append(f"{method} {address} by {who}")
         for action, people in actions.items():
             for who, user, allowed in person.list_cases(people):
-                if user and user.is_staff and (action in find_actions(model_admin, user)) is not allowed:
-                    faults.append(f"{label}: {action} for {who}")
+                if user and user.is_staff:
+                    is_offered = action in find_actions(model_admin, user)
+                    note_page(record_property, who, f"action {label} {action}", is_offered)
+                    if is_offered is not allowed:
+                        faults.append(f"{label}: {action} for {who}")
         if (every := find_actions(model_admin, person.make(staff=True, permissions=person.every))) != {
             *actions
         }:
             faults.append(f"{label} has the actions {sorted(every)}")
     return faults
+
+
+def note_page(record_property: Recorder, who: str, what: str, is_open: bool) -> None:
+    note_attempt(record_property, f"{settings.SERVICE}'s admin", who, what, "open" if is_open else "closed")
 
 
 def find_key(model_admin: Any) -> str:

@@ -6,18 +6,17 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from rest_framework.test import APIClient
 
 from celery_config.web.idempotency_keys import find_key_use
+from tests.service.addresses import make_address
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 KEY_ROW = re.compile(r"\| ([a-z, ]+) \| (`/api/.*`) \| (taken|ignored|refused)\b")
 METHODS = ("get", "head", "options", "post", "put", "patch", "delete")
-ARGUMENTS = {"uuid": str(UUID(int=7)), "str": "X1", "slug": "x1"}
 
 
 def api_routes(patterns: Iterable[URLPattern | URLResolver] | None = None, above: str = "") -> Iterator[str]:
@@ -29,10 +28,6 @@ def api_routes(patterns: Iterable[URLPattern | URLResolver] | None = None, above
                 yield from api_routes(each.url_patterns, route)
         elif route.startswith("api/"):
             yield route
-
-
-def make_address(route: str) -> str:
-    return "/" + re.sub(r"<(\w+):\w+>", lambda found: ARGUMENTS[found[1]], route)
 
 
 def assert_reached_without_slash(client: APIClient, route: str) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 from celery import current_app
+from django.conf import settings
 from kombu.message import Message
 
+from celery_config.broker.message_authentication import WORDS, read_words
 from celery_config.broker.topology import RECEIVE, RECEIVE_ALL, events_queue, is_worker_queue, task_queues
 from celery_config.broker.validation import find_fault
 from celery_config.common.services import ORCHESTRATOR
@@ -17,6 +19,11 @@ from celery_config.messaging.inbox.subscriptions import Envelope, select_events,
 from celery_config.participant.handlers import FenceMessage, StepMessage
 from celery_config.saga.dead_letters.shapes import Shape, find_mismatch, step_shapes
 from celery_config.saga.dsl import Saga
+from celery_config.saga.engine.chains import COMPENSATED, COMPLETE
+from celery_config.saga.states import StepState
+
+ENDS = {COMPLETE: StepState.DONE, COMPENSATED: StepState.UNDONE}
+"""The last links of chains, and what they say of all steps."""
 
 
 def diagnose(message: Message, reason: str, queue: str) -> str:
@@ -42,6 +49,8 @@ def diagnose(message: Message, reason: str, queue: str) -> str:
     for event in {RECEIVE: [kwargs], RECEIVE_ALL: kwargs.get("events", [])}.get(task, []):
         if fault := find_event_mismatch(event):
             return fault
+    if steps := find_unvouched_steps(task, *args, **kwargs):
+        return f"not authentic: no service vouches for what it brings of {', '.join(steps)}"
     return "it fits its task, and its worker rejected it: a conflict, or used-up tries; see its log"
 
 
@@ -59,6 +68,18 @@ def load_shapes() -> dict[str, Shape]:
         if hasattr(task, "work")
     }
     return own | step_shapes(Saga.registry.values(), StepMessage, FenceMessage)
+
+
+def find_unvouched_steps(task: str, replies: Any = None, *_: Any, saga: str = "", **__: Any) -> list[str]:
+    """The steps whose outcomes, as the end of a chain brings them, no service vouches for (rule 29, authenticity)."""
+    if task not in ENDS or not isinstance(replies, dict):
+        return []
+    words, keys = read_words(replies), settings.MESSAGE_KEYS
+    return [
+        step
+        for step, reply in replies.items()
+        if step != WORDS and keys.find_speaker(words.get(step), saga, step, ENDS[task].value, reply) is None
+    ]
 
 
 def find_event_mismatch(kwargs: dict[str, Any]) -> str | None:

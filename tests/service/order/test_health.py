@@ -194,6 +194,43 @@ class TestADatabaseThatHangs:
         assert found["pauses"].startswith("unknown: the database has not answered for 0.5 s")
 
 
+class TestManyAskers:
+    """The page has one thread of its own, and an answer may take seconds."""
+
+    @pytest.fixture
+    def found(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How often the checks were made; each takes until all who ask have asked."""
+        found: list[int] = []
+        self.all_asked = threading.Event()
+
+        def find() -> dict[str, str]:
+            assert self.all_asked.wait(20)
+            found.append(1)
+            return {"database": "ok"}
+
+        monkeypatch.setattr(health, "find_flows", find)
+        monkeypatch.setattr(health, "FLOWS", health.SharedFlows())
+        return found
+
+    def test_who_asked_meanwhile_gets_the_same_answer(
+        self, found: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(health, "SHARED_SECONDS", 60.0)
+        askers = [in_background(look) for _ in range(5)]
+        self.all_asked.set()
+        assert [asker.result(20) for asker in askers] == [(200, {"flows": True, "database": "ok"})] * 5
+        assert len(found) == 1
+
+    def test_an_answer_is_not_kept_for_longer(
+        self, found: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.all_asked.set()
+        monkeypatch.setattr(health, "SHARED_SECONDS", 0.0)
+        look()
+        look()
+        assert len(found) == 2
+
+
 class TestABrokerThatHangs:
     def test_is_named_within_5_s(
         self, shop: Shop, rabbit: RabbitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

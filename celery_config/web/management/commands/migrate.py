@@ -9,6 +9,15 @@ from typing import Any
 from django.conf import settings
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg import sql
+
+WRITTEN_BY_MIGRATIONS = ("django_migrations", "django_content_type", "auth_permission")
+"""What only migrations write. A service that could write it might have a migration left out."""
+WRITERS = """
+SELECT DISTINCT table_name, grantee FROM information_schema.role_table_grants
+WHERE table_schema = current_schema() AND table_name = ANY(%s) AND grantee <> current_user
+AND privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+"""
 
 
 class Command(migrate.Command):
@@ -20,6 +29,20 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         with logged_in_as_owner():
             super().handle(*args, **options)
+            if settings.OWNER_DATABASE:
+                protect_tables()
+
+
+def protect_tables() -> None:
+    """As their owner, let no other role write the tables that only migrations write.
+
+    Default rights let the service write every new table, so this comes after the tables are made.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(WRITERS, [list(WRITTEN_BY_MIGRATIONS)])
+        for table, role in cursor.fetchall():
+            revoke = sql.SQL("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {} FROM {}")
+            cursor.execute(revoke.format(sql.Identifier(table), sql.Identifier(role)))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.test import override_settings
 from rest_framework.request import Request
 from rest_framework.test import APIClient
+from structlog.testing import capture_logs
 
 from celery_config.common.service_calls import OPERATOR, SHARED
 from celery_config.http.service_tokens import TokenMode
@@ -31,9 +32,21 @@ def send_command(authorization: str) -> Any:
 
 def test_a_call_outside_of_the_scope_says_whose_it_was() -> None:
     assert send_command(bearer("order")).status_code == 404
-    answer = send_command(bearer("operator"))
+    with capture_logs() as logs:
+        answer = send_command(bearer("operator"))
+    assert [
+        (each["caller"], each["call"]) for each in logs if each["event"].endswith("out of its scope")
+    ] == [("service:operator", "POST commands")]
     assert (answer.status_code, answer.json()["code"]) == (403, "out_of_scope")
     assert answer.json()["detail"] == "service:operator may not call POST commands here."
+
+
+def test_a_wrong_token_is_logged_with_the_address_and_without_the_token() -> None:
+    with capture_logs() as logs:
+        assert send_command("Bearer guessed").status_code == 401
+    (logged,) = (each for each in logs if each["event"] == "a service token is wrong")
+    assert logged["address"] == "127.0.0.1"
+    assert "guessed" not in str(logs)
 
 
 def test_no_account_can_have_a_callers_name(django_user_model: Any) -> None:

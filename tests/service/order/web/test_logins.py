@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
+from rest_framework.settings import api_settings
 from structlog.testing import capture_logs
 
 from celery_config.web.logins import SHARES
@@ -113,6 +114,33 @@ def test_a_client_does_not_choose_its_address() -> None:
             "/admin/login/", {"username": "ada", "password": "wrong"}, HTTP_X_FORWARDED_FOR=f"10.0.9.{n}"
         )
     assert answer.status_code == 429
+
+
+@pytest.mark.parametrize(("port", "counted_for"), [("8443", "10.0.9.9"), ("8100", HERE)])
+def test_a_proxy_says_who_called_and_at_the_internal_port_there_is_none(
+    port: str, counted_for: str, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.INTERNAL_PORT = 8100
+    monkeypatch.setattr(api_settings, "NUM_PROXIES", 1)
+    client = Client(REMOTE_ADDR=HERE)
+    given = {"username": "ada", "password": "wrong"}
+    client.post("/admin/login/", given, SERVER_PORT=port, HTTP_X_FORWARDED_FOR="1.2.3.4, 10.0.9.9")
+    assert AccessAttempt.objects.get().ip_address == counted_for
+
+
+def test_a_locked_name_keeps_its_sessions_and_tokens() -> None:
+    """Whoever locks a name from many addresses keeps its user from new logins, and from nothing else."""
+    client, given = Client(REMOTE_ADDR=HERE), {"username": "ada", "password": RIGHT}
+    assert client.post("/admin/login/", given).status_code == 302
+    token = client.post("/api/token/", given, content_type="application/json").json()["token"]
+    AccessAttempt.objects.bulk_create(
+        AccessAttempt(username="ada", ip_address=f"10.0.1.{n}", failures_since_start=1)
+        for n in range(LIMIT * SHARES[2])
+    )
+    assert Client(REMOTE_ADDR=ELSEWHERE).post("/admin/login/", given).status_code == 429
+    assert client.get("/admin/").status_code == 200
+    bearer = {"HTTP_AUTHORIZATION": f"Token {token}"}
+    assert Client(REMOTE_ADDR=ELSEWHERE).get("/api/orders/", **bearer).status_code == 200
 
 
 def test_a_person_and_a_program_are_told_how_long() -> None:

@@ -215,16 +215,18 @@ class TestDeadLetters:
     CAPTURE = "payment.capture_payment"
 
     def put(
-        self, kwargs: dict[str, Any], task: str = CAPTURE, words: dict[str, str] | None = None, **death: Any
+        self,
+        kwargs: dict[str, Any],
+        task: str = CAPTURE,
+        words: dict[str, str] | None = None,
+        replies: dict[str, Any] | None = None,
+        **death: Any,
     ) -> DeadLetter:
-        headers = {
-            "task": task,
-            "id": "1",
-            "x-death": [{"reason": "rejected", "queue": "payment.urgent", **death}],
-        }
+        queue = f"{task.partition('.')[0]}.urgent"
+        headers = {"task": task, "id": "1", "x-death": [{"reason": "rejected", "queue": queue, **death}]}
         message = Message(
-            body=json.dumps([[{WORDS: words or {}}], kwargs, {}]).encode(), content_type="application/json",
-            content_encoding="utf-8", headers=headers, accept={"application/json"},
+            body=json.dumps([[{**(replies or {}), WORDS: words or {}}], kwargs, {}]).encode(),
+            content_type="application/json", content_encoding="utf-8", headers=headers, accept={"application/json"},
         )  # fmt: skip
         process_letters([Letter.parse(message)])
         return DeadLetter.objects.latest("id")
@@ -265,3 +267,12 @@ class TestDeadLetters:
         kept = self.put(event, "events.receive", **route)
         assert kept.consequence.startswith("kept: it is forged")
         assert_untouched(placed)
+
+    def test_an_end_with_an_invented_reply_names_its_step(self, placed: Placed) -> None:
+        end = list_links(placed.messages[-1])[-1]
+        said = say(placed, "done", REPLIES)
+        invented = {**REPLIES, "capture-payment": {**REPLIES["capture-payment"], "captured_amount": 1}}
+        kept = self.put(end["kwargs"], end["task"], said[WORDS], invented)
+        assert kept.fault == "not authentic: no service vouches for what it brings of capture-payment"
+        assert self.put(end["kwargs"], end["task"], said[WORDS], REPLIES).fault.startswith("it fits its task")
+        assert placed.saga.status == "running"
