@@ -39,6 +39,8 @@ EVENTS = "events"
 STEP_EVENTS = "step"
 """What the type of an event begins with that any participant announces: it gave up a step."""
 UNROUTED = "unrouted"
+DEFAULT_EXCHANGE = ""
+"""It leads to every queue; no service may send to it, and an administrator moves messages by it."""
 DEAD_LETTERS = "dead-letters"
 TASK_EVENTS = "celeryev"
 EVENT_TASKS = "events."
@@ -317,13 +319,24 @@ def route_task(service: str, task: str, *, urgent: bool) -> dict[str, Any]:
     return {"exchange": URGENT_TASKS if urgent else TASKS, "routing_key": key, "mandatory": True}
 
 
-def find_route_fault(exchange: str, routing_key: str, task: str) -> str | None:
-    """Say why no service of ours sends this task by this route, or None; other exchanges take nothing from services.
+def find_route_fault(exchange: str, routing_key: str, task: str, receiver: str = "") -> str | None:
+    """Say why no service of ours sends this task by this route, or None.
 
-    The broker knows who may use a key, so the key must tell the truth about the task.
+    The broker knows who may use a key, so the key must tell the truth about the task. RabbitMQ also delivers under the
+    keys in the headers `CC` and `BCC`, for which it checks no right, so the key must lead to who received it. And a
+    service may bind exchanges of its own (of its remote control) to ours, so a message must have been sent to ours.
+
+    Args:
+        receiver: the service that received it; empty if unknown.
     """
     service = routing_key.partition(".")[0]
     fits = True
+    if exchange in TASK_EXCHANGES:
+        fits = receiver in ("", service)
+    elif exchange not in (EVENTS, DEFAULT_EXCHANGE):
+        fits = not receiver
+    if not fits:
+        return f"forged: it came to {receiver} under the key {routing_key!r} of {exchange!r}"
     if exchange in (TASKS, URGENT_TASKS):
         fits = service in SERVICES and routing_key in (task, f"{service}.{task}")
     elif exchange in (COMMANDS, EVENTS):

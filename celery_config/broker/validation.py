@@ -20,15 +20,18 @@ from celery_config.broker.topology import (
     is_link_key,
 )
 
+MAX_BYTES, MAX_SEPARATORS = 1024 * 1024, 40_000
+"""Of a body. A chain has at most 144 kB; read as Python objects, a body may take thirty times its bytes."""
 MAX_DEPTH = 500
 """Of a body; Python reads and writes almost a thousand levels."""
 
 
-def find_fault(message: Message, known: Container[str] | None = None) -> str | None:
+def find_fault(message: Message, known: Container[str] | None = None, *, receiver: str = "") -> str | None:
     """Return why no worker could run this message, or None.
 
     Args:
         known: the names of our tasks; None does not check the task.
+        receiver: the service that received it; empty if unknown.
     """
     headers = message.headers or {}
     if REFUSED in headers:
@@ -41,6 +44,8 @@ def find_fault(message: Message, known: Container[str] | None = None) -> str | N
         return f"malformed headers: {error}"
     if known is not None and headers["task"] not in known:
         return f"unknown task {headers['task']!r}"
+    if fault := find_excess(message.body):
+        return fault
     try:
         body = message.payload
     except Exception as error:  # each codec raises errors of its own
@@ -55,14 +60,14 @@ def find_fault(message: Message, known: Container[str] | None = None) -> str | N
         return "malformed body: callbacks, errbacks and chain must be lists of signatures"
     if is_deep(message.body, body):
         return f"malformed body: nested deeper than {MAX_DEPTH}"
-    return find_sender_fault(message, headers["task"], kwargs) or find_link_fault(links)
+    return find_sender_fault(message, headers["task"], kwargs, receiver) or find_link_fault(links)
 
 
-def find_sender_fault(message: Message, task: str, kwargs: dict[str, Any]) -> str | None:
+def find_sender_fault(message: Message, task: str, kwargs: dict[str, Any], receiver: str) -> str | None:
     """Return why the route of a message does not fit what it holds: its sender would have a right that it lacks."""
     route = message.delivery_info or {}
     exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
-    if fault := find_route_fault(exchange, key, task):
+    if fault := find_route_fault(exchange, key, task, receiver):
         return fault
     events: Any = [kwargs]
     if task == RECEIVE_ALL:
@@ -88,6 +93,19 @@ def find_link_fault(links: list[list[dict[str, Any]]]) -> str | None:
         if not known or not is_link_key(exchange, key) or find_route_fault(exchange, key, link["task"]):
             return f"forged: its chain would publish {link['task']!r} to {exchange!r} under the key {key!r}"
     return None
+
+
+def find_excess(body: Any) -> str | None:
+    """Say what of a body is beyond the bounds, before it is decoded, or None.
+
+    A worker holds a hundred messages, and the reader of dead letters two hundred: they must fit into its memory.
+    """
+    raw = body if isinstance(body, str | bytes) else bytes(body)
+    if len(raw) > MAX_BYTES:
+        return f"its body has {len(raw)} bytes, more than {MAX_BYTES}"
+    separators = "[{," if isinstance(raw, str) else (b"[", b"{", b",")
+    count = sum(map(raw.count, separators))  # type: ignore[arg-type]
+    return f"its body has {count} parts, more than {MAX_SEPARATORS}" if count > MAX_SEPARATORS else None
 
 
 def is_deep(raw: str | bytes, body: Any) -> bool:

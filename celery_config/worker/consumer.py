@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
+from django.conf import settings
 from kombu import Connection
 from kombu.message import Message
 
@@ -100,7 +101,7 @@ class SagaConsumer(Consumer):
         def receive(message: Message) -> None:
             if self.replace_if_deadly(message):
                 return
-            if fault := find_fault(message, ours):
+            if fault := find_fault(message, ours, receiver=settings.SERVICE):
                 self.send_to_dead_letters(message, fault)
                 return
             if not is_suspicious(message):

@@ -25,6 +25,7 @@ loopback_users = none
 heartbeat = 30
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 50MB
+max_message_size = 2097152
 load_definitions = {definitions}
 log.console = true
 log.console.level = info

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -41,12 +41,14 @@ class Intruder:
         task: str,
         *body: Any,
         chain: list[Any] | None = None,
+        headers: Mapping[str, Any] | None = None,
         what: str = "",
         result: str = DEAD_LETTER,
     ) -> bool:
         """Publish a task message; return whether the broker took it.
 
         Args:
+            headers: further ones.
             what: the forgery, for the table.
             result: what comes of it if the broker takes it, as the test then asserts.
         """
@@ -55,13 +57,13 @@ class Intruder:
         with Connection(url, transport_options={"confirm_publish": True}) as connection:
             channel: Any = connection.channel()
             args, kwargs = body
-            headers = {"task": task, "id": str(uuid4())}
             is_taken = True
             with connection.Producer(channel) as producer:
                 try:
                     producer.publish(
                         [args, kwargs, {**NO_EMBED, "chain": chain}],
-                        exchange=exchange, routing_key=key, headers=headers, serializer="json",
+                        exchange=exchange, routing_key=key, serializer="json",
+                        headers={"task": task, "id": str(uuid4()), **(headers or {})},
                     )  # fmt: skip
                 except AccessRefused:
                     is_taken = False

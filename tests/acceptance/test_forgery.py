@@ -14,7 +14,14 @@ import pytest
 from kombu import Connection
 
 from celery_config.broker.message_authentication import WORDS
-from celery_config.broker.topology import COMMANDS, EVENTS, TASK_EVENTS, TASKS, URGENT_TASKS
+from celery_config.broker.topology import (
+    COMMANDS,
+    EVENTS,
+    TASK_EVENTS,
+    TASKS,
+    URGENT_TASKS,
+    control_exchange,
+)
 from celery_config.saga.engine.chains import COMPLETE, STEP_FAILED
 from tests.acceptance.intruder import DEAD_LETTER, Intrude
 from tests.acceptance.shop import ADDRESS, TEA, Shop, until
@@ -104,6 +111,40 @@ def test_events_of_others_under_a_key_of_ones_own(shop: Shop, intrude: Intrude, 
         lambda: len([r for r in shop.dead_letters() if "product_changed" in r["body"]]) >= 3, "three letters"
     )
     assert read_price(shop) == price
+
+
+def test_events_of_others_by_another_way(shop: Shop, intrude: Intrude) -> None:
+    """The broker checks neither the keys in headers nor those that come through a service's own exchanges."""
+    [state] = shop.rows("order", "SELECT epoch FROM copies_copystate WHERE name = 'catalogue_product'")
+    row = {"name": "Tea", "price": 1, "currency": "EUR", "weight_grams": 1, "active": True, "version": 999}
+    about, price = {"sku": TEA, **row}, read_price(shop)
+    intruder = intrude("payment")
+    events = [cloud_event("inventory.product_changed", TEA, about, epoch=state["epoch"]) for _ in range(3)]
+    for event, header in zip(events, ("CC", "BCC"), strict=False):
+        route = (TASKS, "payment.events.receive", "events.receive")
+        assert intruder.send(*route, [], event, headers={header: ["order.events.receive"]})
+    own = f"x.{control_exchange('payment')}.pidbox"
+    assert shop.stack.rabbitmq is not None
+    with Connection(shop.stack.rabbitmq.url("payment")) as connection:
+        channel: Any = connection.channel()
+        channel.exchange_declare(own, "fanout", auto_delete=False)
+        channel.exchange_bind(TASKS, own)
+        try:
+            assert intruder.send(own, "order.events.receive", "events.receive", [], events[2])
+            until(
+                lambda: {e["id"] for e in events} <= find_refused_events(shop),
+                "the order service refuses all",
+            )
+        finally:
+            channel.exchange_delete(own)
+    assert read_price(shop) == price
+
+
+def find_refused_events(shop: Shop) -> set[str]:
+    """The events that came to the order service, and that it calls forged."""
+    letters = [row for row in shop.dead_letters() if row["queue"] == "order.commands"]
+    forged = [row for row in letters if row["fault"].startswith("forged: it came to order")]
+    return {json.loads(row["body"])[1]["id"] for row in forged}
 
 
 def test_an_end_that_nobody_vouches_for(shop: Shop, intrude: Intrude, refused_letters: Any) -> None:
@@ -241,6 +282,73 @@ def test_a_service_in_the_middle_swaps_what_it_hands_on(shop: Shop, intrude: Int
     assert shop.facts("payment", other)["captured"] == 10870
 
 
+def announce(intrude: Intrude, order: str, kind: str, **data: Any) -> bool:
+    """Let the service of this event say so of an order."""
+    event = cloud_event(kind, order, {"order": order, **data}, saga=order, flow="choreographed")
+    return intrude(kind.partition(".")[0]).send(EVENTS, kind, "events.receive", [], event)
+
+
+def find_rejected_events(shop: Shop, order: str) -> list[str]:
+    """The kinds of the events of an order that a service rejected."""
+    letters = [row for row in shop.dead_letters() if order in row["body"] and row["task"] == "events.receive"]
+    return [json.loads(row["body"])[1]["type"] for row in letters]
+
+
+def test_a_parcel_for_an_order_that_nobody_placed(shop: Shop, intrude: Intrude) -> None:
+    """By inventory's own events, which make shipment act for choreographed orders."""
+    order, ids = str(uuid4()), {"payment": str(uuid4()), "reservation": str(uuid4())}
+    fetched = {**ids, "address": STRANGER, "weight_grams": 1, "parcels": 1}
+    assert announce(intrude, order, "inventory.inventory_fetched", **fetched)
+    assert announce(intrude, order, "inventory.inventory_issued", shipment=str(uuid4()))
+    until(lambda: len(find_rejected_events(shop, order)) == 2, "both are dead letters")
+    assert shop.facts("shipment", order) == {}
+
+
+def test_money_for_an_order_that_is_stopped(shop: Shop, intrude: Intrude) -> None:
+    """By shipment's own event, while the order waits for its goods."""
+    shop.process("inventory-worker").stop()
+    try:
+        order = shop.place()
+        payment = until(lambda: shop.facts("payment", order).get("payment"), "the money is held")
+        ids = {"payment": payment, "reservation": str(uuid4()), "shipment": str(uuid4())}
+        assert announce(intrude, order, "shipment.shipment_arranged", **ids, tracking_number="x")
+        until(lambda: find_rejected_events(shop, order), "it is a dead letter")
+        assert shop.facts("payment", order)["state"] == "authorized"
+        shop.shopper.http.post(f"/api/orders/{order}/cancel/").raise_for_status()
+    finally:
+        shop.restart_all("inventory-worker")
+    assert shop.ends([order])[order].status == "cancelled"
+    assert shop.facts("payment", order)["state"] == "voided"
+
+
+def test_a_parcel_of_a_choreographed_order_before_it_is_paid(shop: Shop, intrude: Intrude) -> None:
+    """Inventory says that the goods have left, with the mandate of the order that it got."""
+    shop.process("payment-worker").stop()
+    try:
+        order = shop.place(flow="choreographed", payment_token="tok_card_declined")
+        placed = until(
+            lambda: shop.rows(
+                "order",
+                "SELECT payload FROM messaging_outboxmessage WHERE saga = %s AND name = 'order.order_placed'",
+                order,
+            ),
+            "it is announced",
+        )
+        mandate = placed[0]["payload"]["mandate"]
+        keys = intrude("inventory").keys
+        proofs = keys.give_proof("inventory", order, "inventory.commit_stock", {})
+        data = {"order": order, "shipment": str(uuid4())}
+        event = cloud_event(
+            "inventory.inventory_issued", order, data, saga=order, mandate=mandate, proofs=proofs
+        )
+        assert intrude("inventory").send(EVENTS, event["type"], "events.receive", [], event)
+        until(lambda: find_rejected_events(shop, order), "it is a dead letter")
+        assert shop.facts("shipment", order) == {}
+    finally:
+        shop.restart_all("payment-worker")
+    assert shop.ends([order])[order].status == "cancelled"
+
+
 def read_chain(shop: Shop, saga: str) -> list[dict[str, Any]]:
     """The later links of a saga's chain, last first, as they lie in payment's queue."""
     found = read_message(shop, "payment", saga)
@@ -279,6 +387,23 @@ def test_chains_that_would_use_the_victims_rights(shop: Shop, intrude: Intrude, 
     refused_letters("celery.map", *[task] * len(links))
 
 
+def test_a_failure_that_did_not_happen_holds_up_no_end(shop: Shop, intrude: Intrude) -> None:
+    """A step behind the payment is said to have failed, and the card is refused: the order is undone all the same."""
+    shop.process("payment-worker").stop()
+    try:
+        order = shop.place(payment_token="tok_card_declined")
+        failed = {
+            "saga": shop.saga(order)["id"],
+            "step": "dispatch-shipment",
+            "operation": "do",
+            "attempt": 0,
+        }
+        assert intrude("inventory").send(URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed)
+    finally:
+        shop.restart_all("payment-worker")
+    assert shop.ends([order])[order].status == "cancelled"
+
+
 def test_a_failure_that_did_not_happen_stops_an_order_and_takes_nothing(shop: Shop, intrude: Intrude) -> None:
     """Errbacks prove nothing: the order is paid and sent, or neither."""
     shop.process("payment-worker").stop()
@@ -291,7 +416,12 @@ def test_a_failure_that_did_not_happen_stops_an_order_and_takes_nothing(shop: Sh
             "attempt": 0,
         }
         assert intrude("inventory").send(
-            URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed, result="the order is stopped, and not paid"
+            URGENT_TASKS,
+            STEP_FAILED,
+            STEP_FAILED,
+            [],
+            failed,
+            result="the order is looked at; it is paid and sent, or neither",
         )
     finally:
         shop.restart_all("payment-worker")

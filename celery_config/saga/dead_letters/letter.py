@@ -13,6 +13,7 @@ from kombu.message import Message
 
 from celery_config.broker.properties import DEATHS, REFUSED
 from celery_config.broker.topology import RECEIVE, RECEIVE_ALL, find_route_fault
+from celery_config.broker.validation import find_excess
 from celery_config.common.services import PARTICIPANTS
 from celery_config.errors import Forged
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
@@ -121,7 +122,7 @@ def find_forgery(
     except Forged as error:
         return str(error)
     exchange, key = str(death.get("exchange", "")), str(keys[0]) if isinstance(keys, list) and keys else ""
-    return find_route_fault(exchange, key, task)
+    return find_route_fault(exchange, key, task, str(death.get("queue", "")).partition(".")[0])
 
 
 def diagnose_safely(message: Message, reason: str, queue: str) -> str:
@@ -144,6 +145,8 @@ def read_events(kwargs: dict[str, Any]) -> list[dict[str, Any]]:
 
 def read_payload(message: Message) -> tuple[dict[str, Any], dict[str, Any]]:
     """The replies of a link and its keyword arguments, each empty if there are none."""
+    if find_excess(message.body):
+        return {}, {}
     try:
         args, kwargs, _ = message.payload
     except Exception:  # every codec raises its own errors; the body is stored as it is

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common.identifiers import parse_uuid
+from celery_config.common.service_calls import SHARED
 from celery_config.contracts.base import encode
 from celery_config.messaging.idempotency import Answer, answer_once, find_row
 from celery_config.messaging.retention import SAGAS_AT_ONCE
@@ -22,11 +23,12 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
+from celery_config.web.authentication import ServiceUser
 from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import Needs
+from celery_config.web.permissions import Needs, OutOfScope
 
 SEES: Needs = {"GET": ("saga.view_sagainstance",)}
 OPERATES = ("saga.change_sagainstance",)
@@ -139,12 +141,15 @@ class KnownFlows(APIView):
         responses={200: dict},
     )
     def get(self, request: Request) -> Response:
-        """What is known of a participant's steps in every flow, oldest first: for its recovery from an older backup."""
-        return Response(
-            known_flows.read_page(
-                request.query_params.get("service", ""), request.query_params.get("after", "")
-            )
-        )
+        """What is known of a participant's steps in every flow, oldest first: for its recovery from an older backup.
+
+        A service learns of its own steps alone: those of others hold addresses, and what pays.
+        """
+        service = request.query_params.get("service", "")
+        user = request.user
+        if isinstance(user, ServiceUser) and user.caller not in (service, SHARED):
+            raise OutOfScope(f"{user.get_username()} may not see the steps of {service!r}.")
+        return Response(known_flows.read_page(service, request.query_params.get("after", "")))
 
 
 class Operating(APIView):

@@ -15,9 +15,11 @@ from celery import Task, current_app
 from celery.exceptions import Reject, WorkerLostError
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
+from django.conf import settings
 from kombu.message import Message
 
 from celery_config.broker.incoming_headers import NOT_BEFORE, SUSPICIOUS
+from celery_config.broker.topology import COMMANDS
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.worker.consumer import SagaConsumer
 
@@ -116,7 +118,11 @@ class TestConsumer:
             headers={"task": task, "id": "1", **headers},
             body="[[], {}, {}]",
             payload=[[], {}, {}],
-            delivery_info={"redelivered": "x-delivery-count" in headers, "routing_key": "payment"},
+            delivery_info={
+                "redelivered": "x-delivery-count" in headers,
+                "exchange": COMMANDS,
+                "routing_key": settings.SERVICE,
+            },
             reject_log_error=lambda *_: told.append("dead letter"),
         )
 

@@ -11,7 +11,7 @@ from kombu.message import Message
 
 from celery_config.broker.incoming_headers import seconds_until
 from celery_config.broker.topology import MOST_EVENTS
-from celery_config.broker.validation import MAX_DEPTH, find_fault
+from celery_config.broker.validation import MAX_BYTES, MAX_DEPTH, MAX_SEPARATORS, find_fault
 
 TASK = "inventory.reserve_stock"
 
@@ -40,17 +40,52 @@ def link(task: str = "shipment.book_shipment", **route: Any) -> dict[str, Any]:
     return {"task": task, "args": [], "kwargs": {}, "options": options}
 
 
-def came(exchange: str, key: str, task: str, kwargs: Any = None, **embed: Any) -> str | None:
+def came(
+    exchange: str, key: str, task: str, kwargs: Any = None, *, receiver: str = "", **embed: Any
+) -> str | None:
     """The fault of a message that came through this exchange under this key."""
     made = message(json.dumps([[], kwargs or {}, embed or None]), task=task)
     made.delivery_info = {"exchange": exchange, "routing_key": key}
-    return find_fault(made)
+    return find_fault(made, receiver=receiver)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['"' + "x" * MAX_BYTES + '"', "[" + "{}," * MAX_SEPARATORS + "{}]", "[1" + ",1" * MAX_SEPARATORS + "]"],
+    ids=["bytes", "objects", "numbers"],
+)
+def test_a_body_that_would_fill_the_memory_is_not_decoded(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty megabytes of empty objects took a worker 700 MB, and then the reader of dead letters, at each start."""
+    made = message(body)
+    monkeypatch.setattr(Message, "decode", None)
+    assert str(find_fault(made)).startswith("its body has ")
 
 
 class TestWhoMaySendIt:
     """The broker lets a service use some keys, so a key must tell the truth about its task; a chain as well."""
 
     PRODUCT = {"type": "inventory.product_changed"}
+
+    @pytest.mark.parametrize(
+        ("exchange", "key", "task"),
+        [
+            ("tasks", "payment.events.receive", "events.receive"),
+            ("urgent-tasks", "payment.events.receive_all", "events.receive_all"),
+            ("commands", "payment", TASK),
+        ],
+    )
+    def test_it_came_to_another_than_the_key_says(self, exchange: str, key: str, task: str) -> None:
+        """The broker checks the right to this key, and not that to the keys in `CC` and `BCC`."""
+        sent = {**self.PRODUCT, "events": [self.PRODUCT]}
+        assert came(exchange, key, task, sent, receiver="payment") is None
+        assert str(came(exchange, key, task, sent, receiver="order")).startswith("forged: it came to order")
+
+    @pytest.mark.parametrize("exchange", ["x.payment.control.pidbox", "unrouted", "celeryev"])
+    def test_it_came_through_an_exchange_that_is_not_ours(self, exchange: str) -> None:
+        """A service may declare exchanges of its own and bind them to ours: ours show their own names."""
+        key, task = "order.events.receive", "events.receive"
+        assert str(came(exchange, key, task, self.PRODUCT, receiver="order")).startswith("forged: it came")
+        assert came("events", self.PRODUCT["type"], task, self.PRODUCT, receiver="order") is None
 
     @pytest.mark.parametrize(
         ("exchange", "key", "task", "kwargs"),

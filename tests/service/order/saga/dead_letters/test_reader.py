@@ -22,6 +22,7 @@ from kombu.message import Message
 
 from celery_config.broker import topology
 from celery_config.broker.properties import REFUSED
+from celery_config.broker.validation import MAX_SEPARATORS
 from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.saga.dead_letters import reader as module
 from celery_config.saga.dead_letters.letter import Letter
@@ -176,6 +177,15 @@ class TestWhatIsKept:
         assert row.consequence == "kept: it belongs to no saga"
         assert row.fault
         assert len(row.body) <= 64 * 1024
+
+    def test_one_that_would_fill_the_memory_is_not_decoded(
+        self, db: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The relay would end, and read it again at its next start."""
+        message = letter("x", {}, body=b"[" + b"{}," * MAX_SEPARATORS + b"{}]")
+        monkeypatch.setattr(Message, "decode", lambda *_: pytest.fail("it is decoded"))
+        kept(message)
+        assert "parts, more than" in DeadLetter.objects.get().fault
 
     @pytest.mark.parametrize("error", [RecursionError, MemoryError])
     def test_one_that_cannot_be_read_at_all(
