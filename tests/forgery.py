@@ -11,7 +11,7 @@ from rich.table import Table
 from compose.local import packages
 from compose.local.environment import var_folder
 from tests.attempts import Attempt
-from tests.permissions import read_report
+from tests.permissions import WIDTH, read_report
 from tests.run import pytest, run
 
 SUITES = ("test_forgery.py", "test_credentials.py", "test_audit_of_forgeries.py")
@@ -19,7 +19,7 @@ SUITES = ("test_forgery.py", "test_credentials.py", "test_audit_of_forgeries.py"
 
 def main(argv: list[str]) -> int:
     argparse.ArgumentParser(prog="./manage.py forgery", description=__doc__).parse_args(argv)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=WIDTH)
     packages.find_or_install(console)
     folder = var_folder() / "forgery"
     folder.mkdir(parents=True, exist_ok=True)

@@ -114,7 +114,8 @@ def test_a_service_calls_nothing_out_of_its_scope(
                     status = client.request(method, address, json={}, headers=headers).status_code
                     may = other == callee and service in row.get("callers", ())
                     what = f"{method} {address} at {callee} with the token for {other}"
-                    note_attempt(record_property, "calls over HTTP", service, what, str(status))
+                    result = f"{status}, in its scope" if may else str(status)
+                    note_attempt(record_property, "calls over HTTP", service, what, result)
                     if (status not in REFUSED) is not may:
                         faults.append(f"{what}: {status}")
         if tokens:
