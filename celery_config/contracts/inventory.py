@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from celery_config.common.visible_text import BLANK_LETTERS
 from celery_config.contracts.base import Command, Event, Refusal, Reply
 from celery_config.contracts.values import Address, Counted
 from celery_config.contracts.values import Line as Line
 
 # Control characters, soft hyphen, marks of direction and other characters that cannot be seen or read.
-UNSEEN = r"\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffd" + BLANK_LETTERS
+UNSEEN = r"\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffd"
 # No space at an end, no slash, no backslash, and not `.` or `..`, because a SKU is a part of URLs.
 SKU_PATTERN = rf"^(?!\.\.?$)[^\s/\\{UNSEEN}]([^/\\{UNSEEN}]*[^\s/\\{UNSEEN}])?$(?!\n)"
 MAX_SKU = 64
