@@ -254,9 +254,9 @@ def on_step_failed(saga: type[Saga], view: View, step: str, operation: str) -> D
     if operation != "do":
         return Decision(soon=view.status in OPEN)  # the errback of a fence or of a last link proves nothing
     if saga.steps[saga.index(step)].kind is StepKind.RETRIABLE:
-        # It only runs after the pivot, so the pivot ran (rule 14, failures after the pivot).
-        turns = view.status in (Status.RUNNING, Status.STOPPING)
-        return Decision(Status.FORWARD if turns else None, soon=view.status in OPEN)
+        # It only runs after the pivot. But anybody may send an errback, and what goes forward is never undone; so the
+        # next drive or the fence finds out (rule 14, failures after the pivot).
+        return Decision(soon=view.status in OPEN)
     return Decision(Status.STOPPING, Stop()) if view.status is Status.RUNNING else IGNORE
 
 

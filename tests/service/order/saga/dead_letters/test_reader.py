@@ -91,10 +91,12 @@ class TestConsequences:
             "delivery_limit",
         )
 
-    def test_a_dead_action_after_the_pivot_goes_forward(self, placed: Placed) -> None:
+    def test_a_dead_action_after_the_pivot_only_makes_the_saga_due(self, placed: Placed) -> None:
         """Rule 14."""
+        before = placed.saga
         dead(placed, "inventory.commit_stock")
-        assert placed.saga.status == "forward"
+        assert placed.saga.status == "running"
+        assert placed.saga.due_at < before.due_at
 
     def test_a_dead_undo_is_its_errback(self, stopping: Placed) -> None:
         dead(stopping, "inventory.release_stock")

@@ -190,14 +190,14 @@ class TestForward:
         )
         assert placed.chains == [DRIVE], "a running chain is on its way"
 
-    def test_a_failure_after_the_pivot_goes_forward_and_is_looked_at_soon(self, placed: Placed) -> None:
-        """Rule 14."""
+    def test_a_failure_after_the_pivot_is_looked_at_soon(self, placed: Placed) -> None:
+        """Rule 14: it proves nothing, so the order can still be stopped; then the fence finds out."""
         runner.handle_trigger(placed.saga_id, StepFailed("commit-stock", "do"), cause=CAUSE)
-        assert placed.saga.status == "forward"
+        assert placed.saga.status == "running"
         assert placed.chains == [DRIVE]
         assert seconds_until(placed.saga.due_at) <= settings.TIMES.silence_timeout / 4 + 1
         runner.request_stop(placed.saga_id, code="cancelled", reason="")
-        assert placed.saga.status == "forward"
+        assert placed.saga.status == "stopping"
 
 
 class TestLog:

@@ -67,7 +67,7 @@ other logged   .               .             .              .          .        
 undo logged    .               .             .              .          .            .
 action failed  stopping+stop   .             .              .          .            .
 pivot failed   stopping+stop   .             .              .          .            .
-late failed    forward         forward       .              .          .            .
+late failed    .               .             .              .          .            .
 undo failed    .               +undos        .              .          .            .
 fence failed   .               .             .              .          .            .
 own failed     .               .             .              .          .            .
