@@ -51,6 +51,11 @@ ENVELOPE: dict[str, Any] = {
             "type": "string",
             "description": "steps that the order service knows to be done, separated by spaces",
         },
+        "mandate": {
+            "type": "string",
+            "description": "what the order service asks each service for in a choreographed order, with its codes",
+        },
+        "proofs": {"type": "string", "description": "that steps of a choreographed order ran"},
         "epoch": {
             "type": "string",
             "description": "of the database of a published table; versions of different epochs do not compare",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.contracts.inventory import InventoryRefused
+from celery_config.contracts.inventory import InventoryRefused, ReserveStock
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted, OrderPlaced, OrderWithdrawn
 from celery_config.contracts.payment import (
     AuthorizePayment,
@@ -20,7 +20,9 @@ from celery_config.contracts.subscriptions import EventSubscription, ReactionRul
 SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
     subscribe(CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.handle_events", once=False),
     react(OrderPlaced, do=AuthorizePayment, announce=PaymentReceived, refused=PaymentFailed),
-    react(ShipmentArranged, do=CapturePayment, announce=PaymentCollected, refused=PaymentFailed),
+    react(
+        ShipmentArranged, do=CapturePayment, after=(ReserveStock,), announce=PaymentCollected, refused=PaymentFailed
+    ),
     # Payment has the pivot, so payment decides whether it is too late; only its event makes the others undo.
     react(
         PaymentFailed, InventoryRefused, ShipmentFailed, OrderWithdrawn,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery_config.contracts.inventory import InventoryFetched, InventoryIssued
 from celery_config.contracts.order import CustomerChanged, CustomerDeleted
-from celery_config.contracts.payment import PaymentReleased
+from celery_config.contracts.payment import AuthorizePayment, CapturePayment, PaymentReleased
 from celery_config.contracts.shipment import (
     BookShipment,
     CancelShipment,
@@ -17,8 +17,14 @@ from celery_config.contracts.shipment import (
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, react, subscribe
 
 SUBSCRIPTIONS: list[EventSubscription | ReactionRule] = [
-    react(InventoryFetched, do=BookShipment, announce=ShipmentArranged, refused=ShipmentFailed),
-    react(InventoryIssued, do=DispatchShipment, announce=ShipmentDeparted),
+    react(
+        InventoryFetched,
+        do=BookShipment,
+        after=(AuthorizePayment,),
+        announce=ShipmentArranged,
+        refused=ShipmentFailed,
+    ),
+    react(InventoryIssued, do=DispatchShipment, after=(CapturePayment,), announce=ShipmentDeparted),
     react(PaymentReleased, undo=BookShipment, by=CancelShipment, announce=ShipmentRecalled),
     subscribe(
         CustomerChanged, CustomerDeleted, call="celery_config.copies.subscriber.handle_events", once=False

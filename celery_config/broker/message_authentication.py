@@ -8,13 +8,17 @@ which 128 bits are kept. A participant could forge a link to itself, and no othe
 A link also waits for those before it. It holds a lock for each, the hash of a proof that only the participant of that
 step can make, and shows when the step ran. So a participant that hands on a later link first gets it refused. (Hash
 locks: Poon, Dryja, The Bitcoin Lightning Network, 2016.)
+
+A choreographed order has no links. Its first event brings a mandate, which all later events pass on: for each step a
+code over what the order service asked for, and the locks of all steps. The events also pass on the proofs of the steps
+that ran. So an event makes a service act for orders that were placed, as they were placed, and in their turn.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -33,6 +37,8 @@ PROOF = ".proof"
 """Ends the name under which the words have a step's proof; older versions know the words and no proofs."""
 AFTER = "after"
 """Among a link's keyword arguments: steps before it in its chain, each with the locks that its proof opens."""
+MANDATE, PROOFS = "mandate", "proofs"
+"""Attributes of the events of a choreographed order."""
 CODE_BYTES = 16
 LOCK_LENGTH = 24
 
@@ -44,6 +50,14 @@ class Mode(StrEnum):
     ACCEPT = "accept"
     """Messages are sent with codes; one that comes without is taken, as older versions sent it."""
     REQUIRE = "require"
+
+
+class Mandate(msgspec.Struct):
+    """What the order service asks for in a choreographed order, by step."""
+
+    codes: dict[str, tuple[list[str], str]]
+    """The names of the fields that it knows, and the code over them."""
+    locks: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,54 @@ class MessageKeys:
             if self._must_check(proof) and _lock(proof) not in locks:
                 raise Forged(f"the message is not authentic: nothing proves that {step} ran before it")
 
+    def make_mandate(self, order: str, steps: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
+        """Return what lets the services carry out their steps of a choreographed order; empty if codes are off.
+
+        Args:
+            steps: by name, the service of each, and the fields of its command that are known.
+        """
+        if self.mode is Mode.OFF:
+            return ""
+        locks = {step: self.make_locks(service, order, step, "do") for step, (service, _) in steps.items()}
+        codes = {
+            step: (sorted(known), self._make(service, _encode_mandate(step, order, known, locks)))
+            for step, (service, known) in steps.items()
+        }
+        return msgspec.json.encode(Mandate(codes, locks)).decode()
+
+    def check_mandate(
+        self, service: str, order: str, step: str, fields: Mapping[str, Any], event: Mapping[str, Any]
+    ) -> Mandate | None:
+        """Return the mandate that an event brings, or None if none is demanded.
+
+        Args:
+            fields: those of the step's command, as they came.
+
+        Raises:
+            Forged: the order service did not ask `service` for this step, or not with these fields.
+        """
+        text = event.get(MANDATE)
+        if not self._must_check(text):
+            return None
+        try:
+            mandate = msgspec.json.decode(str(text), type=Mandate)
+        except ValueError as error:
+            raise Forged(
+                f"the event is not authentic: its mandate is {'wrong' if text else 'missing'}"
+            ) from error
+        names, code = mandate.codes.get(step, ((), ""))
+        known = {name: fields.get(name) for name in names}
+        if not self._fits(service, _encode_mandate(step, order, known, mandate.locks), code):
+            raise Forged("the event is not authentic: the order service did not ask for this")
+        return mandate
+
+    def give_proof(self, service: str, order: str, step: str, event: Mapping[str, Any]) -> str:
+        """Return the proofs that an event brings, and the one that this step of a choreographed order ran."""
+        proofs = read_proofs(event)
+        if self.mode is not Mode.OFF:
+            proofs[step] = self._make(service, _encode_proof(service, order, step, "do"))
+        return " ".join(f"{name}={proof}" for name, proof in proofs.items())
+
     def sign_outcome(
         self, service: str, saga: str, step: str, operation: str, outcome: str, content: Any
     ) -> dict[str, str]:
@@ -136,6 +198,23 @@ def read_words(replies: Mapping[str, Any]) -> dict[str, Any]:
     return words if isinstance(words, dict) else {}
 
 
+def read_proofs(event: Mapping[str, Any]) -> dict[str, str]:
+    """The proofs that an event of a choreographed order brings, by step."""
+    pairs = (each.partition("=") for each in str(event.get(PROOFS, "")).split())
+    return {step: proof for step, _, proof in pairs}
+
+
+def check_proofs(mandate: Mandate, steps: Iterable[str], event: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        Forged: one of these steps did not run, or its service does not say so.
+    """
+    proofs = read_proofs(event)
+    for step in steps:
+        if _lock(proofs.get(step)) not in mandate.locks.get(step, ()):
+            raise Forged(f"the event is not authentic: nothing proves that {step} ran before it")
+
+
 def _lock(proof: Any) -> str:
     """Return what this proof opens; an empty text if it is none."""
     if not isinstance(proof, str) or not proof.isascii():
@@ -153,6 +232,12 @@ def _encode_message(task: str, kwargs: Mapping[str, Any]) -> bytes:
 
 def _encode_outcome(service: str, saga: str, step: str, outcome: str, content: Any) -> bytes:
     return _encode(["outcome", service, saga, step, outcome, content])
+
+
+def _encode_mandate(
+    step: str, order: str, known: Mapping[str, Any], locks: Mapping[str, Sequence[str]]
+) -> bytes:
+    return _encode(["mandate", step, order, known, locks])
 
 
 def _encode_proof(service: str, saga: str, step: str, operation: str) -> bytes:

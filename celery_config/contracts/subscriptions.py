@@ -50,6 +50,8 @@ class ReactionRule:
     refused: type[Event] | None
     unless: type[Command] | None
     retained: type[Event] | None
+    after: tuple[type[Command], ...] = ()
+    """Steps of other services that must have run, beside the one that the event is of."""
 
     @property
     def patterns(self) -> tuple[str, ...]:
@@ -120,6 +122,7 @@ def react(
     refused: type[Event] | None = None,
     unless: type[Command] | None = None,
     retained: type[Event] | None = None,
+    after: tuple[type[Command], ...] = (),
 ) -> ReactionRule:
     """Carry out a command of this service, once for each order, when one of these events arrives.
 
@@ -130,6 +133,8 @@ def react(
         refused: the event when it is refused, or its tries are used up; the other services compensate on it.
         unless: a pivot: if it ran nothing is undone; if not, it never will run once this is undone.
         retained: the event when the pivot ran.
+        after: steps that must have run before, and that the service which announces the event cannot vouch for; the
+            event must bring their proofs (rule 29, authenticity).
 
     Raises:
         DefinitionError: a field has no source, or something belongs to another service.
@@ -145,4 +150,5 @@ def react(
         refused=refused,
         unless=unless,
         retained=retained,
+        after=after,
     )

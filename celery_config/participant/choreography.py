@@ -13,13 +13,15 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from celery.exceptions import Ignore
+from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from celery_config.broker.message_authentication import MANDATE, PROOFS, check_proofs
 from celery_config.contracts.base import LOST, Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
-from celery_config.errors import DefinitionError, Refused, StepLost
+from celery_config.errors import DefinitionError, Forged, Refused, StepLost
 from celery_config.messaging.barrier import store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
@@ -30,6 +32,7 @@ from celery_config.messaging.deliveries import Call, Delivery, Outcome
 from celery_config.messaging.inbox.subscriptions import add_subscription, reactors
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
+from celery_config.messaging.tasks import reject_for_good
 from celery_config.participant.handlers import (
     describe_giving_up,
     measure_step,
@@ -67,6 +70,10 @@ class TriggeringEvent:
     drive: int = 0
     known: str = ""
     """The steps that the order service knows to be done, separated by spaces; answers pass it on."""
+    mandate: str = ""
+    """What the order service asks each service for (rule 29, authenticity); answers pass it on."""
+    proofs: str = ""
+    """That steps ran; an answer passes them on, with that of its own step."""
 
 
 def build_answer_event(
@@ -74,8 +81,14 @@ def build_answer_event(
 ) -> dict[str, Any]:
     """Return the CloudEvent that answers an event; `key` is the id of the step that did it."""
     event_id = uuid5(key, f"{event.wire_name()}/{trigger.drive}")
+    passed_on = {MANDATE: trigger.mandate, PROOFS: trigger.proofs}
     return build_event(
-        event, order=trigger.saga, drive=trigger.drive, known=trigger.known, event_id=event_id, **extensions
+        event,
+        order=trigger.saga,
+        drive=trigger.drive,
+        known=trigger.known,
+        event_id=event_id,
+        **passed_on | extensions,
     )
 
 
@@ -91,6 +104,7 @@ def build_event(
         extensions["drive"] = drive
     if known:
         extensions["known"] = known
+    extensions = {name: value for name, value in extensions.items() if value}
     return writing.cloud_event(
         event, subject=str(order), saga=order, event_id=event_id, flow=FLOW, **extensions
     )
@@ -109,7 +123,13 @@ class ReactionStep(StepRequest):
     def build_announcements(self, event: Event, outcome: str) -> list[dict[str, Any]]:
         kind = self.rule.refused if outcome == "refused" else self.rule.announce
         assert kind is not None
-        return [build_answer_event(decode(kind, self.trigger.data | encode(event)), self.trigger, self.id)]
+        proofs = {PROOFS: self.give_proof()} if outcome == "done" and self.operation == "do" else {}
+        answer = decode(kind, self.trigger.data | encode(event))
+        return [build_answer_event(answer, self.trigger, self.id, **proofs)]
+
+    def give_proof(self) -> str:
+        keys, brought = settings.MESSAGE_KEYS, {PROOFS: self.trigger.proofs}
+        return str(keys.give_proof(settings.SERVICE, str(self.saga), self.name, brought))
 
     def report_lost(self, error: StepLost) -> None:
         """Announce it as a failure; the order service parks the order."""
@@ -167,7 +187,28 @@ class ReactionHandler:
         return registry[name]
 
     def react(self, deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
-        return run_deduplicated(deliveries, self.decode_step, lambda _, steps: self.run_and_reannounce(steps))
+        forged = {id(each): fault for each in deliveries if (fault := self.find_forgery(each))}
+        sound = [each for each in deliveries if id(each) not in forged]
+        ran = run_deduplicated(sound, self.decode_step, lambda _, steps: self.run_and_reannounce(steps))
+        outcomes: dict[int, Outcome] = {**forged, **dict(zip(map(id, sound), ran, strict=True))}
+        return [outcomes[id(each)] for each in deliveries]
+
+    def find_forgery(self, delivery: Delivery[Any]) -> Outcome:
+        """Return the outcome of an event that asks for what the order service did not, or before its turn; else None.
+
+        What it undoes needs no mandate: of an order that was not placed there is nothing to undo.
+        """
+        if self.rule.operation != "do":
+            return None
+        event, keys = delivery.request.kwargs, settings.MESSAGE_KEYS
+        trigger, name = decode(TriggeringEvent, event), self.rule.command.wire_name()
+        try:
+            mandate = keys.check_mandate(settings.SERVICE, str(trigger.saga), name, trigger.data, event)
+            if mandate:
+                check_proofs(mandate, [each.wire_name() for each in self.rule.after], event)
+        except Forged as error:
+            return reject_for_good(error)
+        return None
 
     def decode_step(self, delivery: Delivery[Any]) -> ReactionStep:
         """

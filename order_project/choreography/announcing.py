@@ -9,13 +9,15 @@ from uuid import uuid5
 
 from django.conf import settings
 
-from celery_config.contracts.base import encode
+from celery_config.broker.message_authentication import MANDATE
+from celery_config.contracts.base import contract_fields, encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import build_event
 from celery_config.saga.engine.flows import schedule_check
+from order_project.choreography.derivation import EVENTS_OF_STEPS
 from order_project.models import Choreography
 
 INSERTED = (
@@ -52,4 +54,20 @@ def build_announcement(
         known: the steps that were seen to be done and not undone.
     """
     event_id = uuid5(event.order, f"{event.wire_name()}/{drive}")
-    return build_event(event, order=event.order, drive=drive, known=" ".join(known), event_id=event_id)
+    more = {MANDATE: make_mandate(event)} if isinstance(event, OrderPlaced) else {}
+    return build_event(
+        event, order=event.order, drive=drive, known=" ".join(known), event_id=event_id, **more
+    )
+
+
+def make_mandate(placed: OrderPlaced) -> str:
+    """Return what lets each service carry out its steps of this order (rule 29, authenticity)."""
+    fields = encode(placed)
+    steps = {
+        command.wire_name(): (
+            command.service,
+            {each.name: fields[each.name] for each in contract_fields(command) if each.name in fields},
+        )
+        for command in EVENTS_OF_STEPS
+    }
+    return str(settings.MESSAGE_KEYS.make_mandate(str(placed.order), steps))

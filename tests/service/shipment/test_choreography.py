@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
+from celery.exceptions import Reject
+from django.test import override_settings
 
+from celery_config.broker.message_authentication import PROOFS, MessageKeys, Mode
 from celery_config.common.identifiers import uuid7
-from celery_config.contracts.base import Event, command_id
+from celery_config.contracts.base import Event, command_id, encode
 from celery_config.contracts.inventory import InventoryFetched, InventoryIssued
-from celery_config.contracts.payment import PaymentReleased
-from celery_config.contracts.shipment import ShipmentFailed
+from celery_config.contracts.payment import AuthorizePayment, CapturePayment, PaymentReleased
+from celery_config.contracts.shipment import BookShipment, DispatchShipment, ShipmentFailed
 from celery_config.contracts.values import Address
-from celery_config.messaging.models import BarrierRow
+from celery_config.messaging.models import BarrierRow, OutboxMessage
 from shipment_app.carriers import carrier
 from tests.service.conftest import Participant
 from tests.service.shipment.parcels import ADDRESS, book, ours, theirs
@@ -59,6 +62,66 @@ def test_what_was_booked_is_cancelled_and_what_comes_late_is_not_booked(particip
         assert names(participant.hear(released)) == ["ShipmentRecalled"]
     assert participant.hear(fetched(late)) == []
     assert (ours(order), theirs(order), ours(late)) == ("cancelled", ["cancelled"], None)
+
+
+class TestWhatTheOrderServiceAskedFor:
+    """Rule 29 (authenticity): inventory announces goods; shipment asks who wants them, and whether they are paid."""
+
+    KEYS = MessageKeys({"payment": (b"p",), "shipment": (b"s",)}, Mode.REQUIRE)
+    BOOK, DISPATCH, CAPTURE, AUTHORIZE = (
+        command.wire_name() for command in (BookShipment, DispatchShipment, CapturePayment, AuthorizePayment)
+    )
+
+    @pytest.fixture(autouse=True)
+    def _required(self) -> Iterator[None]:
+        with override_settings(MESSAGE_KEYS=self.KEYS):
+            yield
+
+    def mandate(self, order: UUID) -> str:
+        asked = encode(fetched(order))
+        booking = {name: asked[name] for name in ("order", "address", "weight_grams", "parcels")}
+        known = {"order": str(order)}
+        return self.KEYS.make_mandate(
+            str(order),
+            {
+                self.BOOK: ("shipment", booking),
+                self.DISPATCH: ("shipment", known),
+                self.CAPTURE: ("payment", known),
+                self.AUTHORIZE: ("payment", known),
+            },
+        )
+
+    def proofs(self, order: UUID, *steps: str) -> str:
+        proofs = ""
+        for step in steps:
+            proofs = self.KEYS.give_proof("payment", str(order), step, {PROOFS: proofs})
+        return proofs
+
+    def test_it_is_done_in_its_turn_and_proved(self, participant: Participant) -> None:
+        order = uuid7()
+        proofs = self.proofs(order, self.AUTHORIZE)
+        asked = {"mandate": self.mandate(order), "proofs": proofs}
+        assert names(participant.hear(fetched(order), **asked)) == ["ShipmentArranged"]
+        [said] = OutboxMessage.objects.filter(saga=order, name="shipment.shipment_arranged")
+        assert said.payload["mandate"] == asked["mandate"]
+        assert said.payload["proofs"].startswith(f"{proofs} {self.BOOK}=")
+        issued = InventoryIssued(order=order, shipment=ID)
+        with pytest.raises(Reject, match="nothing proves that payment.capture_payment ran"):  # noqa: RUF043
+            participant.hear(issued, **asked)
+        assert ours(order) == "booked"
+        asked["proofs"] = self.proofs(order, self.AUTHORIZE, self.CAPTURE)
+        assert names(participant.hear(issued, **asked)) == ["ShipmentDeparted"]
+
+    def test_nothing_else_is_done(self, participant: Participant) -> None:
+        order, other = uuid7(), uuid7()
+        for asked, mandate in (
+            (fetched(order), ""),
+            (fetched(order), self.mandate(other)),
+            (fetched(order, "FR"), self.mandate(order)),
+        ):
+            with pytest.raises(Reject, match="not authentic"):
+                participant.hear(asked, mandate=mandate, proofs=self.proofs(order, self.AUTHORIZE))
+        assert (ours(order), theirs(order)) == (None, [])
 
 
 class TestAWebhookBeforeTheAnswer:
