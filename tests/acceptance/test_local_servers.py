@@ -149,6 +149,16 @@ class TestPostgres:
             ).fetchone()
         assert allowed == (0,)
 
+    def test_a_role_does_not_take_the_connections_of_the_others(self, postgres: PostgresServer) -> None:
+        held: list[psycopg.Connection] = []
+        try:
+            with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+                held.extend(psycopg.connect(postgres.url("payment")) for _ in range(300))
+            psycopg.connect(postgres.url("order")).close()
+        finally:
+            for connection in held:
+                connection.close()
+
     def test_what_is_committed_is_on_disk(self, postgres: PostgresServer) -> None:
         with psycopg.connect(postgres.url("order")) as connection:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):
