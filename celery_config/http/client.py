@@ -29,15 +29,27 @@ CALL_SECONDS = 10.0
 ATTEMPTS = 3
 CONNECT_SHARE = 0.25
 CONNECTIONS = 64
+LARGEST_ANSWER = 32 * 1024 * 1024
+"""In bytes, head included; five thousand rows of a published table are the largest that anybody asks for."""
 KEPT_SECONDS = 30.0
 HEAD_END = b"\r\n\r\n"
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*(?=\r\n|$)", re.IGNORECASE)
 
 
-class _Deadline(threading.local):
+class Deadline(threading.local):
     """The deadline of this thread's call; httpx works in the caller's thread."""
 
     at = float("inf")
+
+    @contextmanager
+    def hold(self, seconds: float) -> Iterator[None]:
+        """Put one deadline over the block; an outer one still holds."""
+        outer = self.at
+        self.at = min(outer, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self.at = outer
 
     def limit(self, timeout: float | None, error: type[Exception]) -> float | None:
         """Return the time-out within the deadline, in seconds."""
@@ -53,7 +65,7 @@ class _DeadlineStream(httpcore.NetworkStream):
     httpcore would take the rest, such as a second answer to the same call, for the answer to the next call.
     """
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
         self._head = b""
@@ -62,6 +74,8 @@ class _DeadlineStream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         received = self._stream.read(max_bytes, self._deadline.limit(timeout, httpcore.ReadTimeout))
         self._received += len(received)
+        if self._received > LARGEST_ANSWER:
+            raise httpcore.ReadError(f"the answer has more than {LARGEST_ANSWER} bytes")
         if HEAD_END not in self._head:
             self._head += received
         return received
@@ -93,7 +107,7 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class _DeadlineBackend(httpcore.SyncBackend):
-    def __init__(self, deadline: _Deadline) -> None:
+    def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
 
     def connect_tcp(
@@ -109,12 +123,13 @@ class _DeadlineBackend(httpcore.SyncBackend):
         return _DeadlineStream(stream, self._deadline)
 
 
-class _DeadlineTransport(httpx.HTTPTransport):
-    def __init__(self, deadline: _Deadline) -> None:
-        super().__init__(trust_env=False)
+class DeadlineTransport(httpx.HTTPTransport):
+    def __init__(self, deadline: Deadline) -> None:
+        context = httpx.create_ssl_context(trust_env=False)
+        super().__init__(verify=context, trust_env=False)
         # httpx has no parameter for the network backend, httpcore's pool has one.
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=context,
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
             keepalive_expiry=KEPT_SECONDS,
@@ -144,7 +159,7 @@ class DeadlineClient:
 
     def __init__(self, *, seconds: float = CALL_SECONDS) -> None:
         self._seconds = seconds
-        self._deadline = _Deadline()
+        self._deadline = Deadline()
         self._guard = threading.Lock()
         self._process = 0
         self._client: httpx.Client | None = None
@@ -180,12 +195,8 @@ class DeadlineClient:
     @contextmanager
     def limit(self) -> Iterator[None]:
         """Put one deadline over all requests of this thread in the block; an outer one still holds."""
-        outer = self._deadline.at
-        self._deadline.at = min(outer, time.monotonic() + self._seconds)
-        try:
+        with self._deadline.hold(self._seconds):
             yield
-        finally:
-            self._deadline.at = outer
 
     def _for_this_process(self) -> httpx.Client:
         with self._guard:
@@ -193,7 +204,7 @@ class DeadlineClient:
             if self._client is None or self._process != os.getpid():
                 self._process = os.getpid()
                 self._client = httpx.Client(
-                    transport=_DeadlineTransport(self._deadline),
+                    transport=DeadlineTransport(self._deadline),
                     timeout=httpx.Timeout(self._seconds, connect=self._seconds * CONNECT_SHARE),
                     trust_env=False,
                 )

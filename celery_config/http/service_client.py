@@ -11,9 +11,10 @@ import httpx
 from django.conf import settings
 
 from celery_config.errors import CallFailed
-from celery_config.http.client import forget_stream
+from celery_config.http.client import Deadline, DeadlineTransport, forget_stream
 
 SECONDS = 60.0
+deadline = Deadline()
 
 
 class ServiceCallError(Exception):
@@ -34,14 +35,14 @@ def http_client(process: int, url: str) -> httpx.Client:
 
     A client has a TLS context, also for `http://`: two thirds of a megabyte that Python's collector does not see.
     """
-    return httpx.Client(base_url=url, trust_env=False)
+    return httpx.Client(base_url=url, trust_env=False, transport=DeadlineTransport(deadline))
 
 
 class ServiceClient:
     """Calls one other service.
 
     Args:
-        seconds: limit of one wait for an answer.
+        seconds: limit of one call in total.
         caller: who calls, with a token of its own; by default the service of this process.
     """
 
@@ -64,7 +65,8 @@ class ServiceClient:
         while url:
             page = self.get(url)
             yield page["results"]
-            url = page["next"]
+            # Where the next page is, and not at which address: the service says what it likes.
+            url = page["next"] and httpx.URL(page["next"]).raw_path.decode()
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Return the JSON answer.
@@ -79,13 +81,15 @@ class ServiceClient:
         except CallFailed as error:
             raise ServiceCallError(str(error)) from error
         try:
-            response = http_client(os.getpid(), self.url).request(
-                method,
-                path,
-                headers={"Authorization": f"Bearer {token}"},
-                timeout=self.seconds,
-                **options,
-            )
+            # A service that sends its answer in drops, or without an end, holds up nobody for longer.
+            with deadline.hold(self.seconds):
+                response = http_client(os.getpid(), self.url).request(
+                    method,
+                    path,
+                    headers={"Authorization": f"Bearer {token}"},
+                    timeout=self.seconds,
+                    **options,
+                )
         except httpx.HTTPError as error:
             raise ServiceSilent(
                 f"{self.service} does not answer at {self.url} ({error!r}). Is it running, and is"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import ssl
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import httpx
@@ -59,14 +62,25 @@ def test_no_two_processes_share_a_connection(settings: Any) -> None:
     assert http_client(os.getpid() + 1, "http://127.0.0.1:1") is not here
 
 
+PAGES = {"/first": "http://127.0.0.1:1/second?after=7", "/second?after=7": None}
+
+
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self.send_response(200)
-        self.send_header("Content-Length", "2")
+        if self.path in ("/drops", "/endless"):
+            self.end_headers()
+            with suppress(ConnectionError):
+                while not self.server.stopped.wait(0.05):  # type: ignore[attr-defined]
+                    self.wfile.write(b" " * (1 if self.path == "/drops" else 4096 * 1024))
+            return
+        page = {"results": [self.path], "next": PAGES[self.path]} if self.path in PAGES else {}
+        answer = json.dumps(page)
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(answer.encode())
 
     def log_message(self, *_: Any) -> None: ...
 
@@ -74,11 +88,29 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def url() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        server.stopped = Event()  # type: ignore[attr-defined]
         thread = Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
+        server.stopped.set()  # type: ignore[attr-defined]
         server.shutdown()
         thread.join()
+
+
+@pytest.mark.parametrize("path", ["/drops", "/endless"])
+def test_a_service_that_does_not_come_to_an_end_holds_up_nobody(settings: Any, url: str, path: str) -> None:
+    """The watchdog and the copies ask other services, and one of these may be in strange hands."""
+    settings.SERVICE_URLS = {"order": url}
+    began = time.monotonic()
+    with pytest.raises(ServiceCallError):
+        ServiceClient("order", 1.0 if path == "/drops" else 30.0).get(path)
+    assert time.monotonic() - began < 10
+
+
+def test_the_next_page_is_at_the_same_service(settings: Any, url: str) -> None:
+    """Whatever host its address names."""
+    settings.SERVICE_URLS = {"order": url}
+    assert list(ServiceClient("order").get_pages("/first")) == [["/first"], ["/second?after=7"]]
 
 
 @pytest.mark.parametrize("client", ["service", "json"])
