@@ -15,7 +15,14 @@ from amqp.exceptions import AccessRefused
 from kombu import Connection
 
 from celery_config.broker.message_authentication import WORDS
-from celery_config.broker.topology import COMMANDS, EVENTS, TASK_EVENTS, TASKS, URGENT_TASKS
+from celery_config.broker.topology import (
+    COMMANDS,
+    EVENTS,
+    TASK_EVENTS,
+    TASKS,
+    URGENT_TASKS,
+    control_exchange,
+)
 from celery_config.saga.engine.chains import COMPLETE, STEP_FAILED
 from tests.acceptance.shop import ADDRESS, TEA, Shop, until
 
@@ -35,14 +42,16 @@ class Intruder:
         """The arguments with the only code that this service can make."""
         return kwargs | self.keys.sign_message(self.service, task, kwargs)
 
-    def send(self, exchange: str, key: str, task: str, *body: Any, chain: list[Any] | None = None) -> bool:
-        """Publish a task message; return whether the broker took it."""
+    def send(
+        self, exchange: str, key: str, task: str, *body: Any, chain: list[Any] | None = None, **more: Any
+    ) -> bool:
+        """Publish a task message, with `more` headers; return whether the broker took it."""
         assert self.shop.stack.rabbitmq is not None
         url = self.shop.stack.rabbitmq.url(self.service)
         with Connection(url, transport_options={"confirm_publish": True}) as connection:
             channel: Any = connection.channel()
             args, kwargs = body
-            headers = {"task": task, "id": str(uuid4())}
+            headers = {"task": task, "id": str(uuid4()), **more}
             with connection.Producer(channel) as producer:
                 try:
                     producer.publish(
@@ -124,6 +133,40 @@ def test_events_of_others_under_a_key_of_ones_own(shop: Shop, refused_letters: A
         lambda: len([r for r in shop.dead_letters() if "product_changed" in r["body"]]) >= 3, "three letters"
     )
     assert read_price(shop) == price
+
+
+def test_events_of_others_by_another_way(shop: Shop) -> None:
+    """The broker checks neither the keys in headers nor those that come through a service's own exchanges."""
+    [state] = shop.rows("order", "SELECT epoch FROM copies_copystate WHERE name = 'catalogue_product'")
+    row = {"name": "Tea", "price": 1, "currency": "EUR", "weight_grams": 1, "active": True, "version": 999}
+    about, price = {"sku": TEA, **row}, read_price(shop)
+    intruder = Intruder(shop, "payment")
+    events = [cloud_event("inventory.product_changed", TEA, about, epoch=state["epoch"]) for _ in range(3)]
+    for event, header in zip(events, ("CC", "BCC"), strict=False):
+        route = (TASKS, "payment.events.receive", "events.receive")
+        assert intruder.send(*route, [], event, **{header: ["order.events.receive"]})
+    own = f"x.{control_exchange('payment')}.pidbox"
+    assert shop.stack.rabbitmq is not None
+    with Connection(shop.stack.rabbitmq.url("payment")) as connection:
+        channel: Any = connection.channel()
+        channel.exchange_declare(own, "fanout", auto_delete=False)
+        channel.exchange_bind(TASKS, own)
+        try:
+            assert intruder.send(own, "order.events.receive", "events.receive", [], events[2])
+            until(
+                lambda: {e["id"] for e in events} <= find_refused_events(shop),
+                "the order service refuses all",
+            )
+        finally:
+            channel.exchange_delete(own)
+    assert read_price(shop) == price
+
+
+def find_refused_events(shop: Shop) -> set[str]:
+    """The events that came to the order service, and that it calls forged."""
+    letters = [row for row in shop.dead_letters() if row["queue"] == "order.commands"]
+    forged = [row for row in letters if row["fault"].startswith("forged: it came to order")]
+    return {json.loads(row["body"])[1]["id"] for row in forged}
 
 
 def test_an_end_that_nobody_vouches_for(shop: Shop, refused_letters: Any) -> None:
@@ -209,6 +252,73 @@ def test_a_parcel_is_not_sent_before_it_is_paid(shop: Shop, refused_letters: Any
     assert ended.status == "cancelled"
 
 
+def announce(shop: Shop, order: str, kind: str, **data: Any) -> bool:
+    """Let the service of this event say so of an order."""
+    event = cloud_event(kind, order, {"order": order, **data}, saga=order, flow="choreographed")
+    return Intruder(shop, kind.partition(".")[0]).send(EVENTS, kind, "events.receive", [], event)
+
+
+def find_rejected_events(shop: Shop, order: str) -> list[str]:
+    """The kinds of the events of an order that a service rejected."""
+    letters = [row for row in shop.dead_letters() if order in row["body"] and row["task"] == "events.receive"]
+    return [json.loads(row["body"])[1]["type"] for row in letters]
+
+
+def test_a_parcel_for_an_order_that_nobody_placed(shop: Shop) -> None:
+    """By inventory's own events, which make shipment act for choreographed orders."""
+    order, ids = str(uuid4()), {"payment": str(uuid4()), "reservation": str(uuid4())}
+    fetched = {**ids, "address": STRANGER, "weight_grams": 1, "parcels": 1}
+    assert announce(shop, order, "inventory.inventory_fetched", **fetched)
+    assert announce(shop, order, "inventory.inventory_issued", shipment=str(uuid4()))
+    until(lambda: len(find_rejected_events(shop, order)) == 2, "both are dead letters")
+    assert shop.facts("shipment", order) == {}
+
+
+def test_money_for_an_order_that_is_stopped(shop: Shop) -> None:
+    """By shipment's own event, while the order waits for its goods."""
+    shop.process("inventory-worker").stop()
+    try:
+        order = shop.place()
+        payment = until(lambda: shop.facts("payment", order).get("payment"), "the money is held")
+        ids = {"payment": payment, "reservation": str(uuid4()), "shipment": str(uuid4())}
+        assert announce(shop, order, "shipment.shipment_arranged", **ids, tracking_number="x")
+        until(lambda: find_rejected_events(shop, order), "it is a dead letter")
+        assert shop.facts("payment", order)["state"] == "authorized"
+        shop.shopper.http.post(f"/api/orders/{order}/cancel/").raise_for_status()
+    finally:
+        shop.restart_all("inventory-worker")
+    assert shop.ends([order])[order].status == "cancelled"
+    assert shop.facts("payment", order)["state"] == "voided"
+
+
+def test_a_parcel_of_a_choreographed_order_before_it_is_paid(shop: Shop) -> None:
+    """Inventory says that the goods have left, with the mandate of the order that it got."""
+    shop.process("payment-worker").stop()
+    try:
+        order = shop.place(flow="choreographed", payment_token="tok_card_declined")
+        placed = until(
+            lambda: shop.rows(
+                "order",
+                "SELECT payload FROM messaging_outboxmessage WHERE saga = %s AND name = 'order.order_placed'",
+                order,
+            ),
+            "it is announced",
+        )
+        mandate = placed[0]["payload"]["mandate"]
+        keys = Intruder(shop, "inventory").keys
+        proofs = keys.give_proof("inventory", order, "inventory.commit_stock", {})
+        data = {"order": order, "shipment": str(uuid4())}
+        event = cloud_event(
+            "inventory.inventory_issued", order, data, saga=order, mandate=mandate, proofs=proofs
+        )
+        assert Intruder(shop, "inventory").send(EVENTS, event["type"], "events.receive", [], event)
+        until(lambda: find_rejected_events(shop, order), "it is a dead letter")
+        assert shop.facts("shipment", order) == {}
+    finally:
+        shop.restart_all("payment-worker")
+    assert shop.ends([order])[order].status == "cancelled"
+
+
 def read_chain(shop: Shop, saga: str) -> list[dict[str, Any]]:
     """The later links of a saga's chain, last first, as they lie in payment's queue."""
     assert shop.stack.rabbitmq is not None
@@ -239,6 +349,23 @@ def test_chains_that_would_use_the_victims_rights(shop: Shop, refused_letters: A
         assert intruder.send(TASKS, task, task, [{}], kwargs, chain=chain)
     assert intruder.send(TASKS, "payment.map", "celery.map", [], {"task": "x", "it": [1]})
     refused_letters("celery.map", *[task] * len(links))
+
+
+def test_a_failure_that_did_not_happen_holds_up_no_end(shop: Shop) -> None:
+    """A step behind the payment is said to have failed, and the card is refused: the order is undone all the same."""
+    shop.process("payment-worker").stop()
+    try:
+        order = shop.place(payment_token="tok_card_declined")
+        failed = {
+            "saga": shop.saga(order)["id"],
+            "step": "dispatch-shipment",
+            "operation": "do",
+            "attempt": 0,
+        }
+        assert Intruder(shop, "inventory").send(URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed)
+    finally:
+        shop.restart_all("payment-worker")
+    assert shop.ends([order])[order].status == "cancelled"
 
 
 def test_a_failure_that_did_not_happen_stops_an_order_and_takes_nothing(shop: Shop) -> None:
