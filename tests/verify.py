@@ -41,6 +41,7 @@ CHECKS = (
     Check("schedules", ("schedules",), 1),
     Check("permissions", ("permissions",), 3),
     Check("forgery", ("forgery",), 5),
+    Check("fuzz", ("fuzz",), 60),
     Check("races", ("races",), 4),
     Check("chaos-7", ("chaos", "--seed", "7"), 13),
     Check("chaos-8", ("chaos", "--seed", "8"), 13),

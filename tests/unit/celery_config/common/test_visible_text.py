@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 
 import pytest
 
-from celery_config.common.visible_text import BLANK_LETTERS, is_visible
+from celery_config.common.visible_text import is_visible
+
+DRAWN = ("ARABIC", "SYRIAC", "KAITHI", "EGYPTIAN")
 
 
 @pytest.mark.parametrize(
@@ -24,14 +27,20 @@ def test_what_can_be_seen(text: str) -> None:
     "text",
     [
         "", " ", "\u3000", "\xa0", "\n\t", "\0", "\xad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u202e",
-        "\u034f", "\u0301", "\ufe0f", "\U000e0041", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0", "\ud83d",
-        "\ue000", " \u3164\u200b\u2800 ",
+        "\u034f", "\ufe0f", "\U000e0041", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0", "\ud83d",
+        " \u3164\u200b\u2800 ",
     ],
 )  # fmt: skip
 def test_what_cannot_be_seen(text: str) -> None:
     assert not is_visible(text)
 
 
-def test_every_blank_letter_is_one_for_unicode() -> None:
-    """One that is no letter or symbol any more would not need to be named."""
-    assert {unicodedata.category(each)[0] for each in BLANK_LETTERS} <= {"L", "S"}
+def test_all_white_space_and_format_characters_show_nothing() -> None:
+    """But for marks of scripts that are drawn, such as Arabic's sign of a number."""
+    drawn = {
+        each
+        for each in map(chr, range(sys.maxunicode))
+        if unicodedata.category(each) == "Cf" and is_visible(each)
+    }
+    assert all(any(word in unicodedata.name(each) for word in DRAWN) for each in drawn), drawn
+    assert not any(is_visible(each) for each in map(chr, range(sys.maxunicode)) if each.isspace())
