@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +138,32 @@ class TestPostgres:
             ):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     service.execute(change)
+
+    def test_a_service_does_not_write_which_migrations_were_applied(self, postgres: PostgresServer) -> None:
+        """Otherwise the owner would leave one out, or carry one out again."""
+        addresses = {
+            "SHIPMENT_DATABASE_URL": postgres.url("shipment"),
+            "SHIPMENT_OWNER_DATABASE_URL": postgres.owner_url("shipment"),
+        }
+        changes = (
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('shipment', '9999_invented', now())",
+            "UPDATE django_migrations SET name = '9999_invented'",
+            "DELETE FROM django_migrations",
+        )
+        subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), "shipment", "migrate", "--verbosity=0"],
+            env={"PATH": os.environ["PATH"], **addresses},
+            check=True,
+        )
+        # Each start grants the service its rights anew.
+        for again in (False, True):
+            if again:
+                postgres.restart()
+            with psycopg.connect(postgres.url("shipment"), autocommit=True) as service:
+                assert service.execute("SELECT count(*) > 0 FROM django_migrations").fetchone() == (True,)
+                for change in changes:
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        service.execute(change)
 
     def test_the_password_is_asked_for(self, postgres: PostgresServer) -> None:
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):

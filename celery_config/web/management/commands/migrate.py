@@ -23,7 +23,7 @@ AND privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
 class Command(migrate.Command):
     help = (
         f"{migrate.Command.help} It logs in with SERVICE_OWNER_DATABASE_URL, if that is set: the service itself may"
-        " not own its tables."
+        " not own its tables, and then may not write what only migrations write."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
