@@ -123,7 +123,9 @@ class RefundAdmin(ReadOnlyAdmin):
 
 def was_made(customer: UUID | None) -> bool:
     """Whether a customer with this id is or was there."""
-    return Customer.objects.filter(pk=customer).exists() or bool(erased_among([customer] if customer else []))
+    if customer is None:
+        return False
+    return Customer.objects.filter(pk=customer).exists() or bool(erased_among([customer]))
 
 
 @admin.register(Customer)
@@ -156,7 +158,8 @@ class CustomerAdmin(ForgettableAdmin):
                 raise
         told = "Nothing was changed: this form has made a customer already"
         self.message_user(request, told, messages.WARNING)
-        return self.response_post_save_add(request, Customer())
+        back: HttpResponse = self.response_post_save_add(request, Customer())
+        return back
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         if db_field.name == "id":
