@@ -58,6 +58,7 @@ EXCHANGES = {
 
 # The key of a task that one service sends to any other.
 LINK_KEY = rf"({'|'.join(SERVICES)})\.[a-z_]+"
+_link_keys = re.compile(LINK_KEY)
 PROBE_KEY = "standstill.probe"
 """No queue is bound to it: the orchestrator only wants the broker's confirm."""
 TASK_EXCHANGES = (TASKS, URGENT_TASKS, COMMANDS)
@@ -243,7 +244,7 @@ def may_write(user: str, exchange: str, routing_key: str) -> bool:
 
 def is_link_key(exchange: str, routing_key: str) -> bool:
     """Whether every service may send a task to this exchange under this key."""
-    return routing_key in SERVICES if exchange == COMMANDS else bool(re.fullmatch(LINK_KEY, routing_key))
+    return routing_key in SERVICES if exchange == COMMANDS else bool(_link_keys.fullmatch(routing_key))
 
 
 def read_subscriptions(name: str) -> Sequence[EventSubscription | ReactionRule]:

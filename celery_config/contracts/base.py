@@ -7,6 +7,7 @@ and fills missing ones from their defaults, so a command can gain a field with a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -20,6 +21,7 @@ T = TypeVar("T")
 COMMAND_IDS = uuid5(NAMESPACE_URL, "order-saga:command-id")
 
 
+@functools.cache
 def snake_case(name: str) -> str:
     """`ReserveStock` -> `reserve_stock`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
@@ -99,7 +101,12 @@ C = TypeVar("C", bound=Command)
 
 def contract_fields(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
     """The fields of a contract: a dataclass, though the type of its base class does not say so."""
-    return dataclasses.fields(contract)
+    return _fields_of(contract if isinstance(contract, type) else type(contract))
+
+
+@functools.cache
+def _fields_of(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind)
 
 
 def encode(message: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from compose.local.stack import Stack
 from tests.bench.goods import ADDRESS, CURRENCY, OPENING_STOCK, PRODUCTS, TOKEN
 from tests.bench.measure import Run, take_median
 from tests.bench.past import Past, fill_pasts, make_pasts
-from tests.bench.report import make_number_table, print_faults
+from tests.bench.report import make_run_table, print_faults
 from tests.bench.system import run_ours, warm_up
 from tests.bench.three import audit
 
@@ -57,7 +57,7 @@ def measure_growth(stack: Stack, console: Console, options: argparse.Namespace) 
         f"{each['what']} of {each['service']} reads {each['rows']:,} rows: {each['statement']}"
         for each in asked if each["rows"] > MOST_ROWS
     ]  # fmt: skip
-    console.print(make_number_table("finished orders", found))
+    console.print(make_run_table("finished orders", {f"{n:,}": runs for n, runs in found.items()}))
     console.print(make_question_table(asked))
     print_faults(console, faults)
     print(format_last_line(found, len(faults)), flush=True)

@@ -81,9 +81,9 @@ def format_ratios(sides: Sides) -> str:
     return f"CPU an order: {', '.join(shares)}"
 
 
-def make_number_table(title: str, found: Mapping[int, Sequence[Run]]) -> Table:
-    """Show runs that differ in one number, and the ratio of the last to the first, as Markdown."""
-    made = Table(title, *(f"{number:,}" for number in found), "last / first", box=MARKDOWN)
+def make_run_table(title: str, found: Mapping[str, Sequence[Run]]) -> Table:
+    """Show runs that differ in one thing, and the ratio of the last to the first, as Markdown."""
+    made = Table(title, *found, "last / first", box=MARKDOWN)
     middles = [take_median(runs) for runs in found.values()]
 
     def add_row(title: str, value: Callable[[Run], float], digits: int = 1) -> None:

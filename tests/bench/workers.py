@@ -12,7 +12,7 @@ from celery_config.common.console import progress_bars
 from celery_config.common.services import SERVICES
 from compose.local.stack import Stack
 from tests.bench.measure import Run, take_median
-from tests.bench.report import make_number_table, print_faults
+from tests.bench.report import make_run_table, print_faults
 from tests.bench.system import run_ours, warm_up
 from tests.bench.three import audit
 
@@ -32,7 +32,7 @@ def measure_workers(stack: Stack, console: Console, options: argparse.Namespace)
     result.write_text(
         json.dumps({n: [asdict(r) for r in runs] for n, runs in found.items()}, indent=1) + "\n"
     )
-    console.print(make_number_table("workers a service", found))
+    console.print(make_run_table("workers a service", {str(n): runs for n, runs in found.items()}))
     faults = list(audit.find_faults(stack.environment))
     print_faults(console, faults)
     speeds = ", ".join(f"{take_median(runs).per_second:.1f} with {count}" for count, runs in found.items())

@@ -8,6 +8,7 @@ own tracer expects it: nothing has to build a canvas to send it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
@@ -65,7 +66,7 @@ class ChainBuilder:
             links.append(self.build_link(planned, locks))
             if planned.step:
                 service = self.saga.steps[self.saga.index(planned.step)].command.service
-                about = (service, str(self.id), planned.step, planned.operation.value)
+                about = (service, self.saga_id, planned.step, planned.operation.value)
                 locks[service] = (planned.step, self.keys.make_locks(*about))
         return join_links(links, replies or {}, LARGEST_CHAIN + (REDRIVE_MARGIN if self.attempt else 0))
 
@@ -115,7 +116,7 @@ class ChainBuilder:
             more = {**more, "known": StepState.DONE.value}
         if step.via is Via.AMQP:
             return self.link(task, step.command.service, step.name, operation, more, urgent=urgent)
-        message = {"saga": str(self.id), "step": step.name, "attempt": self.attempt, **more}
+        message = {"saga": self.saga_id, "step": step.name, "attempt": self.attempt, **more}
         message |= self.keys.sign_message(step.command.service, task, message)
         outer = {AFTER: more[AFTER]} if AFTER in more else {}
         more = {"operation": operation, "task": task, "message": message, **outer}
@@ -127,7 +128,7 @@ class ChainBuilder:
         route = route_task(service, task, urgent=urgent)
         options = self.options(route, step, operation, operation)
         options["link_error"] = [self.errback(step, operation)]
-        kwargs = {"saga": str(self.id), "step": step, "attempt": self.attempt, **more}
+        kwargs = {"saga": self.saga_id, "step": step, "attempt": self.attempt, **more}
         kwargs |= self.keys.sign_message(service, task, kwargs)
         return {"task": task, "args": [], "kwargs": kwargs, "options": options}
 
@@ -135,18 +136,22 @@ class ChainBuilder:
         return {
             "task": STEP_FAILED,
             "args": [],
-            "kwargs": {"saga": str(self.id), "step": step, "operation": operation, "attempt": self.attempt},
+            "kwargs": {"saga": self.saga_id, "step": step, "operation": operation, "attempt": self.attempt},
             "options": self.options(ERRBACK_ROUTE, step, operation, f"{operation} failed"),
             "immutable": True,
         }
 
-    @property
+    @functools.cached_property
+    def saga_id(self) -> str:
+        return str(self.id)
+
+    @functools.cached_property
     def subject(self) -> str:
         return str(self.data[contract_fields(self.saga.data)[0].name])
 
     def options(self, route: Mapping[str, Any], step: str, operation: str, key: str) -> dict[str, Any]:
         """The route, what Flower shows, and the task id, which `key` and the attempt make unique."""
-        ids = {"saga": self.id, "step": step, "operation": operation}
+        ids = {"saga": self.saga_id, "step": step, "operation": operation}
         task_id = uuid5(command_id(self.id, step, key), str(self.attempt))
         shown = flower_options(**ids, subject=self.subject, attempt=self.attempt)
         return {"task_id": str(task_id), **route, **shown}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -143,6 +144,7 @@ def read_end(delivery: Delivery[EndMessage], outcome: StepState) -> tuple[dict[s
     words, saga = read_words(delivery.replies), str(delivery.message.saga)
     keys: MessageKeys = settings.MESSAGE_KEYS
 
+    @functools.cache  # asked for the log and for the end
     def find_speaker(step: str) -> str | None:
         return keys.find_speaker(words.get(step), saga, step, outcome.value, brought.get(step))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from typing import Any
 
@@ -78,6 +79,30 @@ class TestMessages:
         assert MessageKeys(ORDER.keys).sign_message("payment", TASK, KWARGS) == {}
         assert MessageKeys(ORDER.keys).sign_outcome("payment", "1", "x", "do", "done", {}) == {}
         assert MessageKeys(ORDER.keys).make_locks("payment", "1", "x", "do") == []
+
+
+class TestCodes:
+    """Messages are on their way while services are updated, so what a code is never changes."""
+
+    @pytest.mark.parametrize("length", [1, 64, 65, 200])
+    def test_are_hmac_sha256(self, length: int) -> None:
+        """Of a short key, one that fills SHA-256's block, and longer ones, which HMAC hashes first."""
+        key = b"k" * length
+        said = {name: value for name, value in KWARGS.items() if name != "attempt"}
+        text = json.dumps(["message", TASK, said], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        code = hmac.digest(key, text.encode(), "sha256")[:16].hex()
+        keys = MessageKeys({"payment": (key,)}, Mode.REQUIRE)
+        for _ in range(2):  # the second is made from what is kept of the key
+            assert keys.sign_message("payment", TASK, KWARGS) == {"mac": code}
+
+    def test_of_a_release_before_are_the_same(self) -> None:
+        step = ("payment", "0193", "capture-payment", "do")
+        assert ORDER.sign_message("payment", TASK, KWARGS) == {"mac": "b05db92c58f27290d78d11f88ac0bdbe"}
+        assert ORDER.make_locks(*step) == ["e962f1198bed541619bc472e"]
+        assert PAYMENT.sign_outcome(*step, "done", REPLY) == {
+            "capture-payment": "payment:c1e7cd33a7f7c044e31c8133d93ee46d",
+            SHOWN: "d9316e13c6d3a1159ae251ead7738ac2",
+        }
 
 
 class TestWords:

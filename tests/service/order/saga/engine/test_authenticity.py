@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -120,6 +121,15 @@ class TestTheEnd:
         with pytest.raises(Reject):
             run(forged, say(placed, "done", REPLIES))
         assert_untouched(placed)
+
+    def test_each_word_is_checked_once(self, placed: Placed) -> None:
+        """For the log and for the end."""
+        with patch.object(
+            MessageKeys, "find_speaker", autospec=True, side_effect=MessageKeys.find_speaker
+        ) as asked:
+            complete(placed, say(placed, "done", REPLIES))
+        assert placed.saga.status == "completed"
+        assert asked.call_count == len(REPLIES)
 
 
 class TestTheEndOfAStop:
