@@ -154,7 +154,8 @@ def _digest(key: bytes, content: bytes) -> str:
     inner, outer = begun[0].copy(), begun[1].copy()
     inner.update(content)
     outer.update(inner.digest())
-    return outer.hexdigest()[:CODE_LENGTH]
+    code: str = outer.hexdigest()[:CODE_LENGTH]
+    return code
 
 
 @functools.cache

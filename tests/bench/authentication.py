@@ -26,7 +26,7 @@ WORKERS = tuple(f"{service}-worker" for service in (ORCHESTRATOR, *PARTICIPANTS)
 
 def measure_authentication(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     """Measure both modes in each round; every other round begins with the other one, should the machine slow down."""
-    found: dict[Mode, list[Run]] = {mode: [] for mode in MODES}
+    found: dict[str, list[Run]] = {mode: [] for mode in MODES}
     with progress_bars(console) as progress:
         for number in range(1, options.rounds + 1):
             for mode in MODES[:: 1 if number % 2 else -1]:
