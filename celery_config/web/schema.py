@@ -286,8 +286,7 @@ def drop_marks(result: Any, **_: Any) -> Any:
 
 def allow_digits(schema: dict[str, Any], field: StrictIntegerField) -> dict[str, Any]:
     """A whole number, or its ASCII digits as text."""
-    outer = {
-        name: schema.pop(name) for name in ("description", "default", "title", "writeOnly") if name in schema
-    }
+    names: tuple[str, ...] = ("description", "default", "title", "writeOnly")
+    outer = {name: schema.pop(name) for name in names if name in schema}
     pattern = match_whole_numbers(field.min_value, field.max_value)
     return {**outer, "anyOf": [schema, {"type": "string", "pattern": pattern}]}
