@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[1]
 UNFOLD = Path(unfold.__file__).parent
 NAME = Path("static/unfold/fonts/material-symbols/Material-Symbols-Outlined.woff2")
 OURS = ROOT / "celery_config/web" / NAME
-SERVICES = ("order_project", "payment_app", "inventory_app", "shipment_app")
-SOURCES = (UNFOLD, *(ROOT / name for name in ("celery_config", *SERVICES)))
+OUR_FOLDERS = ("celery_config", "order_project", "payment_app", "inventory_app", "shipment_app")
 WORD = re.compile(r"[a-z][a-z0-9_]+")
+ICON = re.compile(r'icon"?[=:] ?"([a-z0-9_]+)"')
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 
@@ -49,15 +49,19 @@ def read_icons(font: Any) -> dict[str, str]:
 
 
 def find_icons(known: Set[str]) -> list[str]:
-    """The icons that a page may show: each name of an icon that is a word in templates, scripts or code."""
-    return sorted(known & {word for text in read_sources() for word in WORD.findall(text)})
+    """The icons that a page may show: each name of an icon that is a word of a template or script, or an `icon=` of code."""
+    return sorted(known & {word for found in find_words() for word in found})
 
 
-def read_sources() -> Iterable[str]:
-    for folder in SOURCES:
-        for path in folder.rglob("*"):
-            if path.suffix in (".html", ".py", ".js") and "migrations" not in path.parts:
-                yield path.read_text()
+def find_words() -> Iterable[list[str]]:
+    for path in UNFOLD.rglob("*"):
+        if path.suffix in (".html", ".py", ".js"):
+            yield WORD.findall(path.read_text())
+    for path in (path for folder in OUR_FOLDERS for path in (ROOT / folder).rglob("*")):
+        if path.suffix in (".html", ".js"):
+            yield WORD.findall(path.read_text())
+        elif path.suffix == ".py":
+            yield ICON.findall(path.read_text())
 
 
 if __name__ == "__main__":
