@@ -47,11 +47,14 @@ def protect_record() -> None:
 
     To be called as the owner; the owner's default rights let the service write new tables, this one included.
     """
-    service = settings.DATABASES[DEFAULT_DB_ALIAS].get("USER")
+    if not settings.OWNER_DATABASE:
+        return
+    service = str(settings.DATABASES[DEFAULT_DB_ALIAS]["USER"])
     connection = connections[DEFAULT_DB_ALIAS]
     recorder = MigrationRecorder(connection)
-    if not settings.OWNER_DATABASE or settings.OWNER_DATABASE["USER"] == service or not recorder.has_table():
+    if settings.OWNER_DATABASE["USER"] == service or not recorder.has_table():
         return
-    table, role = map(connection.ops.quote_name, (recorder.Migration._meta.db_table, service))
+    quote_name = connection.ops.quote_name
+    table = quote_name(recorder.Migration._meta.db_table)
     with connection.cursor() as cursor:
-        cursor.execute(f"REVOKE INSERT, UPDATE, DELETE ON {table} FROM {role}")
+        cursor.execute(f"REVOKE INSERT, UPDATE, DELETE ON {table} FROM {quote_name(service)}")
