@@ -15,7 +15,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
         raise OperationalError(text)
 
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "")
-    monkeypatch.setattr(prepare.django, "setup", lambda: None)
+    monkeypatch.setattr("django.setup", lambda: None)
     monkeypatch.setattr(prepare, "call_command", call)
 
 
