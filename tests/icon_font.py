@@ -49,7 +49,7 @@ def read_icons(font: Any) -> dict[str, str]:
 
 
 def find_icons(known: Set[str]) -> list[str]:
-    """The icons that a page may show: each name of an icon that is a word of a template or script, or an `icon=` of code."""
+    """The icons that a page may show: an icon whose name is a word of a template or script, or an `icon=` of code."""
     return sorted(known & {word for found in find_words() for word in found})
 
 
