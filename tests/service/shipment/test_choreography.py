@@ -100,7 +100,7 @@ class TestWhatTheOrderServiceAskedFor:
     def test_it_is_done_in_its_turn_and_proved(self, participant: Participant) -> None:
         order = uuid7()
         proofs = self.proofs(order, self.AUTHORIZE)
-        asked = {"mandate": self.mandate(order), "proofs": proofs}
+        asked: dict[str, Any] = {"mandate": self.mandate(order), "proofs": proofs}
         assert names(participant.hear(fetched(order), **asked)) == ["ShipmentArranged"]
         [said] = OutboxMessage.objects.filter(saga=order, name="shipment.shipment_arranged")
         assert said.payload["mandate"] == asked["mandate"]

@@ -110,7 +110,8 @@ def test_a_service_that_does_not_come_to_an_end_holds_up_nobody(settings: Any, u
 def test_the_next_page_is_at_the_same_service(settings: Any, url: str) -> None:
     """Whatever host its address names."""
     settings.SERVICE_URLS = {"order": url}
-    assert list(ServiceClient("order").get_pages("/first")) == [["/first"], ["/second?after=7"]]
+    pages: list[Any] = list(ServiceClient("order").get_pages("/first"))
+    assert pages == [["/first"], ["/second?after=7"]]
 
 
 @pytest.mark.parametrize("client", ["service", "json"])
