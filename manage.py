@@ -40,6 +40,7 @@ SYSTEM_COMMANDS = {
     "bench-copies": ("tests.bench.copies", "a copy of a million rows rebuilt under changes, and checked"),
     "races": ("tests.chaos.races", "orders cancelled or too old at any moment, on real servers"),
     "oversell": ("tests.chaos.oversell", "many buyers of few units at once, on real servers"),
+    "fuzz": ("tests.fuzz.run", "requests of every kind to each service: no answer that OpenAPI lacks"),
     "schedules": ("tests.schedules", "simulated schedules of the sagas, every guarantee checked"),
     "mutants": ("tests.mutants.run", "deliberately broken variants, each caught by a test or the audit"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),

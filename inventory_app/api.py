@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import F
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import generics, serializers, status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
@@ -26,8 +26,15 @@ from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs, may
 from celery_config.web.problems import Unprocessable
+from celery_config.web.refusals import Refusal, Refusals
 from inventory_app import domain, selectors, services
-from inventory_app.errors import InventoryError
+from inventory_app.errors import (
+    AdjustmentConflict,
+    InventoryError,
+    RepeatedProduct,
+    StockBelowReserved,
+    UnknownProduct,
+)
 from inventory_app.models import Movement, Product, Reservation, Stock, validate_sku
 
 MAX_ITEMS = 1000
@@ -89,8 +96,18 @@ OPENED = Answer[services.OpeningResult](
 ADJUSTED = Answer[Movement](lambda movement, _: MovementSerializer(movement).data, find_row(Movement))
 
 
+REFUSALS: Refusals = {
+    "POST": [
+        Refusal(status.HTTP_422_UNPROCESSABLE_ENTITY, error.code)
+        for error in (UnknownProduct, RepeatedProduct, StockBelowReserved, AdjustmentConflict)
+    ]
+}
+
+
 class ProductsApi(RefusedWhileRecovering, generics.ListAPIView[Product]):
     """The catalogue."""
+
+    refusals = REFUSALS
 
     needs: Needs = {"POST": ("inventory.add_product", "inventory.change_product")}
     serializer_class = ProductSerializer
@@ -176,6 +193,8 @@ class StockApi(generics.ListAPIView[Stock]):
 class OpeningStockApi(RefusedWhileRecovering):
     """The first stock of products."""
 
+    refusals = REFUSALS
+
     needs: Needs = {"POST": ("inventory.change_stock",)}
 
     class InputSerializer(ClientInput):
@@ -214,6 +233,8 @@ class MovementSerializer(serializers.ModelSerializer[Movement]):
 
 class AdjustmentApi(RefusedWhileRecovering):
     """Corrections of the stock."""
+
+    refusals = REFUSALS
 
     needs: Needs = {"POST": ("inventory.change_stock",)}
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal, TypedDict, get_args
 from uuid import UUID
 
 from django.db import transaction
 from django.urls import path, reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from celery_config.errors import SagaPaused
 from celery_config.messaging.idempotency import (
-    REPLAYED,
     Answer,
     MadeByKey,
     answer_once,
@@ -27,16 +27,28 @@ from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
 from celery_config.web.fields import StrictCharField, StrictIntegerField
 from celery_config.web.filters import StrictFilterBackend
-from celery_config.web.idempotency_keys import PARAMETER, KeyUse, read_key, set_key_use
+from celery_config.web.idempotency_keys import REPLAYED, KeyInFlight, KeyUse, read_key, set_key_use
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import ANY_USER, Needs, may
 from celery_config.web.problems import build_problem
+from celery_config.web.refusals import Refusal, Refusals
+from celery_config.web.schema import PROBLEM_REF, describe_type
 from order_project import cancelling, placing, selectors, services, under_way
-from order_project.addresses import AddressInput
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.customers import CustomerList, CustomerShow, ProductShow
+from order_project.domain import LineFaultCode
 from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
+from order_project.errors import (
+    AmountNotPayable,
+    NotRefundable,
+    NotYourself,
+    OrderTooLarge,
+    PriceNotYours,
+    TooLate,
+    TooManyUnderWay,
+    UnknownCustomer,
+)
 from order_project.inputs import (
     KEY_OF_BATCH,
     BatchInput,
@@ -57,7 +69,7 @@ class StepOutput(serializers.ModelSerializer[SagaStep]):
         fields = ("name", "kind", "state", "reply", "refusal", "updated_at")
 
 
-class SagaOutput(serializers.ModelSerializer[SagaInstance]):
+class OrderSagaOutput(serializers.ModelSerializer[SagaInstance]):
     steps = StepOutput(many=True)
 
     class Meta:
@@ -129,21 +141,49 @@ class OrderDetail(OrderOutput):
     class Meta(OrderOutput.Meta):
         fields = (*OrderOutput.Meta.fields, "address", "lines", "saga", "choreography")  # type: ignore[assignment]
 
-    @extend_schema(responses=AddressInput)
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
     def get_address(self, order: Order) -> Any:
         """As it is kept: an order may be older than the present rules, or its customer erased."""
         return order.address
 
-    @extend_schema(responses=SagaOutput)
+    @extend_schema_field(OrderSagaOutput(allow_null=True))
     def get_saga(self, order: Order) -> Any:
-        return SagaOutput(self.context["sagas"][order.saga]).data if order.saga else None
+        return OrderSagaOutput(self.context["sagas"][order.saga]).data if order.saga else None
 
-    @extend_schema(responses=ChoreographyOutput)
+    @extend_schema_field(ChoreographyOutput(allow_null=True))
     def get_choreography(self, order: Order) -> Any:
         return None if order.saga else ChoreographyOutput(order.choreography).data
 
 
+class PlacedOutput(TypedDict):
+    order: UUID
+    url: str
+    repeated: bool
+
+
+class PlacedOrder(PlacedOutput):
+    status: Literal["placed"]
+
+
+class PlacedOfBatch(PlacedOutput):
+    status: Literal[202]
+
+
+class CancellationOutput(TypedDict):
+    order: UUID
+    status: str
+    url: str
+
+
+PLACING_REFUSALS = (
+    *(NotYourself, PriceNotYours, UnknownCustomer, OrderTooLarge, TooManyUnderWay, SagaPaused),
+    *(Refusal(status.HTTP_422_UNPROCESSABLE_ENTITY, code) for code in get_args(LineFaultCode)),
+)
+LOCATION = OpenApiParameter("Location", str, OpenApiParameter.HEADER, required=True, response=[202])
+
+
 class OrderList(generics.GenericAPIView[Order]):
+    refusals: Refusals = {"POST": PLACING_REFUSALS}
     needs: Needs = {"GET": (ANY_USER,), "POST": (ANY_USER,)}
     serializer_class = OrderOutput
     filter_backends = (StrictFilterBackend, MadeByKey)
@@ -159,7 +199,7 @@ class OrderList(generics.GenericAPIView[Order]):
         sagas = selectors.read_sagas(order.saga for order in page if order.saga)
         return self.get_paginated_response(OrderOutput(page, many=True, context={"sagas": sagas}).data)
 
-    @extend_schema(request=OrderInput, responses={202: dict}, parameters=[PARAMETER])
+    @extend_schema(request=OrderInput, responses={202: describe_type(PlacedOrder)}, parameters=[LOCATION])
     @set_key_use(KeyUse.TAKEN)
     def post(self, request: Request) -> Response:
         """Place an order. The answer says where to look; a repeat with the same Idempotency-Key places nothing."""
@@ -183,11 +223,25 @@ class OrderList(generics.GenericAPIView[Order]):
         )
 
 
+BATCH_OUTPUT = {
+    "type": "object",
+    "required": ["results"],
+    "properties": {
+        "results": {
+            "type": "array",
+            "description": "one for each order, in their order",
+            "items": {"anyOf": [describe_type(PlacedOfBatch), {"$ref": PROBLEM_REF}]},
+        }
+    },
+}
+
+
 class OrderBatch(generics.GenericAPIView[Order]):
+    refusals: Refusals = {"POST": [SagaPaused, KeyInFlight]}
     needs: Needs = {"POST": (ANY_USER,)}
     serializer_class = BatchInput
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(responses={200: BATCH_OUTPUT})
     @set_key_use(KeyUse.REFUSED, KEY_OF_BATCH)
     def post(self, request: Request) -> Response:
         """Place many orders, each with an outcome of its own: `status` 202 with the order, or the problem it has."""
@@ -262,8 +316,9 @@ CANCELLED = Answer[Cancellation](
 
 class OrderCancel(OrderAPI):
     throttle_scope = "verbs"
+    refusals: Refusals = {"POST": [TooLate]}
 
-    @extend_schema(request=None, responses={202: dict})
+    @extend_schema(request=ClientInput, responses={202: describe_type(CancellationOutput)})
     @answer_once(CANCELLED)
     def post(self, request: Request, pk: UUID) -> Cancellation:
         """Ask to cancel. 202: it is stopping; 409 with the reason: it is too late."""
@@ -295,6 +350,7 @@ REFUNDED = Answer[Refund](
 
 
 class RefundList(generics.ListAPIView[Refund]):
+    refusals: Refusals = {"POST": [NotRefundable, AmountNotPayable, SagaPaused]}
     serializer_class = RefundOutput
     queryset = Refund.objects.all()
     filter_backends = (StrictFilterBackend, MadeByKey)

@@ -23,6 +23,7 @@ from celery_config.web.fields import StrictCharField
 from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.inputs import KnownFieldsOnly
 from celery_config.web.permissions import ANY_USER, Needs
+from celery_config.web.refusals import Refusals
 from order_project.addresses import AddressInput
 from order_project.errors import CustomerHasOrders
 from order_project.models import CatalogueProduct, Customer
@@ -118,6 +119,8 @@ class CustomerList(RefusedWhileRecovering, generics.ListAPIView[Customer]):
 
 class CustomerShow(RefusedWhileRecovering, generics.RetrieveUpdateDestroyAPIView[Customer]):
     """One customer. Its `version` is what `min_version` means where others keep copies."""
+
+    refusals: Refusals = {"DELETE": [CustomerHasOrders]}
 
     serializer_class = CustomerSerializer
     queryset = Customer.objects.all()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from celery_config.contracts.inventory import MAX_PRICE, Line
 
@@ -82,11 +83,17 @@ class CatalogueEntry:
     step: int = 1
 
 
+LineFaultCode = Literal[
+    "amount_not_payable", "bad_price", "bad_quantity", "currency_not_supported", "empty_order", "inactive_product",
+    "nothing_to_pay", "order_too_large", "too_many_lines", "unknown_sku", "wrong_currency",
+]  # fmt: skip
+
+
 @dataclass(frozen=True)
 class LineFault:
     """Why a line cannot be ordered; `code` is stable."""
 
-    code: str
+    code: LineFaultCode
     detail: str
 
 

@@ -17,8 +17,9 @@ from rest_framework import status
 from celery_config.contracts.base import encode
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
-from celery_config.messaging.idempotency import KeyGone, KeyReused, check_repeat, digest_key
+from celery_config.messaging.idempotency import check_repeat, digest_key
 from celery_config.messaging.models import IdempotencyKey
+from celery_config.web.idempotency_keys import KeyGone, KeyReused
 from order_project.domain import Flow, PriceSource, RequestLine, merge_request_lines
 from order_project.models import Order
 from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult

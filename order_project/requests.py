@@ -7,7 +7,7 @@ from uuid import UUID
 
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.shipment import Address
-from celery_config.messaging.idempotency import KeyGone, KeyReused
+from celery_config.web.idempotency_keys import KeyGone, KeyReused
 from order_project.domain import Flow, RequestLine
 from order_project.errors import BadLines, OrderTooLarge, TooManyUnderWay, UnknownCustomer
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from datetime import datetime
+from typing import Any, TypedDict
 
 import msgspec
 from django.core.exceptions import ValidationError as InvalidKey
@@ -19,41 +20,41 @@ from rest_framework.views import APIView
 
 from celery_config.copies import freshness, sync
 from celery_config.copies.models import MAX_KEY_LENGTH, CopiedRow, CopyState
-from celery_config.copies.ranges import split_by_size
+from celery_config.copies.ranges import Piece, RowVersion, split_by_size
 from celery_config.copies.readers import KEYS_PER_REQUEST, CopyReader, SourceReader, stream_rows
 from celery_config.copies.registry import Publication, copies, publications
 from celery_config.copies.source_client import open_source
 from celery_config.db import functions
 from celery_config.http.service_client import ServiceCallError
-from celery_config.messaging.feed import open_feed
+from celery_config.messaging.feed import AFTER, open_feed
+from celery_config.web.fields import StrictCharField, StrictIntegerField
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs, find_table_needs, name_permission
-from celery_config.web.problems import ApiError
+from celery_config.web.problems import BUSY_SECONDS, ApiError
+from celery_config.web.refusals import Refusal, Refusals
+from celery_config.web.schema import describe_type
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
 PATIENCE_SECONDS = 10.0
 """For changes that are on their way while copies are compared."""
+MAX_DIGITS = 18
 WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
 encoder = msgspec.json.Encoder()
 
 
 class BoundsInput(serializers.Serializer[Any]):
-    after = serializers.CharField(
-        max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: from the first key"
-    )
-    upto = serializers.CharField(
-        max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: to the last key"
-    )
+    after = StrictCharField(max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: from the first key")
+    upto = StrictCharField(max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: to the last key")
 
 
 class FieldsInput(serializers.Serializer[Any]):
     # DRF uses the attribute `fields` itself.
     def get_fields(self) -> Any:
         names = serializers.ListField(
-            child=serializers.CharField(), help_text="the fields of the contract that the copy keeps"
+            child=StrictCharField(), help_text="the fields of the contract that the copy keeps"
         )
         known = serializers.ListField(
-            child=serializers.CharField(),
+            child=StrictCharField(),
             default=list,
             help_text="the parts of values with a default that the copy's release knows",
         )
@@ -62,26 +63,30 @@ class FieldsInput(serializers.Serializer[Any]):
 
 class PiecesInput(FieldsInput):
     ranges = serializers.ListField(child=BoundsInput(), min_length=1, max_length=MAX_RANGES)
-    size = serializers.IntegerField(min_value=1, max_value=MAX_PIECE_ROWS, help_text="rows of a piece")
-    most = serializers.IntegerField(min_value=1, max_value=MAX_PIECES, help_text="pieces of a range, at most")
+    size = StrictIntegerField(min_value=1, max_value=MAX_PIECE_ROWS, help_text="rows of a piece")
+    most = StrictIntegerField(min_value=1, max_value=MAX_PIECES, help_text="pieces of a range, at most")
 
 
 class RowsInput(FieldsInput):
     range = BoundsInput(required=False)
-    most = serializers.IntegerField(
+    most = StrictIntegerField(
         min_value=1, max_value=MAX_ROWS, default=MAX_ROWS, help_text="rows of the range, at most"
     )
     keys = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_KEY_LENGTH), required=False, max_length=KEYS_PER_REQUEST
+        child=StrictCharField(max_length=MAX_KEY_LENGTH), required=False, max_length=KEYS_PER_REQUEST
     )
 
 
 class PublishedAPI(APIView):
     """A published table, with every field of the contract: for services, and for those who may see the table."""
 
+    known_names = publications.keys()
+
     @property
     def needs(self) -> Needs:
-        publication = publications.get(self.kwargs["name"])
+        # The document of the API is about no name in particular: whichever it is, people need one permission.
+        name = self.kwargs.get("name", next(iter(publications), ""))
+        publication = publications.get(name)
         if publication is None:
             return {}
         view = (name_permission("view", publication.model),)
@@ -112,8 +117,59 @@ def json_response(content: Any) -> HttpResponse:
     return HttpResponse(encoder.encode(content), content_type="application/json")
 
 
+class TableDescription(TypedDict):
+    """What is published: the name of the key, the fields of the contract, and the number of rows and tombstones."""
+
+    name: str
+    key: str
+    fields: list[str]
+    rows: int
+
+
+class RowPage(TypedDict):
+    """`more`: whether there are further rows."""
+
+    fields: list[str]
+    rows: list[RowVersion]
+    more: bool
+
+
+class Change(TypedDict):
+    """`age`: of the change, in seconds."""
+
+    cursor: str
+    key: str
+    version: int
+    age: float
+
+
+class ChangePage(TypedDict):
+    """`cursor`: where the next page begins."""
+
+    changes: list[Change]
+    cursor: str
+    epoch: str
+    recovering: bool
+
+
+class CopyDescription(TypedDict):
+    """`lag_seconds` is null when it was not measured lately."""
+
+    name: str
+    source: str
+    lag_seconds: float | None
+    looked_at: datetime | None
+    checked_at: datetime | None
+    rows: int | None
+    differing: int | None
+
+
+class CopyDescriptions(TypedDict):
+    copies: list[CopyDescription]
+
+
 class PublishedShow(PublishedAPI):
-    @extend_schema(responses={200: dict})
+    @extend_schema(responses={200: describe_type(TableDescription)})
     def get(self, request: Request, name: str) -> Response:
         """The name of the table, its fields, and the number of rows and tombstones."""
         publication = self.get_publication()
@@ -128,7 +184,7 @@ class PublishedShow(PublishedAPI):
 
 
 class PublishedPieces(PublishedAPI):
-    @extend_schema(request=PiecesInput, responses={200: dict})
+    @extend_schema(request=PiecesInput, responses={200: describe_type(list[list[Piece]])})
     def post(self, request: Request, name: str) -> HttpResponse:
         """Each range split into pieces of `size` rows, with a checksum each; ask again for pieces that differ."""
         source, given = self.read_request(PiecesInput, request)
@@ -141,7 +197,7 @@ class PublishedPieces(PublishedAPI):
 
 
 class PublishedRows(PublishedAPI):
-    @extend_schema(request=RowsInput, responses={200: dict})
+    @extend_schema(request=RowsInput, responses={200: describe_type(list[RowVersion])})
     def post(self, request: Request, name: str) -> HttpResponse:
         """The rows with these `keys`, or the first `most` rows of a `range`; deleted rows have no values."""
         source, given = self.read_request(RowsInput, request)
@@ -153,8 +209,8 @@ class PublishedRows(PublishedAPI):
 
 class PublishedChanges(PublishedAPI):
     @extend_schema(
-        parameters=[OpenApiParameter("after", str, description="a `cursor`; empty: all changes")],
-        responses={200: dict},
+        parameters=[AFTER],
+        responses={200: describe_type(ChangePage)},
     )
     def get(self, request: Request, name: str) -> HttpResponse:
         """The rows that changed, and when, in the order in which their transactions became visible.
@@ -195,7 +251,7 @@ class PublishedChanges(PublishedAPI):
 class CopiesList(APIView):
     needs = find_table_needs(CopyState)
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(responses={200: describe_type(CopyDescriptions)})
     def get(self, request: Request) -> Response:
         """The copies that this service keeps: the lag of each, and the result of its last comparison."""
         return Response({"copies": [freshness.describe_state(state) for state in freshness.list_states()]})
@@ -211,6 +267,8 @@ class DifferencesOutput(serializers.Serializer[Any]):
 class CopyDifferences(APIView):
     """The copies of this service compared with their sources now, for the audit."""
 
+    refusals: Refusals = {"GET": [Refusal(status.HTTP_503_SERVICE_UNAVAILABLE, "source_away")]}
+
     @extend_schema(operation_id="copy_differences", responses=DifferencesOutput(many=True))
     def get(self, request: Request) -> Response:
         """The rows in which a copy differs from its source. A change under way gets ten seconds to arrive."""
@@ -224,6 +282,7 @@ class CopyDifferences(APIView):
                 f"A copy cannot be compared now: {error}",
                 status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
                 code="source_away",
+                wait=BUSY_SECONDS,
             ) from error
         return Response(
             [
@@ -236,10 +295,12 @@ class CopyDifferences(APIView):
 class CopyRows(APIView):
     """The rows of a copy, for its source alone, which recovers from an older backup by them."""
 
+    known_names = copies.keys()
+
     @extend_schema(
         operation_id="copy_rows_retrieve",
         parameters=[OpenApiParameter("after", str, description="the last key of the page before")],
-        responses={200: dict},
+        responses={200: describe_type(RowPage)},
     )
     def get(self, request: Request, name: str) -> HttpResponse:
         """Rows in the order of their keys, with the versions that they had at their source."""
@@ -262,10 +323,15 @@ class CopiedDetail(generics.GenericAPIView[Any]):
     """A row of a copy. Subclasses set `queryset` (all rows, tombstones included) and `serializer_class`."""
 
     lookup_url_kwarg = "pk"
+    refusals: Refusals = {"GET": [CopyBehind]}
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("min_version", int, description="wait for this version, for at most a second")
+            OpenApiParameter(
+                "min_version",
+                {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1},
+                description="wait for this version, for at most a second",
+            )
         ]
     )
     def get(self, request: Request, **_: Any) -> Response:
@@ -291,7 +357,7 @@ class CopiedDetail(generics.GenericAPIView[Any]):
 
 def read_min_version(request: Request) -> int:
     text = request.query_params.get("min_version", "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         raise ValidationError({"min_version": "must be a whole number"})
     return int(text)
 

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar, TypedDict
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.filters import BaseFilterBackend
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common.identifiers import min_uuid7_at
+from celery_config.errors import Recovering
 from celery_config.messaging import epochs, retention, trouble
-from celery_config.messaging.feed import open_feed
+from celery_config.messaging.feed import AFTER, open_feed
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.web.columns import SECRET_FIELDS
+from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.permissions import find_table_needs
+from celery_config.web.refusals import Refusals
+from celery_config.web.schema import describe_type
 
 FEED_LIMIT = 1000
 ASKED = ("customer", "amount", "currency", "refund", "refund_amount")
@@ -32,6 +37,8 @@ class RefusedWhileRecovering(APIView):
 
     What began before, the other services and the operators go on.
     """
+
+    refusals: Refusals = dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), (Recovering,))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -47,17 +54,38 @@ def hide_tokens(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "data": {**data, **{name: "" for name in SECRET_FIELDS if name in data}}}
 
 
+class FeedEntry(TypedDict):
+    """An event as the broker had it, but without payment tokens."""
+
+    cursor: str
+    event: dict[str, Any]
+
+
+class EventPage(TypedDict):
+    """`more`: whether there are further events; a cursor of another `epoch` begins again."""
+
+    events: list[FeedEntry]
+    more: bool
+    epoch: str
+
+
+class OutboxDescription(TypedDict):
+    oldest_unpublished_seconds: float
+    set_aside: int
+    recovering: bool
+    unanswered: str
+
+
+class TroubleDescription(TypedDict):
+    trouble: list[str]
+
+
 class EventFeed(APIView):
     """Events in the order in which their transactions became visible, for readers that catch up (rule 20, the feed)."""
 
     needs = find_table_needs(OutboxMessage)
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("after", str, description="the `cursor` of the last event seen; empty: all")
-        ],
-        responses={200: dict},
-    )
+    @extend_schema(parameters=[AFTER], responses={200: describe_type(EventPage)})
     def get(self, request: Request) -> Response:
         """Return only rows below every running transaction, because ids commit out of order."""
         feed = open_feed(request.query_params.get("after", ""))
@@ -92,22 +120,39 @@ class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
         return {name: request[name] for name in ASKED if name in request}
 
 
-class BarrierList(generics.ListAPIView[BarrierRow]):
-    """The outcome of every step here, for the audit and for operators who decide about a parked saga.
+class SagasSince(BaseFilterBackend):
+    """`?began_since=`: only rows of sagas that began then or later."""
 
-    `began_since`: only sagas that began then or later.
-    """
+    parameters: ClassVar = ("began_since",)
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        """
+        Raises:
+            ValidationError: the text is no time.
+        """
+        if (since := request.query_params.get("began_since")) is None:
+            return queryset
+        return queryset.filter(saga__gte=min_uuid7_at(read_time(since)))
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": "began_since",
+                "required": False,
+                "in": "query",
+                "description": "only of sagas that began then or later, in ISO 8601; without an offset UTC",
+                "schema": {"type": "string", "format": "date-time"},
+            }
+        ]
+
+
+class BarrierList(generics.ListAPIView[BarrierRow]):
+    """The outcome of every step here, for the audit and for operators who decide about a parked saga."""
 
     serializer_class = BarrierSerializer
     queryset = BarrierRow.objects.all()
     filterset_fields = ("saga", "step", "action", "undo")
-    parameters = ("began_since",)
-
-    def get_queryset(self) -> Any:
-        rows = super().get_queryset()
-        if since := self.request.query_params.get("began_since"):
-            rows = rows.filter(saga__gte=min_uuid7_at(read_time(since)))
-        return rows
+    filter_backends = (StrictFilterBackend, SagasSince)
 
 
 def read_time(text: str) -> datetime:
@@ -127,7 +172,7 @@ class OutboxState(APIView):
 
     needs = find_table_needs(OutboxMessage)
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(responses={200: describe_type(OutboxDescription)})
     def get(self, request: Request) -> Response:
         """For how long the oldest unpublished row could have been sent; how many rows cannot be sent and are set aside;
         whether the database is being recovered; why old barrier rows are kept, if it is not known whether their saga
@@ -146,7 +191,7 @@ class OutboxState(APIView):
 class TroubleList(APIView):
     """What keeps the service's messages from moving; for services alone."""
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(responses={200: describe_type(TroubleDescription)})
     def get(self, request: Request) -> Response:
         """What an order that waits for this service may wait for, in plain words: messages that its relay does not
         send, that fail for a reason of its own database, or that wait for a handler. Nothing of what is outside.

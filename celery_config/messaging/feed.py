@@ -7,12 +7,20 @@ from dataclasses import dataclass
 
 from django.db import connection
 from django.db.models import Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 
 from celery_config.messaging import epochs
 from celery_config.messaging.models import Epoch, OutboxMessage
 
 CURSOR = re.compile("(?P<transaction>[0-9]{1,19})-(?P<row>[0-9]{1,19})(?:-(?P<epoch>[0-9a-f]{8}))?")
+
+
+AFTER = OpenApiParameter(
+    "after",
+    {"type": "string", "pattern": rf"^(?:{re.sub(r'[?]P<[a-z]+>', '?:', CURSOR.pattern)})?$"},
+    description="the `cursor` of the last one seen; empty: all",
+)
 
 
 @dataclass(frozen=True)

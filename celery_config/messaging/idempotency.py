@@ -18,9 +18,7 @@ from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import OperationalError, models, transaction
-from drf_spectacular.utils import extend_schema
 from rest_framework import status
-from rest_framework.exceptions import APIException
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -30,39 +28,20 @@ from celery_config.db import bulk
 from celery_config.messaging.models import IdempotencyKey
 from celery_config.web.idempotency_keys import (
     FIELD,
-    PARAMETER,
+    REPLAYED,
+    SCHEMA,
+    KeyGone,
+    KeyInFlight,
+    KeyReused,
     KeyUse,
     parse_key,
     read_key,
     refuse_key,
     set_key_use,
 )
-from celery_config.web.problems import Conflict, Unprocessable
 
 T = TypeVar("T")
 CLAIMED = ("digest", "request_hash", "status")
-REPLAYED = "Idempotent-Replayed"  # Stripe's name
-
-
-class KeyReused(Unprocessable):
-    default_code = "idempotency_key_reused"
-    default_detail = "This Idempotency-Key was used for another request. Use a new key for a new request."
-
-
-class KeyInFlight(Conflict):
-    default_code = "idempotency_key_in_flight"
-    default_detail = (
-        "Another request with this Idempotency-Key is being carried out. Repeat this one to get its answer."
-    )
-    wait = 1  # DRF sends it as Retry-After
-
-
-class KeyGone(APIException):
-    """410: what the key made was deleted, or belonged to an erased customer."""
-
-    status_code = status.HTTP_410_GONE
-    default_code = "idempotency_key_gone"
-    default_detail = "What this Idempotency-Key made is deleted or erased. This request did nothing."
 
 
 @dataclass(frozen=True)
@@ -104,7 +83,6 @@ def answer_once(answer: Answer[T]) -> Callable[[Callable[..., T]], Callable[...,
     """
 
     def decorate(make: Callable[..., T]) -> Callable[..., Response]:
-        @extend_schema(parameters=[PARAMETER])
         @set_key_use(KeyUse.TAKEN)
         @functools.wraps(make)
         def post(view: Any, request: Request, *args: Any, **options: Any) -> Response:
@@ -223,6 +201,6 @@ class MadeByKey(BaseFilterBackend):
                 "required": False,
                 "in": "query",
                 "description": "what you made with this Idempotency-Key",
-                "schema": {"type": "string"},
+                "schema": SCHEMA,
             }
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypedDict
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ from celery.exceptions import Ignore, Reject
 from django.db import DataError, InterfaceError, OperationalError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,7 +24,20 @@ from rest_framework.views import APIView
 
 from celery_config.common import metrics
 from celery_config.common.identifiers import parse_uuid
-from celery_config.errors import Forged, Recovering, Refused, ServiceUnavailable, WebhookRefused
+from celery_config.errors import (
+    CallFailed,
+    EventUnreadable,
+    Forged,
+    OperatorRefused,
+    OutcomeUnknown,
+    Recovering,
+    Refused,
+    ServiceUnavailable,
+    SignatureInvalid,
+    SignatureStale,
+    StepSuperseded,
+    WebhookRefused,
+)
 from celery_config.http.webhooks import CallEvent
 from celery_config.messaging import trouble
 from celery_config.messaging.barrier import manual, webhooks
@@ -34,11 +47,13 @@ from celery_config.messaging.idempotency import Answer, answer_once
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant.handlers import load_handlers
 from celery_config.web.error_pages import BodyTooLarge
-from celery_config.web.fields import IdField, JsonObjectField, WordField
+from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.problems import Conflict, Unprocessable
+from celery_config.web.refusals import ANY_CODE, Refusal, Refusals
+from celery_config.web.schema import describe_type
 
 log = structlog.get_logger(__name__)
 # Webhook bodies have a few kilobytes; nothing of a body is trusted before its signature is checked.
@@ -47,30 +62,56 @@ IGNORED, REFUSED = "ignored", "refused"
 
 
 class CommandInput(serializers.Serializer[Any]):
-    task = serializers.CharField(max_length=120, help_text="wire name of the command, or `SERVICE.fence`")
+    task = StrictCharField(max_length=120, help_text="wire name of the command, or `SERVICE.fence`")
     message = serializers.DictField(help_text="what the broker's message of that task holds")
     replies = serializers.DictField(help_text="the replies of the steps before it, by step")
 
 
 class BarrierSettleInput(serializers.Serializer[Any]):
-    task = serializers.CharField(max_length=120, help_text="wire name of the action's or undo's command")
+    task = StrictCharField(max_length=120, help_text="wire name of the action's or undo's command")
     saga = IdField()
-    step = serializers.CharField(max_length=80)
+    step = StrictCharField(max_length=80)
     operation = WordField(("do", "undo"))
-    subject = serializers.CharField(max_length=64)
+    subject = StrictCharField(max_length=64)
     command = JsonObjectField()
     answer = JsonObjectField(help_text="what the provider would have answered")
-    note = serializers.CharField(max_length=1000, help_text="who says so, and why")
+    note = StrictCharField(max_length=1000, help_text="who says so, and why")
 
 
 class WebhookOutput(serializers.Serializer[Any]):
     outcome = serializers.ChoiceField([*(o.value for o in webhooks.NotificationResult), IGNORED])
 
 
+class Replies(TypedDict):
+    """What the steps have replied so far, by step."""
+
+    replies: dict[str, Any]
+
+
+class Ended(TypedDict):
+    ended: Literal[True]
+
+
+class Settled(TypedDict):
+    settled: str
+
+
 class Commands(APIView):
     """For the orchestrator alone."""
 
-    @extend_schema(request=CommandInput, responses={200: dict})
+    refusals: Refusals = {
+        "POST": [
+            NotFound,
+            # A refusal has the code of the handler, the provider or the carrier.
+            Refusal(status.HTTP_422_UNPROCESSABLE_ENTITY, ANY_CODE),
+            Refusal(status.HTTP_409_CONFLICT, ANY_CODE),
+            *(CallFailed, StepSuperseded, Recovering, OutcomeUnknown),
+        ]
+    }
+
+    @extend_schema(
+        request=CommandInput, responses={200: {"anyOf": [describe_type(Replies), describe_type(Ended)]}}
+    )
     @set_key_use(KeyUse.IGNORED)
     def post(self, request: Request) -> Response:
         """Carry out one command: 200 with the `replies` that go on, 422 refused, 410 outlived, 409 for a human.
@@ -148,8 +189,9 @@ SETTLED = Answer[Settlement](
 class SettleBarrier(APIView):
     needs: Needs = {"POST": ("messaging.change_barrierrow",)}
     throttle_scope = "verbs"
+    refusals: Refusals = {"POST": [OperatorRefused, Refusal(status.HTTP_409_CONFLICT, ANY_CODE)]}
 
-    @extend_schema(request=BarrierSettleInput, responses={200: dict})
+    @extend_schema(request=BarrierSettleInput, responses={200: describe_type(Settled)})
     @answer_once(SETTLED)
     def post(self, request: Request) -> Settlement:
         """Store what a human found out over the open intent of a call outside, as the provider's own answer."""
@@ -175,6 +217,7 @@ class WebhookApi(APIView):
 
     authentication_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
     permission_classes: ClassVar[list[Any]] = []  # type: ignore[misc]
+    refusals: Refusals = {"POST": [SignatureInvalid, SignatureStale, EventUnreadable]}
 
     provider: Callable[[], Provider] = None  # type: ignore[assignment]
     describe_outcome: Callable[[Any, UUID], OutcomeNotification | None] = None  # type: ignore[assignment]

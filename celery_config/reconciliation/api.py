@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Required, TypedDict
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -14,17 +14,32 @@ from rest_framework.views import APIView
 
 from celery_config.common.arguments import MAX_DAYS
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
-from celery_config.web.fields import IdField
+from celery_config.web.fields import IdField, StrictBooleanField
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
-from celery_config.web.problems import ApiError
+from celery_config.web.problems import BUSY_SECONDS, ApiError
+from celery_config.web.refusals import Refusal, Refusals
+from celery_config.web.schema import describe_type
 
 MAX_ORDERS = 500
 
 
 class FactsInput(serializers.Serializer[Any]):
     orders = serializers.ListField(child=IdField(), max_length=MAX_ORDERS)
-    totals = serializers.BooleanField(default=True, help_text="false: without what is about all orders")
+    totals = StrictBooleanField(default=True, help_text="false: without what is about all orders")
+
+
+class Totals(TypedDict):
+    """`faults`: in words, what does not add up; each service adds numbers of its own."""
+
+    faults: list[str]
+
+
+class FactsOutput(TypedDict, total=False):
+    """`facts`: what was done, by order id; `totals` only if they were asked for."""
+
+    facts: Required[dict[str, dict[str, Any]]]
+    totals: Totals
 
 
 class FactsApi(APIView):
@@ -33,7 +48,7 @@ class FactsApi(APIView):
     facts: Callable[[Collection[UUID]], dict[str, dict[str, Any]]] = None  # type: ignore[assignment]
     totals: Callable[[], dict[str, Any]] = None  # type: ignore[assignment]
 
-    @extend_schema(request=FactsInput, responses={200: dict})
+    @extend_schema(request=FactsInput, responses={200: describe_type(FactsOutput)})
     def post(self, request: Request) -> Response:
         """What this service did for each of the orders. It only reads; POST allows a long list."""
         given = parse_body(FactsInput, request)
@@ -63,6 +78,15 @@ class ReconciliationApi(APIView):
     needs: Needs = {}
     source: ReconciliationSource = None  # type: ignore[assignment]
 
+    @property
+    def code(self) -> str:
+        """Of the problem that the source does not answer."""
+        return f"{self.source.name}_away"
+
+    @property
+    def refusals(self) -> Refusals:
+        return {"GET": [Refusal(status.HTTP_503_SERVICE_UNAVAILABLE, self.code)]}
+
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
         """The books of the source compared with ours; without findings they agree."""
@@ -74,6 +98,7 @@ class ReconciliationApi(APIView):
             raise ApiError(
                 f"The {self.source.name}'s books cannot be read now. Try again.",
                 status_code=status.HTTP_503_SERVICE_UNAVAILABLE,
-                code=f"{self.source.name}_away",
+                code=self.code,
+                wait=BUSY_SECONDS,
             ) from error
         return Response(BooksOutput(result).data)

@@ -14,15 +14,18 @@ from django_filters.rest_framework import (
     FilterSet,
     NumberFilter,
 )
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from celery_config.web.forms import StrictIntegerField
+from celery_config.web.forms import MAX_DIGITS, StrictIntegerField
 from celery_config.web.inputs import MAX_NAME, MAX_NAMED
 
 FORMAT = api_settings.URL_FORMAT_OVERRIDE
+EMPTY = "This filter is empty. Give it a value, or leave it out."
 NO_BOOLEAN = "%(value).100r is neither true nor false."
+MOST = 10**MAX_DIGITS - 1
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -36,6 +39,7 @@ class StrictBooleanField(forms.CharField):
         return BOOLEANS.get(word)
 
 
+@extend_schema_field({"type": "string", "enum": [*BOOLEANS]})
 class StrictBooleanFilter(BooleanFilter):
     field_class = StrictBooleanField
 
@@ -43,6 +47,7 @@ class StrictBooleanFilter(BooleanFilter):
         super().__init__(*args, **({"widget": forms.TextInput} | options))
 
 
+@extend_schema_field({"type": "integer", "minimum": -MOST, "maximum": MOST})
 class StrictIntegerFilter(NumberFilter):
     field_class = StrictIntegerField
 
@@ -62,8 +67,9 @@ class StrictFilterSet(FilterSet):
     def filter_for_lookup(cls, field: Any, lookup_type: str) -> tuple[Any, dict[str, Any]]:
         """The error of a field with choices names them."""
         kind, options = super().filter_for_lookup(field, lookup_type)
-        if kind is ChoiceFilter or (kind and issubclass(kind, ChoiceFilter)):
-            words = ", ".join(str(value) for value, _ in field.flatchoices)
+        if field.flatchoices:
+            options["choices"] = [(value, label) for value, label in field.flatchoices if value != ""]
+            words = ", ".join(str(value) for value, _ in options["choices"])
             options["error_messages"] = {"invalid_choice": f"must be one of {words}"}
         return kind, options
 
@@ -72,15 +78,17 @@ def refuse_unknown_parameters(request: Request, view: Any, paging: Iterable[str]
     """Refuse what a list does not know: a mistyped filter that is ignored gives the rows of all.
 
     Args:
-        view: its `filterset_fields`, the `parameters` of its filter backends, and its own `parameters` are known.
+        view: its `filterset_fields` and the `parameters` of its filter backends are known.
         paging: further known ones.
 
     Raises:
         ValidationError: it names the unknown parameters.
     """
-    named = [*getattr(view, "filterset_fields", ()), *getattr(view, "parameters", ())]
+    named = [*getattr(view, "filterset_fields", ())]
     named += [name for backend in view.filter_backends for name in getattr(backend, "parameters", ())]
     known = {*named, *paging, FORMAT}
+    if empty := [name for name in getattr(view, "filterset_fields", ()) if request.query_params.get(name) == ""]:
+        raise ValidationError({name: [ErrorDetail(EMPTY, "empty_filter")] for name in empty})
     if unknown := [name for name in request.query_params if name not in known]:
         there_are = f"there are {', '.join(sorted(named))}" if named else "this list has none"
         raise ValidationError(

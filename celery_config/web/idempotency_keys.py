@@ -12,13 +12,15 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.request import Request
 
 from celery_config.web.fields import StrictCharField
+from celery_config.web.problems import Conflict, Unprocessable
 
 HEADER, FIELD = "Idempotency-Key", "idempotency_key"
+REPLAYED = "Idempotent-Replayed"  # Stripe's name
 LONGEST_KEY = 255
 QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 ESCAPED = re.compile(r"\\(.)")
@@ -36,14 +38,43 @@ NOT_TAKEN = (
     f"This request takes no {HEADER}: a repeat of it changes nothing more. Leave the header out. Keys belong to the"
     " POST requests that list the header in /api/docs/."
 )
+SCHEMA = {
+    "type": "string",
+    # Plain, without a comma; or in quotes, in which a backslash stands before a quote or a backslash.
+    "pattern": (
+        r"^(?:[!#-+\--~](?:[ -+\--~]{0,253}[!-+\--~])?"
+        r'|"(?:[!#-\[\]-~]|\\["\\])(?:[ !#-\[\]-~]|\\["\\]){0,254}")$'
+    ),
+}
 PARAMETER = OpenApiParameter(
     HEADER,
-    str,
+    SCHEMA,
     OpenApiParameter.HEADER,
     description=f"1 to {LONGEST_KEY} printable ASCII characters; a repeat with the same key does nothing more",
 )
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+
+class KeyReused(Unprocessable):
+    default_code = "idempotency_key_reused"
+    default_detail = "This Idempotency-Key was used for another request. Use a new key for a new request."
+
+
+class KeyInFlight(Conflict):
+    default_code = "idempotency_key_in_flight"
+    default_detail = (
+        "Another request with this Idempotency-Key is being carried out. Repeat this one to get its answer."
+    )
+    wait = 1  # DRF sends it as Retry-After
+
+
+class KeyGone(APIException):
+    """410: what the key made was deleted, or belonged to an erased customer."""
+
+    status_code = status.HTTP_410_GONE
+    default_code = "idempotency_key_gone"
+    default_detail = "What this Idempotency-Key made is deleted or erased. This request did nothing."
 
 
 class KeyUse(StrEnum):

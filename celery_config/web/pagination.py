@@ -23,7 +23,6 @@ class CursorPages(CursorPagination):
 
     page_size = 50
     page_size_query_param = "limit"
-    page_size_query_description = f"rows of a page, 1 to {MAX_LIMIT}"
     max_page_size = MAX_LIMIT
     ordering = "-created_at"
 
@@ -40,6 +39,25 @@ class CursorPages(CursorPagination):
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> Any:
         self.ordering = getattr(view, "ordering", self.ordering)
         return super().get_ordering(request, queryset, view)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": self.page_size}
+        return [
+            {
+                "name": self.cursor_query_param,
+                "in": "query",
+                "required": False,
+                "description": "the `cursor` of the addresses `next` and `previous`; another text is refused",
+                "schema": {"type": "string", "minLength": 1},
+            },
+            {
+                "name": self.page_size_query_param,
+                "in": "query",
+                "required": False,
+                "description": "rows of a page",
+                "schema": limit,
+            },
+        ]
 
     def decode_cursor(self, request: Request) -> Any:
         """DRF answers a cursor that it cannot read with the first page; here it is an error."""

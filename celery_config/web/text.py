@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+BLANK = r"\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What Python strips, for a class of a regular expression: dialects differ in what `\\s` is."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 

@@ -17,6 +17,7 @@ from celery_config.web.inputs import KnownFieldsOnly
 from celery_config.web.models import UserToken
 from celery_config.web.parsers import NestingSafeJsonParser
 from celery_config.web.permissions import ANY_USER, Needs
+from celery_config.web.refusals import Refusal, Refusals
 from celery_config.web.throttling import SharedRateThrottle
 from celery_config.web.tokens import issue_token
 
@@ -24,6 +25,8 @@ from celery_config.web.tokens import issue_token
 class TokenInput(KnownFieldsOnly, AuthTokenSerializer):
     """A user's name and password, and a name for the token."""
 
+    username = StrictCharField(write_only=True)
+    password = StrictCharField(write_only=True, trim_whitespace=False)
     name = StrictCharField(max_length=100, required=False, default="", allow_blank=True, write_only=True)
 
     def validate(self, attrs: Any) -> Any:
@@ -49,6 +52,7 @@ class TokenApi(generics.GenericAPIView[Any]):
     parser_classes = (NestingSafeJsonParser, FormParser)
     throttle_classes = (SharedRateThrottle,)
     throttle_scope = "token"
+    refusals: Refusals = {"POST": [Refusal(status.HTTP_429_TOO_MANY_REQUESTS, "login_locked")]}
 
     def get_authenticators(self) -> Any:
         """A login needs no other."""

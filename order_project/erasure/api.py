@@ -10,11 +10,14 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.idempotency import Answer, answer_once, find_row
 from celery_config.saga.operations.api import WhyInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
+from celery_config.web.refusals import Refusals
 from order_project.erasure import requests
+from order_project.errors import OrdersUnderWay
 from order_project.models import Erasure, ErasureReceipt
 
 
@@ -50,6 +53,7 @@ FORGOTTEN = Answer[Erasure](
 class CustomerForget(APIView):
     needs: Needs = {"POST": ("order.add_erasure",)}
     throttle_scope = "verbs"
+    refusals: Refusals = {"POST": [OrdersUnderWay, OperatorRefused, SagaPaused]}
 
     @extend_schema(request=WhyInput, responses={202: ErasureOutput})
     @answer_once(FORGOTTEN)

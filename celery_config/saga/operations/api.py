@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common.identifiers import parse_uuid
+from celery_config.common.services import SERVICES
 from celery_config.contracts.base import encode
+from celery_config.errors import OperatorRefused
+from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.idempotency import Answer, answer_once, find_row
-from celery_config.messaging.retention import SAGAS_AT_ONCE
+from celery_config.messaging.retention import SAGAS_AT_ONCE, SagaEnds
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
+from celery_config.saga.operations.effects import Effect
 from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
+from celery_config.web.refusals import Refusals
+from celery_config.web.schema import describe_type
 
 SEES: Needs = {"GET": ("saga.view_sagainstance",)}
 OPERATES = ("saga.change_sagainstance",)
@@ -89,10 +96,44 @@ class SagaList(generics.ListAPIView[SagaInstance]):
     filterset_fields = ("status", "name", "version", "subject", "fingerprint", "owner")
 
 
+class ParkedOutput(TypedDict):
+    groups: list[selectors.ParkedGroup]
+
+
+class EffectsOutput(TypedDict):
+    effects: list[Effect]
+    fault: str
+
+
+class KnownStep(TypedDict):
+    """`logged` and `reply`: what the log says of it; `fields`: those of the command, as far as they are known."""
+
+    step: str
+    command: str
+    logged: str
+    reply: dict[str, Any] | None
+    fields: dict[str, Any]
+
+
+class KnownFlow(TypedDict):
+    saga: UUID
+    order: str
+    name: str
+    status: str
+    steps: list[KnownStep]
+
+
+class KnownFlowsOutput(TypedDict):
+    """`next`: the `after` of the next page; empty: there is none."""
+
+    flows: list[KnownFlow]
+    next: str
+
+
 class ParkedGroups(APIView):
     needs = SEES
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(responses={200: describe_type(ParkedOutput)})
     def get(self, request: Request) -> Response:
         """What is parked, grouped by what parked it; the most sagas first."""
         return Response({"groups": [encode(group) for group in selectors.read_parked_groups()]})
@@ -107,7 +148,7 @@ class SagaEndsInput(serializers.Serializer[Any]):
 class EndedSagas(APIView):
     """For services alone."""
 
-    @extend_schema(request=SagaEndsInput, responses={200: dict})
+    @extend_schema(request=SagaEndsInput, responses={200: describe_type(SagaEnds)})
     @set_key_use(KeyUse.IGNORED)
     def post(self, request: Request) -> Response:
         """Which of these sagas `ended` a while ago, so that no service needs to remember them, and which are `open`."""
@@ -116,8 +157,9 @@ class EndedSagas(APIView):
 
 class SagaEffects(APIView):
     needs = SEES
+    refusals: Refusals = {"GET": [OperatorRefused]}
 
-    @extend_schema(responses={200: dict})
+    @extend_schema(responses={200: describe_type(EffectsOutput)})
     def get(self, request: Request, pk: UUID) -> Response:
         """Each live or doubtful effect with its holder, amount and expiry; asks every participant.
 
@@ -133,23 +175,27 @@ class KnownFlows(APIView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("service", str, required=True, description="whose steps"),
-            OpenApiParameter("after", str, description="`next` of the page before"),
+            OpenApiParameter("service", str, required=True, enum=[*SERVICES], description="whose steps"),
+            OpenApiParameter(
+                "after",
+                {"type": "string", "pattern": known_flows.PLACE},
+                description="`next` of the page before; empty: the first page",
+            ),
         ],
-        responses={200: dict},
+        responses={200: describe_type(KnownFlowsOutput)},
     )
     def get(self, request: Request) -> Response:
         """What is known of a participant's steps in every flow, oldest first: for its recovery from an older backup."""
-        return Response(
-            known_flows.read_page(
-                request.query_params.get("service", ""), request.query_params.get("after", "")
-            )
-        )
+        service = request.query_params.get("service", "")
+        if service not in SERVICES:
+            raise ValidationError({"service": f"must be one of {', '.join(SERVICES)}"})
+        return Response(known_flows.read_page(service, request.query_params.get("after", "")))
 
 
 class Operating(APIView):
     needs: Needs = {"GET": OPERATES, "POST": OPERATES}
     throttle_scope = "verbs"
+    refusals: Refusals = {"GET": [OperatorRefused], "POST": [OperatorRefused, ServiceCallError]}
     model: type[WatchedRow] = SagaInstance
 
     def get_row(self, pk: UUID) -> Any:
@@ -171,7 +217,7 @@ class Operating(APIView):
 
 
 class Verb(Operating):
-    @extend_schema(responses={200: dict})
+    @extend_schema(responses={200: describe_type(previews.Preview)})
     def get(self, request: Request, pk: UUID, verb: str) -> Response:
         """What the verb would do now: nothing is changed."""
         return Response(encode(previews.preview(self.get_row(pk), verb)))
@@ -219,6 +265,7 @@ def operator_paths(name: str, flow: WatchedFlow[Any, Any]) -> list[URLPattern]:
 class Pauses(APIView):
     needs: Needs = {"GET": ("saga.view_sagapause",), "POST": OPERATES, "DELETE": OPERATES}
     throttle_scope = "verbs"
+    refusals: Refusals = {"POST": [OperatorRefused], "DELETE": [OperatorRefused]}
 
     @extend_schema(responses={200: PauseOutput(many=True)})
     def get(self, request: Request) -> Response:

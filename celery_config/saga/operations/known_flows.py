@@ -15,6 +15,8 @@ from celery_config.saga.engine.flows import WatchedFlow, flows
 from celery_config.saga.models import WatchedRow
 
 PAGE = 200
+PLACE = "^([0-9]+-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"
+"""The number of a kind of flows and the last id."""
 
 
 def read_page(service: str, after: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from celery_config.messaging.idempotency import REPLAYED
+from celery_config.web.idempotency_keys import REPLAYED
 from inventory_app.models import Movement, Product, Stock
 from tests.service.together import concurrent, together
 

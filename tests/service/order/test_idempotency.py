@@ -12,9 +12,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from celery_config.contracts.values import Address
-from celery_config.messaging.idempotency import KeyInFlight, KeyReused, digest_key
+from celery_config.messaging.idempotency import digest_key
 from celery_config.messaging.models import IdempotencyKey
 from celery_config.saga.models import SagaInstance
+from celery_config.web.idempotency_keys import KeyInFlight, KeyReused
 from order_project.domain import Flow, RequestLine
 from order_project.errors import BadLines
 from order_project.idempotency import hash_request

@@ -24,7 +24,6 @@ from celery_config.contracts.base import encode
 from celery_config.contracts.payment import PaymentRefused
 from celery_config.copies.models import FINAL_VERSION, Tombstone
 from celery_config.errors import OperatorRefused, SagaPaused
-from celery_config.messaging.idempotency import KeyGone
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import IdempotencyKey, OutboxMessage
 from celery_config.messaging.outbox import writing
@@ -32,6 +31,7 @@ from celery_config.saga.engine import refusals, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
 from celery_config.saga.operations import pauses
+from celery_config.web.idempotency_keys import KeyGone
 from order_project import audit, cancelling, services
 from order_project.erasure import requests
 from order_project.erasure.data import DATA_MAP

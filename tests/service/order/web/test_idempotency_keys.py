@@ -12,10 +12,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 from rest_framework.test import APIClient
 
-from celery_config.messaging.idempotency import REPLAYED
 from celery_config.messaging.models import IdempotencyKey
 from celery_config.saga.engine import runner
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
+from celery_config.web.idempotency_keys import REPLAYED
 from order_project import services
 from order_project.erasure import requests
 from order_project.models import Customer, Erasure, Order, Refund

@@ -1,0 +1,81 @@
+"""What schemathesis loads: who makes each request, and what of its input is real."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import schemathesis
+
+from tests.fuzz.people import TOKENS, Tokens
+
+URL = os.environ["FUZZ_URL"]
+TOKENS_OF: Tokens = json.loads(os.environ[TOKENS])
+LEAVING = ("/api/token/", "/api/tokens/{id}/")
+REAL = 2  # of three addresses with an id
+PER_LOOK = 100
+client = httpx.Client(base_url=URL, trust_env=False, timeout=30)
+known: dict[str, list[str]] = {}
+looked: dict[str, int] = {}
+
+
+def pick(case: Any, number: int) -> int:
+    """Pick one of some, always the same for the same request."""
+    content = [case.method, case.path, case.path_parameters, case.query, case.body]
+    return zlib.crc32(repr(content).encode("utf-8", "backslashreplace")) % number
+
+
+@schemathesis.auth(refresh_interval=None, retry_on=[])
+class Login:
+    """Mostly somebody who may make the call, and sometimes a user who may not.
+
+    `x-allowed` in the document names the permissions of people, and the services whose scope has the call.
+    """
+
+    def get(self, case: Any, _: Any) -> str | None:
+        allowed = case.operation.definition.raw.get("x-allowed", {"people": [], "services": []})
+        if case.method == "DELETE" and case.operation.path in LEAVING:
+            return TOKENS_OF["leaver"]
+        who = [*allowed["services"], *(["admin"] * 3 if allowed["people"] else []), "user"]
+        return TOKENS_OF[who[pick(case, len(who))]]
+
+    def set(self, case: Any, data: str, _: Any) -> None:
+        case.headers["Authorization"] = data
+
+
+@schemathesis.hook
+def map_case(context: Any, case: Any) -> Any:
+    """Put an id that exists into most addresses that have one."""
+    parameters = case.path_parameters
+    if case.meta is None or len(parameters or {}) != 1:
+        return case
+    name = next(iter(parameters))
+    collection = case.operation.path.partition("{")[0]
+    if name in ("id", "sku") and pick(case, 3) < REAL and (ids := find_ids(collection, name)):
+        parameters[name] = ids[pick(case, len(ids))]
+    return case
+
+
+def find_ids(collection: str, name: str) -> list[str]:
+    """The ids, or SKUs, of the rows that a list shows now; it is read again after some requests."""
+    looked[collection] = looked.get(collection, -1) + 1
+    if looked[collection] % PER_LOOK == 0:
+        known[collection] = sorted(read_ids(collection, name))
+    return known[collection]
+
+
+def read_ids(collection: str, name: str) -> Iterator[str]:
+    who = "leaver" if collection == "/api/tokens/" else "admin"
+    answer = client.get(collection, params={"limit": 20}, headers={"Authorization": TOKENS_OF[who]})
+    if answer.status_code == httpx.codes.OK:
+        yield from (str(row[name]) for row in answer.json()["results"] if row.get(name))
+
+
+@schemathesis.hook
+def filter_query(context: Any, query: dict[str, Any] | None) -> bool:
+    """A cursor is this service's own text. A made-up one is refused, which the service tests show."""
+    return "cursor" not in (query or {})
