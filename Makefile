@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up check test schedules crash-matrix chaos mutants bench bench-growth bench-soak sbom
+.PHONY: help demo up check test fuzz schedules crash-matrix chaos mutants bench bench-growth bench-soak sbom
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ check: $(VENV)/.dev ## lint, format, imports, types, migrations, settings and Op
 
 test: $(VENV)/.dev ## every check and every test, on real servers that it starts itself
 	@$(RUN) test
+
+fuzz: $(VENV)/.dev ## requests of every kind to each service, and no answer that its OpenAPI lacks; QUICK=1; CASES= SEED= SERVICE=
+	@$(RUN) fuzz $(if $(QUICK),--quick) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(SERVICE),--service $(SERVICE))
 
 schedules: $(VENV)/.run ## 100,000 simulated schedules of the sagas; needs no server
 	@$(RUN) schedules

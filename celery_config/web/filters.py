@@ -9,7 +9,6 @@ from django import forms
 from django.db import models
 from django_filters.rest_framework import (
     BooleanFilter,
-    ChoiceFilter,
     DjangoFilterBackend,
     FilterSet,
     NumberFilter,
@@ -87,7 +86,9 @@ def refuse_unknown_parameters(request: Request, view: Any, paging: Iterable[str]
     named = [*getattr(view, "filterset_fields", ())]
     named += [name for backend in view.filter_backends for name in getattr(backend, "parameters", ())]
     known = {*named, *paging, FORMAT}
-    if empty := [name for name in getattr(view, "filterset_fields", ()) if request.query_params.get(name) == ""]:
+    if empty := [
+        name for name in getattr(view, "filterset_fields", ()) if request.query_params.get(name) == ""
+    ]:
         raise ValidationError({name: [ErrorDetail(EMPTY, "empty_filter")] for name in empty})
     if unknown := [name for name in request.query_params if name not in known]:
         there_are = f"there are {', '.join(sorted(named))}" if named else "this list has none"

@@ -59,6 +59,14 @@ class CursorPages(CursorPagination):
             },
         ]
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        page = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": page, "previous": page, "results": schema},
+        }
+
     def decode_cursor(self, request: Request) -> Any:
         """DRF answers a cursor that it cannot read with the first page; here it is an error."""
         cursor = super().decode_cursor(request)

@@ -29,6 +29,7 @@ from celery_config.participant.handlers import registry
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
 from tests.service.broker import ADMIN
+from tests.service.declared_answers import answers_declared
 from tests.service.peer import Peer
 from tests.service.quick import made_quick
 from tests.service.together import together as call_together
@@ -108,6 +109,12 @@ def _messages_without_codes() -> Iterator[None]:
     """A test writes its messages by hand, without codes; tests of the codes turn them on."""
     keys = replace(django_settings.MESSAGE_KEYS, mode=Mode.OFF)
     with override_settings(MESSAGE_KEYS=keys):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _answers_declared() -> Iterator[None]:
+    with answers_declared():
         yield
 
 
