@@ -33,6 +33,7 @@ from celery_config.web.permissions import Needs, find_table_needs, name_permissi
 from celery_config.web.problems import BUSY_SECONDS, ApiError
 from celery_config.web.refusals import Refusal, Refusals
 from celery_config.web.schema import describe_type
+from celery_config.web.text import has_unstorable_text
 
 MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 5000, 1000
 PATIENCE_SECONDS = 10.0
@@ -306,7 +307,13 @@ class CopyRows(APIView):
         """Rows in the order of their keys, with the versions that they had at their source."""
         if (copy := copies.get(name)) is None:
             raise NotFound("This service keeps no copy of this name.")
-        rows = CopyReader(copy).read_range(request.query_params.get("after"), None, MAX_ROWS)
+        after = request.query_params.get("after")
+        try:
+            if has_unstorable_text(after):
+                raise InvalidKey("NUL")
+            rows = CopyReader(copy).read_range(after, None, MAX_ROWS)
+        except InvalidKey as error:
+            raise ValidationError({"after": "not a key"}) from error
         return json_response({"fields": copy.fields, "rows": rows, "more": len(rows) == MAX_ROWS})
 
 

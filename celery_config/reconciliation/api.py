@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from celery_config.common.arguments import MAX_DAYS
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
-from celery_config.web.fields import IdField, StrictBooleanField
+from celery_config.web.fields import FiniteFloatField, IdField, StrictBooleanField
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.problems import BUSY_SECONDS, ApiError
@@ -59,9 +59,7 @@ class FactsApi(APIView):
 
 
 class BooksInput(serializers.Serializer[Any]):
-    days = serializers.FloatField(
-        required=False, min_value=0, max_value=MAX_DAYS, help_text="default: everything"
-    )
+    days = FiniteFloatField(required=False, min_value=0, max_value=MAX_DAYS, help_text="default: everything")
 
 
 class BooksOutput(serializers.Serializer[Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,16 @@ class StrictIntegerField(serializers.IntegerField):
         if isinstance(data, float) or (isinstance(data, str) and not WHOLE_NUMBER.fullmatch(data)):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class FiniteFloatField(serializers.FloatField):
+    """A number that counts; Python also reads "nan" and "inf" as numbers, and no bound refuses "nan"."""
+
+    def to_internal_value(self, data: Any) -> float:
+        number = super().to_internal_value(data)
+        if not math.isfinite(number):
+            self.fail("invalid")
+        return number
 
 
 class StrictBooleanField(serializers.BooleanField):

@@ -87,7 +87,9 @@ def refuse_unknown_parameters(request: Request, view: Any, paging: Iterable[str]
     named += [name for backend in view.filter_backends for name in getattr(backend, "parameters", ())]
     known = {*named, *paging, FORMAT}
     if empty := [
-        name for name in getattr(view, "filterset_fields", ()) if request.query_params.get(name) == ""
+        name
+        for name in getattr(view, "filterset_fields", ())
+        if not request.query_params.get(name, "-").strip()
     ]:
         raise ValidationError({name: [ErrorDetail(EMPTY, "empty_filter")] for name in empty})
     if unknown := [name for name in request.query_params if name not in known]:

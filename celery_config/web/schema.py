@@ -18,6 +18,7 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
+from celery_config.common.email_address import validate_email_address
 from celery_config.common.iso import validate_country, validate_currency
 from celery_config.common.money import currency_digits
 from celery_config.common.service_calls import CALLS
@@ -149,6 +150,14 @@ class ServiceSchema(AutoSchema):
                 each["schema"]["enum"] = names
         return found
 
+    def _get_filter_parameters(self) -> list[dict[str, Any]]:
+        """No filter is empty."""
+        found: list[dict[str, Any]] = super()._get_filter_parameters()
+        for each in found:
+            if each["schema"] == TEXT:
+                each["schema"] = {**TEXT, "pattern": VISIBLE_TEXT}
+        return found
+
     def get_override_parameters(self) -> list[Any]:
         parameters = list(super().get_override_parameters())
         return [*parameters, PARAMETER, *ANSWER_HEADERS] if self.takes_key else parameters
@@ -183,10 +192,16 @@ class ServiceSchema(AutoSchema):
             self.direction = outer
         if direction == "request" and isinstance(serializer, KnownFieldsOnly):
             schema["additionalProperties"] = False
+        if not vars(type(serializer)).get("__doc__"):  # what a base class says is for programmers
+            schema.pop("description", None)
         return schema
 
     def _map_serializer_field(self, field: Any, direction: str, bypass_extensions: bool = False) -> Any:
         schema: Any = super()._map_serializer_field(field, direction, bypass_extensions)
+        if type(field) is serializers.JSONField:  # any value, null among them
+            schema = {name: text for name, text in schema.items() if name in ("description", "readOnly")}
+        if isinstance(field, serializers.ListField) and not field.allow_empty:
+            schema["minItems"] = max(1, field.min_length or 0)
         if direction == "request" and isinstance(field, StrictIntegerField):
             return allow_digits(schema, field)
         return schema
@@ -194,6 +209,8 @@ class ServiceSchema(AutoSchema):
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
         """Also what a text must have to be taken, and the codes that a validator knows."""
         super()._insert_field_validators(field, schema)
+        if validate_email_address in field.validators:
+            next(iter(schema.get("oneOf", [schema])))["format"] = "idn-email"
         if self.direction != "request":
             return
         if isinstance(field, serializers.CharField) and not {"format", "pattern", "oneOf"} & schema.keys():
