@@ -23,13 +23,18 @@ def uuid7(at: datetime | None = None) -> UUID:
 
 
 def uuid7_time(uuid: UUID) -> datetime | None:
-    """The time that a UUID holds; None if it is of another version."""
-    return datetime.fromtimestamp((uuid.int >> 80) / 1000, tz=UTC) if uuid.version == 7 else None
+    """The time that a UUID holds, at most the last one that Python knows; None if it is of another version."""
+    if uuid.version != 7:
+        return None
+    try:
+        return datetime.fromtimestamp((uuid.int >> 80) / 1000, tz=UTC)
+    except ValueError:  # a stranger's id: 48 bits reach into the year 10889
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def min_uuid7_at(moment: datetime) -> UUID:
-    """A lower bound of all UUIDs of version 7 that were made at this moment or later."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+    """A lower bound of all UUIDs of version 7 that were made at this moment or later; none was before 1970."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
 
 
 def parse_uuid(text: str) -> UUID | None:
