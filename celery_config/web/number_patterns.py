@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-ANY_NUMBER = "^[+-]?[0-9]{1,1000}$"
+MOST_DIGITS = 900
+"""DRF reads no longer texts."""
+ANY_NUMBER = f"^[+-]?[0-9]{{1,{MOST_DIGITS}}}$"
 
 
 def match_whole_numbers(low: int | None, high: int | None) -> str:
     """Return a pattern of the ASCII digits, with a sign or without, of every number from `low` to `high`."""
-    if low is None or high is None:
+    if low is None or (high is None and low < 0):
         return ANY_NUMBER
+    if high is None:
+        digits = len(str(low))
+        return rf"^\+?0*(?:{match_digits(low, 10**digits - 1)}|[1-9][0-9]{{{digits},{MOST_DIGITS}}})$"
     parts = []
     if high >= 0:
         parts.append(rf"\+?0*{match_digits(max(low, 0), high)}")

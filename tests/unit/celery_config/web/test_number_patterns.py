@@ -21,6 +21,13 @@ def test_a_pattern_matches_what_lies_between_its_bounds(seed: int) -> None:
         assert bool(pattern.search(str(number))) == (low <= number <= high), number
 
 
+@pytest.mark.parametrize("low", [0, 1, 7, 10, 95, 1000])
+def test_a_pattern_without_an_upper_bound_matches_all_from_the_lower_one(low: int) -> None:
+    pattern = re.compile(match_whole_numbers(low, None))
+    for number in [*range(-20, 1200), 10**30]:
+        assert bool(pattern.search(str(number))) == (low <= number), number
+
+
 @pytest.mark.parametrize("text", ["007", "+7", "0"])
 def test_zeros_before_a_number_and_its_sign_count_for_nothing(text: str) -> None:
     assert re.search(match_whole_numbers(0, 7), text)
