@@ -29,8 +29,8 @@ MODULE = (PYTHON, "-m")
 OURS = ("celery_config", *PACKAGES, "compose", "tests", "docs", "manage.py")
 # The order service's mypy run also checks what belongs to no service.
 TYPED_WITH_ORDER = (
-    "celery_config", "compose", "tests/bench", "tests/chaos", "tests/mutants", "tests/run.py", "tests/schedules.py",
-    "manage.py",
+    "celery_config", "compose", "tests/bench", "tests/chaos", "tests/fuzz", "tests/mutants", "tests/run.py",
+    "tests/schedules.py", "manage.py",
 )  # fmt: skip
 COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 SHOWN_LINES = 60

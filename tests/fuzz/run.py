@@ -27,6 +27,8 @@ from tests.fuzz.people import TOKENS, Tokens, gather_tokens
 
 CASES, QUICK_CASES = 5000, 400
 SEEDS = (20261128, 7)
+# The phases of boundary values and of chains of calls are long, whatever the seed.
+PHASES, QUICK_PHASES = "examples,coverage,fuzzing,stateful", "fuzzing"
 CONFIG = ROOT / "tests" / "fuzz" / "schemathesis.toml"
 # The verbs are for trying; logins stay throttled, because hashing passwords takes most of the time.
 SETTINGS = {"VERB_RATE": "1000000/minute"}
@@ -89,7 +91,9 @@ def main(argv: list[str]) -> int:
         tokens = {service: gather_tokens(stack, service) for service in services}
 
         def run(service: str, seed: int) -> Fuzzed:
-            result = fuzz(stack, tokens[service], service, seed, cases)
+            result = fuzz(
+                stack, tokens[service], service, seed, cases, QUICK_PHASES if options.quick else PHASES
+            )
             console.print(str(result))
             if result.faults:
                 console.print(result.output, markup=False)
@@ -111,7 +115,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--service", choices=[*SERVICES], action="append", help="default: all four")
     parser.add_argument(
-        "--quick", action="store_true", help=f"{QUICK_CASES} requests, and the two fixed seeds alone"
+        "--quick",
+        action="store_true",
+        help=f"about {QUICK_CASES} drawn requests, and the two fixed seeds alone",
     )
     return parser.parse_args(argv)
 
@@ -142,7 +148,7 @@ def fill(stack: Stack) -> None:
         shopper.http.post(path, json=body).raise_for_status()
 
 
-def fuzz(stack: Stack, tokens: Tokens, service: str, seed: int, cases: int) -> Fuzzed:
+def fuzz(stack: Stack, tokens: Tokens, service: str, seed: int, cases: int, phases: str) -> Fuzzed:
     """Let schemathesis send a service's web process at least so many requests."""
     url, folder = stack.url(service), stack.var / "reports" / f"{service}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -154,6 +160,7 @@ def fuzz(stack: Stack, tokens: Tokens, service: str, seed: int, cases: int) -> F
         str(Path(sys.executable).with_name("schemathesis")),
         *("--config-file", str(CONFIG), "run", "openapi.json", "--url", url, "--seed", str(seed)),
         *("--max-examples", str(-(-cases // operations)), "--report-json-path", "report.json", "--no-color"),
+        *("--phases", phases),
     ]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "FUZZ_URL": url, TOKENS: json.dumps(tokens)}
     began = time.monotonic()
