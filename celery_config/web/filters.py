@@ -66,7 +66,7 @@ class StrictFilterSet(FilterSet):
     def filter_for_lookup(cls, field: Any, lookup_type: str) -> tuple[Any, dict[str, Any]]:
         """The error of a field with choices names them. A reference is compared as an id, which need not exist."""
         if isinstance(field, models.ForeignKey):
-            return super().filter_for_lookup(field.target_field, lookup_type)
+            field = field.target_field
         kind, options = super().filter_for_lookup(field, lookup_type)
         if field.flatchoices:
             options["choices"] = [(value, label) for value, label in field.flatchoices if value != ""]

@@ -138,8 +138,8 @@ class KeyPlacementMiddleware(Middleware):
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> None:
         method, api_view = request.method or "", getattr(view, "cls", None)
-        if api_view is None or method in SAFE_METHODS or HEADER not in request.headers:
-            return
+        if HEADER not in request.headers or method in SAFE_METHODS or not hasattr(api_view, method.lower()):
+            return  # the answer to a method that the view does not have is 405
         use, refusal = find_key_use(api_view, method)
         if use is KeyUse.REFUSED:
             raise KeyMisplaced(refusal)

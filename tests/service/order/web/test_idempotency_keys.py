@@ -220,6 +220,14 @@ class TestInTheWrongPlace:
         assert says in error["detail"]
         assert Customer.objects.filter(pk=shop.customer.pk).exists()
 
+    @pytest.mark.parametrize(("method", "url"), [("put", "/api/orders/"), ("trace", "/api/customers/")])
+    def test_a_method_that_an_address_does_not_have_is_405_with_a_key_too(
+        self, ada: APIClient, method: str, url: str
+    ) -> None:
+        answer = getattr(ada, method)(url, headers={"Idempotency-Key": "k"})
+        assert told(answer) == (405, "method_not_allowed")
+        assert "POST" in answer["Allow"]
+
     @pytest.mark.parametrize(
         ("url", "says"),
         [
