@@ -37,11 +37,20 @@ def test_a_number_of_days_is_finite_and_not_negative(peer: Any, days: str) -> No
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "days")
 
 
-@pytest.mark.parametrize("name", ["order", "state", "currency"])
-@pytest.mark.parametrize("value", ["", " "])
-def test_an_empty_filter_is_refused(peer: Any, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("order", "", "empty_filter"),
+        ("order", " ", "empty_filter"),
+        ("state", "", "empty_filter"),
+        ("state", " ", "invalid_choice"),
+        ("currency", "", "empty_filter"),
+        ("currency", " ", "empty_filter"),
+    ],
+)
+def test_an_empty_filter_is_refused(peer: Any, name: str, value: str, code: str) -> None:
     (error,) = peer.get("/api/payments/", {name: value}).json()["errors"]
-    assert (error["field"], error["code"]) == (name, "empty_filter")
+    assert (error["field"], error["code"]) == (name, code)
 
 
 def test_a_saga_of_the_last_year_that_an_id_can_hold_is_settled_by_no_one(peer: Any) -> None:
