@@ -169,6 +169,6 @@ def fuzz(stack: Stack, tokens: Tokens, service: str, seed: int, cases: int, phas
     (folder / "output.txt").write_text(output)
     if not (folder / "report.json").exists():
         raise RuntimeError(f"schemathesis did not run:\n{output}")
-    counts = json.loads((folder / "report.json").read_text())["summary"]["test_cases"]
+    counts = json.loads((folder / "report.json").read_text())["test_cases"]
     faults = counts["unique_failures"] + counts["errored"] or int(done.returncode != 0)
     return Fuzzed(service, seed, counts["generated"], faults, seconds, output)

@@ -81,14 +81,16 @@ def test_the_admin_holds_it_to_that_list_too(admin_client: Any) -> None:
     assert admin_client.post(url, sent).status_code == 302
 
 
-@pytest.mark.parametrize("given", ["active=perhaps", "active=%25d", "currency=E%00R", "limit=0", "limit=501"])
+@pytest.mark.parametrize(
+    "given", ["active=", "active=perhaps", "active=%25d", "currency=E%00R", "limit=0", "limit=501"]
+)
 def test_a_filter_of_the_wrong_type_is_told(peer: Any, db: None, given: str) -> None:
     answer = peer.get(f"/api/products/?{given}")
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
     assert answer.json()["errors"][0]["field"] == given.partition("=")[0]
 
 
-@pytest.mark.parametrize(("word", "count"), [("true", 1), ("False", 1), ("1", 1), ("", 2)])
+@pytest.mark.parametrize(("word", "count"), [("true", 1), ("False", 1), ("1", 1)])
 def test_products_are_filtered_by_whether_they_are_sold(shop: Any, peer: Any, word: str, count: int) -> None:
     peer.post("/api/products/", {"products": [ITEM, {**ITEM, "sku": "B", "active": False}]}, format="json")
     assert len(peer.get(f"/api/products/?active={word}").json()["results"]) == count

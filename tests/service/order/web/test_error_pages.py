@@ -76,11 +76,11 @@ class TestUnderApi:
         assert told(peer.get(f"/api/orders/?{given}")) == (400, PROBLEM, "invalid")
         assert told(peer.get("/api/barrier/?saga=1")) == (400, PROBLEM, "invalid")
 
-    @pytest.mark.parametrize("version", ["1.5", "1.0", "1_0", "1e0", "one", "NaN", "%C2%B2", "9" * 5000])
+    @pytest.mark.parametrize("version", ["", "1.5", "1.0", "1_0", "1e0", "one", "NaN", "%C2%B2", "9" * 5000])
     def test_a_number_that_is_none(self, peer: APIClient, version: str) -> None:
         assert told(peer.get(f"/api/sagas/?version={version}")) == (400, PROBLEM, "invalid")
 
-    @pytest.mark.parametrize("version", ["", "1", "-1", "9" * 19])
+    @pytest.mark.parametrize("version", ["1", "-1", "9" * 19])
     def test_a_number(self, peer: APIClient, version: str) -> None:
         assert peer.get(f"/api/sagas/?version={version}").status_code == 200
 
