@@ -175,7 +175,7 @@ class CancellationOutput(TypedDict):
     url: str
 
 
-PLACING_REFUSALS = (
+PLACING_REFUSALS: tuple[type[Exception] | Refusal, ...] = (
     *(NotYourself, PriceNotYours, UnknownCustomer, OrderTooLarge, TooManyUnderWay, SagaPaused),
     *(Refusal(status.HTTP_422_UNPROCESSABLE_ENTITY, code) for code in get_args(LineFaultCode)),
 )

@@ -88,7 +88,7 @@ def list_own_refusals(view: Any, method: str) -> Iterator[type[Exception] | Refu
     """Yield what the view and its base classes declare."""
     for base in type(view).__mro__:
         own = vars(base).get("refusals", {})
-        declared: Refusals = own.fget(view) if isinstance(own, property) else own
+        declared: Refusals = own.__get__(view) if isinstance(own, property) else own
         yield from declared.get(method, ())
 
 

@@ -284,7 +284,7 @@ def drop_marks(result: Any, **_: Any) -> Any:
 
 def allow_digits(schema: dict[str, Any], field: StrictIntegerField) -> dict[str, Any]:
     """A whole number, or its ASCII digits as text."""
-    outer = {
+    outer: dict[str, Any] = {
         name: schema.pop(name) for name in ("description", "default", "title", "writeOnly") if name in schema
     }
     pattern = match_whole_numbers(field.min_value, field.max_value)

@@ -17,9 +17,9 @@ from celery_config.common.service_calls import OPERATOR
 from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
 from celery_config.http.service_client import ServiceClient
-from celery_config.messaging.idempotency import KeyReused
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import OPEN
+from celery_config.web.idempotency_keys import KeyReused
 from order_project import domain, placing, selectors, services
 from order_project.domain import Flow, RequestLine
 from order_project.importing.invoices import CURRENCY, GRAMS_EACH, Fault, Invoice, Product
