@@ -13,7 +13,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console
@@ -23,6 +22,7 @@ from celery_config.common.services import SERVICES
 from compose.local.environment import ROOT, var_folder, without_servers
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
+from tests.fuzz.goods import GOODS, ORDER
 from tests.fuzz.people import TOKENS, Tokens, gather_tokens
 
 CASES, QUICK_CASES = 5000, 400
@@ -34,29 +34,6 @@ CONFIG = ROOT / "tests" / "fuzz" / "schemathesis.toml"
 SETTINGS = {"VERB_RATE": "1000000/minute"}
 SIDE_BY_SIDE = 2
 METHODS = {"get", "post", "put", "patch", "delete"}
-GOODS = [
-    {
-        "sku": sku,
-        "name": f"Product {sku}",
-        "price": price,
-        "currency": "EUR",
-        "weight_grams": 300,
-        "active": True,
-    }
-    for sku, price in (("TEA", 890), ("KETTLE", 4990), ("MUG", 1250))
-]
-ORDER: dict[str, Any] = {
-    "lines": [{"sku": "TEA", "quantity": 2}],
-    "currency": "EUR",
-    "payment_token": "tok_approved",
-    "address": {
-        "name": "Ada Example",
-        "line1": "1 Harbour Street",
-        "city": "Dublin",
-        "postal_code": "D02 X285",
-        "country": "IE",
-    },
-}
 ORDERS_OF_EACH_FLOW = 6
 
 

@@ -100,15 +100,18 @@ class TestClosing:
         assert database_gate.database_takes_writes()  # on a connection of its own
 
     @postgresql
-    def test_its_own_error_is_one_of_an_absent_database(self) -> None:
+    def test_its_own_error_is_one_of_an_absent_database(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Else a batch would go to the dead letters, and the watchdog would park what it cannot write."""
-        with connection.cursor() as cursor:
-            cursor.execute("SET default_transaction_read_only = on")
-        with pytest.raises(OperationalError) as refused:
-            InboxEntry.objects.create(event=uuid4(), handler="refused")
-        assert writes.is_refusal(refused.value)
-        assert writes.find_refusal().startswith("takes no writes")
-        database_gate.close_if_away(refused.value)
+        read_only = f"{connection.settings_dict['OPTIONS']['options']} -c default_transaction_read_only=on"
+        with monkeypatch.context() as patched:
+            patched.setitem(connection.settings_dict["OPTIONS"], "options", read_only)
+            connection.close()
+            with pytest.raises(OperationalError) as refused:
+                InboxEntry.objects.create(event=uuid4(), handler="refused")
+            assert writes.is_refusal(refused.value)
+            assert writes.find_refusal().startswith("takes no writes")
+            database_gate.close_if_away(refused.value)
+            connection.close()
         assert database_gate.database_away.is_set()
 
     def test_nothing_stays_of_the_question(self) -> None:
