@@ -69,6 +69,8 @@ def static_settings() -> dict[str, Any]:
     return {
         "STATIC_URL": "static/",
         "STATIC_ROOT": folder or None,
+        # The umask of who collects them decides who may read them.
+        "FILE_UPLOAD_PERMISSIONS": None,
         "WHITENOISE_USE_FINDERS": not folder,
         "STORAGES": {
             "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -97,6 +99,7 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         ],
         "MIDDLEWARE": [
             "celery_config.web.middleware.RequestContextMiddleware",
+            "celery_config.web.middleware.PageCompressionMiddleware",
             "celery_config.web.middleware.ApiSlashMiddleware",
             "celery_config.web.middleware.ContentPolicyMiddleware",
             "django_permissions_policy.PermissionsPolicyMiddleware",

@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.middleware.gzip import GZipMiddleware
 from rest_framework.permissions import SAFE_METHODS
 
 from celery_config.failpoints.points import Point, reach
@@ -60,6 +61,19 @@ class RequestContextMiddleware(Middleware):
         reach(Point.RESPONSE_PENDING)
         response["X-Request-ID"] = request_id
         return response
+
+
+class PageCompressionMiddleware(GZipMiddleware):
+    """Compresses the pages of the admin, which are long; answers of the API are short, and each order has one.
+
+    Django adds a random length to each page, so that its length does not tell what it holds.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if not request.path_info.startswith("/admin/"):
+            return response
+        answer: HttpResponse = super().process_response(request, response)
+        return answer
 
 
 CONTENT_POLICY = (

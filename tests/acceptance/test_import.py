@@ -83,11 +83,11 @@ class Image:
 
     def run(self, shop: Shop, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command of the order service as the container's user; its standard input is a pipe of root's."""
-        places = {"ORDER_SAGA_VAR": str(self.var), "TMPDIR": str(self.temporary), "COLUMNS": "200"}
+        places = {"ORDER_SAGA_VAR": str(self.var), "STATIC_FOLDER": "", "TMPDIR": str(self.temporary)}
         return subprocess.run(
             [self.folder / "app" / ".venv" / "bin" / "python", "manage.py", "order", *arguments],
             cwd=self.folder / "app",
-            env={**shop.stack.environment, **places},
+            env={**shop.stack.environment, **places, "COLUMNS": "200"},
             input=given,
             capture_output=True,
             text=True,

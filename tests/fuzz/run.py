@@ -25,7 +25,7 @@ from compose.local.stack import Stack
 from tests.fuzz.goods import GOODS, ORDER
 from tests.fuzz.people import TOKENS, Tokens, gather_tokens
 
-CASES, QUICK_CASES = 5000, 400
+CASES, QUICK_CASES = 5000, 250
 SEEDS = (20261128, 7)
 # The phases of boundary values and of chains of calls are long, whatever the seed.
 PHASES, QUICK_PHASES = "examples,coverage,fuzzing,stateful", "fuzzing"

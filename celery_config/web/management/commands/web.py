@@ -6,15 +6,15 @@ import argparse
 import asyncio
 import os
 import resource
+from pathlib import Path
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.core.servers.basehttp import get_internal_wsgi_application
 
 from celery_config.common.services import SERVICES
-from celery_config.web.checks import STATIC_FILES
 from celery_config.web.server import Limits, WebServer, serve
 
 log = structlog.get_logger(__name__)
@@ -25,7 +25,7 @@ OTHER_FILES = 200
 
 class Command(BaseCommand):
     help = "Serve the pages and the API. Several may run at once, with --reuse-port at one address."
-    requires_system_checks = [STATIC_FILES]
+    requires_system_checks = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -38,6 +38,7 @@ class Command(BaseCommand):
         parser.add_argument("--reuse-port", action="store_true", help="other processes may listen there, too")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        check_static_files()
         limits = Limits(
             threads=settings.WEB_THREADS,
             body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
@@ -54,6 +55,19 @@ class Command(BaseCommand):
         if not asyncio.run(serve(make_server, binds, reuse_port=options["reuse_port"])):
             log.warning("requests were under way for too long; this process ends without their answers")
             os._exit(1)  # a normal end waits for their threads
+
+
+def check_static_files() -> None:
+    """
+    Raises:
+        CommandError: the folder of static files was not filled; each page would fail.
+    """
+    folder = settings.STATIC_ROOT
+    if folder and not Path(folder, "staticfiles.json").is_file():
+        raise CommandError(
+            f"STATIC_FOLDER names {folder}, where no collected files are. Run `./manage.py {settings.SERVICE}"
+            " collectstatic`, or do not set STATIC_FOLDER."
+        )
 
 
 def parse_bind(text: str) -> tuple[str, int]:

@@ -98,3 +98,11 @@ class TestCookies:
         settings.SECRET_KEY = settings.SECRET_KEY.removesuffix(":order") + ":payment"
         with pytest.raises(BadSignature):
             Signer().unsign(signed)
+
+
+def test_pages_of_the_admin_are_compressed_and_answers_of_the_api_are_not(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("ada"))
+    for address, coding in (("/admin/", "gzip"), ("/api/schema/?format=json", None)):
+        answer = client.get(address, HTTP_ACCEPT_ENCODING="gzip")
+        assert answer.status_code == 200
+        assert answer.headers.get("Content-Encoding") == coding
