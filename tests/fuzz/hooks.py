@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import zlib
@@ -73,9 +72,11 @@ def put_known_goods(body: dict[str, Any]) -> None:
     """Let an order be of goods that are sold, in their currency, and every place be one."""
     body.update({name: {**ORDER["address"]} for name in PLACES if isinstance(body.get(name), dict)})
     if "payment_token" in body and isinstance(body.get("lines"), list):
-        body |= {"currency": ORDER["currency"]}
-        for line, product in zip(body["lines"], itertools.cycle(GOODS), strict=False):
-            line["sku"] = product["sku"]
+        body.pop("customer", None)
+        body["currency"] = ORDER["currency"]
+        body["lines"] = [
+            {"sku": each["sku"], "quantity": 1} for _, each in zip(body["lines"], GOODS, strict=False)
+        ]
 
 
 def find_ids(collection: str, name: str) -> list[str]:

@@ -192,11 +192,11 @@ class KnownFlows(APIView):
         A service learns of its own steps alone: those of others hold addresses, and what pays.
         """
         service = request.query_params.get("service", "")
+        if service not in SERVICES:
+            raise ValidationError({"service": f"must be one of {', '.join(SERVICES)}"})
         user = request.user
         if isinstance(user, ServiceUser) and user.caller not in (service, SHARED):
             raise OutOfScope(f"{user.get_username()} may not see the steps of {service!r}.")
-        if service not in SERVICES:
-            raise ValidationError({"service": f"must be one of {', '.join(SERVICES)}"})
         return Response(known_flows.read_page(service, request.query_params.get("after", "")))
 
 
