@@ -163,7 +163,7 @@ class TestHostileMessages:
         ]
         kinds = [*small, *of_a_saga]
         flood = [letter(queues[n % len(queues)], **kinds[n % len(kinds)]) for n in range(FLOOD)]
-        large = [letter(queue, os.urandom(2 * 1024 * 1024)) for queue in queues]
+        large = [letter(queue, os.urandom(3 * 512 * 1024)) for queue in queues]
         shop.wire.send(*large, *flood)
         orders += shop.place_all([shop.order()] * 10)
         shop.all_confirmed(orders)
