@@ -126,7 +126,7 @@ def fill(stack: Stack) -> None:
 
 
 def fuzz(stack: Stack, tokens: Tokens, service: str, seed: int, cases: int, phases: str) -> Fuzzed:
-    """Let schemathesis send a service's web process at least so many requests."""
+    """Let schemathesis send a service's web process about so many requests: as many for each operation."""
     url, folder = stack.url(service), stack.var / "reports" / f"{service}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
