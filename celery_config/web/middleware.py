@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from rest_framework.permissions import SAFE_METHODS
 
@@ -69,11 +70,10 @@ class PageCompressionMiddleware(GZipMiddleware):
     Django adds a random length to each page, so that its length does not tell what it holds.
     """
 
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if not request.path_info.startswith("/admin/"):
             return response
-        answer: HttpResponse = super().process_response(request, response)
-        return answer
+        return super().process_response(request, response)
 
 
 CONTENT_POLICY = (
