@@ -155,6 +155,7 @@ class Shop:
             json={"orders": [order]},
             headers=self.operator(service),
             trust_env=False,
+            timeout=30,
         )
         return dict(answer.raise_for_status().json()["facts"].get(order, {}))
 
