@@ -69,7 +69,7 @@ def flowz(request: HttpRequest) -> HttpResponse:
 
 
 class SharedFlows:
-    """What moves, found at most once in `SHARED_SECONDS`: whoever waits for an answer does not start the next one."""
+    """What moves, found at most once in `SHARED_SECONDS`. All who ask meanwhile get the same answer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

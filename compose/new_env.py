@@ -57,7 +57,7 @@ def main(folder: Path = FOLDER) -> int:
             continue
         value = older.get(name, kind)
         new = secrets.token_hex(BYTES) if kind == RANDOM else ""
-        # The owner of the folder writes into those that are filled by hand; nobody writes into the others.
+        # People fill some of the files by hand, so their owner may write those. The others are only read.
         mode = 0o644 if kind == BY_HAND else 0o444
         write_new(file, new if value in ("", RANDOM, BY_HAND) else value, mode)
         made.append(file.name)

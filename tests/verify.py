@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
             if known and known.code == 0 and known.commit == commit != "":
                 outcomes[check.name] = known
             else:
-                console.print(f"{check.name}: about {check.minutes} min; {log_of(check)}", soft_wrap=True)
+                console.print(f"{check.name}: about {check.minutes} min; {find_log(check)}", soft_wrap=True)
                 outcomes[check.name] = run(check, commit)
     finally:
         console.print(tabulate(chosen, outcomes))
@@ -111,7 +111,7 @@ def folder() -> Path:
     return var_folder() / "verify"
 
 
-def log_of(check: Check) -> Path:
+def find_log(check: Check) -> Path:
     """The file of its full output."""
     return folder() / f"{check.name}.log"
 
@@ -141,7 +141,7 @@ def read_outcome(check: Check) -> Outcome | None:
 def run(check: Check, commit: str) -> Outcome:
     """Run a check and keep what came of it; Ctrl-C reaches the command, too, which is waited for."""
     began = time.monotonic()
-    with log_of(check).open("w") as log:
+    with find_log(check).open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "manage.py", *check.argv],
             cwd=ROOT,
@@ -155,7 +155,7 @@ def run(check: Check, commit: str) -> Outcome:
         except KeyboardInterrupt:
             process.wait()
             raise
-    lines = log_of(check).read_text(errors="replace").strip().splitlines()
+    lines = find_log(check).read_text(errors="replace").strip().splitlines()
     outcome = Outcome(code, time.monotonic() - began, lines[-1] if lines else "", commit)
     (folder() / f"{check.name}.json").write_text(json.dumps(asdict(outcome)))
     return outcome

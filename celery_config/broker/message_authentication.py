@@ -228,7 +228,7 @@ def _lock(proof: Any) -> str:
 
 
 def _digest(key: bytes, content: bytes) -> str:
-    """Return the code: HMAC-SHA256, of which half is kept. `hmac.digest` would begin anew with the key each time."""
+    """Return the code: the first half of HMAC-SHA256. `hmac.digest` would hash the key again for each message."""
     begun = _begin_hashes(key)
     inner, outer = begun[0].copy(), begun[1].copy()
     inner.update(content)

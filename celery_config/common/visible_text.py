@@ -1,4 +1,4 @@
-"""Whether a text shows anything: a name or a reason that nobody can see is none. Pure."""
+"""Visible text: a name or a reason needs at least one character that people can see. Pure."""
 
 from __future__ import annotations
 

@@ -101,11 +101,11 @@ C = TypeVar("C", bound=Command)
 
 def contract_fields(contract: Any) -> tuple[dataclasses.Field[Any], ...]:
     """The fields of a contract: a dataclass, though the type of its base class does not say so."""
-    return _fields_of(contract if isinstance(contract, type) else type(contract))
+    return _list_fields(contract if isinstance(contract, type) else type(contract))
 
 
 @functools.cache
-def _fields_of(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+def _list_fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(kind)
 
 

@@ -81,7 +81,7 @@ class ServiceClient:
         except CallFailed as error:
             raise ServiceCallError(str(error)) from error
         try:
-            # A service that sends its answer in drops, or without an end, holds up nobody for longer.
+            # A service may send its answer very slowly, or without an end: the call ends at this time.
             with deadline.hold(self.seconds):
                 response = http_client(os.getpid(), self.url).request(
                     method,

@@ -92,7 +92,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def service_unavailable(request: HttpRequest, error: Busy) -> HttpResponse:
-    """The database is away, busy or read-only; nothing was done."""
+    """The answer while the database is away, busy or read-only."""
     if is_api(request):
         answer = respond(error)
     else:

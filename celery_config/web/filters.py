@@ -85,14 +85,13 @@ def refuse_unknown_parameters(request: Request, view: Any, paging: Iterable[str]
     Raises:
         ValidationError: it names the unknown parameters.
     """
-    named = [*getattr(view, "filterset_fields", ())]
-    named += [name for backend in view.filter_backends for name in getattr(backend, "parameters", ())]
+    fields = [*getattr(view, "filterset_fields", ())]
+    named = [
+        *fields,
+        *(name for backend in view.filter_backends for name in getattr(backend, "parameters", ())),
+    ]
     known = {*named, *paging, FORMAT}
-    if empty := [
-        name
-        for name in getattr(view, "filterset_fields", ())
-        if not request.query_params.get(name, "-").strip()
-    ]:
+    if empty := [name for name in fields if not request.query_params.get(name, "-").strip()]:
         raise ValidationError({name: [ErrorDetail(EMPTY, "empty_filter")] for name in empty})
     if unknown := [name for name in request.query_params if name not in known]:
         there_are = f"there are {', '.join(sorted(named))}" if named else "this list has none"

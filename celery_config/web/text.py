@@ -1,4 +1,4 @@
-"""Text that is refused: PostgreSQL cannot store it, no encoding can write it, or nobody can see it."""
+"""Text that is refused: PostgreSQL cannot store it, no encoding can write it, or it shows nothing."""
 
 from __future__ import annotations
 

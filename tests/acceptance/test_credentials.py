@@ -53,14 +53,14 @@ def count_work(shop: Shop) -> dict[str, int]:
     }
 
 
-def others_of(service: str) -> list[str]:
+def list_others(service: str) -> list[str]:
     return [each for each in SERVICES if each != service]
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_service_announces_any_event_of_another(shop: Shop, intrude: Intrude, service: str) -> None:
     intruder = intrude(service)
-    for other in others_of(service):
+    for other in list_others(service):
         kinds = list_contracts(other, Event)
         assert kinds or other == "order"
         for kind in kinds:
@@ -72,7 +72,7 @@ def test_no_participant_gives_any_command_of_another(shop: Shop, intrude: Intrud
     """Only the order service gives them: a code that another made, or none, is a dead letter."""
     intruder, before, known = intrude(service), count_work(shop), {row["id"] for row in shop.dead_letters()}
     sent: list[str] = []
-    for other in others_of(service):
+    for other in list_others(service):
         for task in list_contracts(other, Command):
             kwargs = {"saga": str(uuid4()), "step": "x", "attempt": 0, "operation": "do", "command": {}}
             for signed in (kwargs, intruder.sign(task, kwargs)):
@@ -101,7 +101,7 @@ def test_a_service_calls_nothing_out_of_its_scope(
 ) -> None:
     """With the token for the called service, and with those that it has for others."""
     before, faults = count_work(shop), []
-    for callee in others_of(service):
+    for callee in list_others(service):
         tokens = {
             other: shop.stack.environment[name_token((service, other))]
             for other in SERVICES
@@ -131,7 +131,7 @@ def test_a_services_database_role_reaches_its_rows_alone(
     shop: Shop, service: str, record_property: Recorder
 ) -> None:
     assert shop.stack.postgres is not None
-    for other in (*others_of(service), "postgres", "template1"):
+    for other in (*list_others(service), "postgres", "template1"):
         with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
             psycopg.connect(shop.stack.postgres.url(other, service))
         note_attempt(record_property, "databases", service, f"a connection to {other}", "refused")
