@@ -73,6 +73,6 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
             "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
             "ENVIRONMENT": "celery_config.web.site.environment_badge",
             "STYLES": [static_url("theme.css"), static_url("admin.css")],
-            "SCRIPTS": [static_url("htmx.js")],
+            "SCRIPTS": [static_url("htmx.js"), static_url("live.js")],
         },
     }

@@ -128,6 +128,14 @@ def format_time(at: datetime | None) -> str:
     return date_format(localtime(at), "DATETIME_FORMAT") if at else EMPTY
 
 
+def format_ago(at: datetime | None) -> SafeString | str:
+    """A time that the browser shows as so long ago, or so far ahead; a tooltip, click or tap shows the time itself."""
+    if at is None:
+        return EMPTY
+    shown = f"{date_format(localtime(at), 'DATETIME_FORMAT')} UTC"
+    return format_html('<time class="ago" datetime="{}" title="{}">{}</time>', at.isoformat(), shown, shown)
+
+
 def shorten_id(value: Any) -> SafeString:
     """The end of an id, because ids that grow with time begin alike."""
     return format_html('<span title="{}">…{}</span>', value, str(value)[-8:]) if value else SafeString(EMPTY)

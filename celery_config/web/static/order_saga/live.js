@@ -1,0 +1,88 @@
+// Fragments that renew themselves. htmx asks for each; this file says when, what is shown, and how old the page is.
+"use strict";
+
+(() => {
+  const tags = new Map(); // the ETag of each fragment that is shown, by its id
+  let paused = false;
+  let updated = new Date();
+  let failed = false;
+
+  // htmx asks this before each request of a fragment.
+  window.isLive = () => !paused && document.visibilityState === "visible";
+
+  // A swap would lose the text that somebody selects.
+  const isInUse = (fragment) => {
+    const selection = window.getSelection();
+    return selection !== null && !selection.isCollapsed && fragment.contains(selection.anchorNode);
+  };
+
+  const say = (id, text) => {
+    const element = document.getElementById(id);
+    if (element && element.textContent !== text) element.textContent = text;
+  };
+
+  const showAge = () => {
+    const bar = document.getElementById("live-bar");
+    if (!bar) return;
+    bar.hidden = !paused && !failed && !document.querySelector("[data-live]");
+    bar.classList.toggle("late", failed);
+    const since = updated.toLocaleTimeString("en-GB", { timeZone: "UTC" });
+    say("live-age", failed ? `Not updated since ${since} UTC` : paused ? `Paused at ${since} UTC` : "Live");
+  };
+
+  const note = (works) => {
+    failed = !works;
+    if (works) updated = new Date();
+    showAge();
+  };
+
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+  // A click or a tap shows the time itself; the next one shows how long ago it is.
+  const showTimes = () => {
+    for (const time of document.querySelectorAll("time.ago")) {
+      const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
+      const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? units.at(-1);
+      const text = "absolute" in time.dataset ? time.title : words.format(Math.trunc(seconds / size), unit);
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+
+  document.addEventListener("click", (event) => {
+    const time = event.target.closest?.("time.ago");
+    if (time) {
+      time.toggleAttribute("data-absolute");
+      showTimes();
+    }
+    const button = event.target.closest?.("#live-pause");
+    if (button) {
+      paused = !paused;
+      button.setAttribute("aria-pressed", String(paused));
+      showAge();
+    }
+  });
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    if (!target.hasAttribute("data-live")) return;
+    const tag = xhr.getResponseHeader("ETag");
+    // Each answer of a fragment has a tag. Without one it is another page, such as the login.
+    if (xhr.status >= 400 || !tag) {
+      event.detail.shouldSwap = false;
+      note(false);
+      return;
+    }
+    note(true);
+    if (tags.get(target.id) === tag || isInUse(target)) event.detail.shouldSwap = false;
+    else tags.set(target.id, tag);
+  });
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => {
+      if (event.target.hasAttribute("data-live")) note(false);
+    });
+  }
+  document.addEventListener("htmx:afterSettle", () => { showTimes(); showAge(); });
+  document.addEventListener("DOMContentLoaded", () => { showTimes(); showAge(); });
+  setInterval(showTimes, 1000);
+})();
