@@ -1,8 +1,8 @@
 """`python -m tests.bench.proofs`: what the proofs of messages cost an order by the code alone, without any server.
 
 The chain is made, each link is checked as its participant does, each gives its word, and the end checks all words: with
-proofs required, less the same without. Of a choreographed order the mandate is made, and each of the six steps checks it
-and the proofs that it needs, and gives its own. Times are the shortest of many, so all caches are warm, as in no worker.
+proofs required, less the same without. Of a choreographed order the mandate is made; each of six steps checks it and
+the proofs that it needs, and gives its own. Times are the shortest of many, so all caches are warm, as in no worker.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def measure(saga: type[Saga], data: dict[str, Any], mode: Mode) -> tuple[dict[st
 
 
 def measure_choreographed() -> tuple[dict[str, float], int]:
-    """Return the microseconds that each part of the proofs takes, and the bytes of the mandate; without proofs it is 0."""
+    """Return the microseconds that each part of the proofs takes, and the bytes of the mandate; without, both are 0."""
     from order_project.choreography.announcing import make_mandate
     from order_project.choreography.derivation import EVENTS_OF_STEPS
 
