@@ -15,6 +15,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from celery_config import asyncapi, health
 from celery_config.copies import api as copies
+from celery_config.copies import published_api
 from celery_config.erasure.api import ForgottenList
 from celery_config.messaging.api import BarrierList, EventFeed, OutboxState, TroubleList
 from celery_config.participant.api import Commands, SettleBarrier
@@ -49,6 +50,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/trouble/", TroubleList.as_view(), name="trouble"),
         path("api/forgotten/", ForgottenList.as_view(), name="forgotten"),
         *copies.urlpatterns,
+        *published_api.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),
         path("api/tokens/", OwnTokens.as_view(), name="tokens"),
         path("api/tokens/<uuid:pk>/", OwnToken.as_view(), name="own-token"),
