@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from celery_config.contracts.shipment import BookShipment, CancelShipment, Dispa
 from celery_config.erasure.tombstones import erased_among
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operator_pages import OperatorPages
+from celery_config.saga.admin.story import StoriesAdmin
+from celery_config.saga.models import SagaInstance
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
 from celery_config.web.change_log import CREATED, record_changes
 from celery_config.web.columns import (
@@ -105,7 +108,7 @@ admin.site.register(Erasure, ErasureAdmin)
 
 
 @admin.register(Refund)
-class RefundAdmin(ReadOnlyAdmin):
+class RefundAdmin(StoriesAdmin):
     list_display = (
         id_column("id"), link_column("order_id", ORDER_PAGE, "order", short=True), REFUNDED, REFUND_STATUS, "by",
         "detail", "created_at",
@@ -119,6 +122,9 @@ class RefundAdmin(ReadOnlyAdmin):
         "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", "by", REFUND_STATUS, "detail",
         saga_column(), "created_at",
     )  # fmt: skip
+
+    def find_sagas(self, row: Refund) -> Sequence[SagaInstance]:
+        return list(SagaInstance.objects.filter(pk=row.saga))
 
 
 def was_made(customer: UUID | None) -> bool:

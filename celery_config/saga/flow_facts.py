@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from celery_config.saga.causes import GAVE_UP
@@ -94,3 +95,26 @@ def find_next(flow: FlowFacts) -> tuple[StepFacts | None, bool]:
     # All services undo at once when payment, the first, has let go. A saga begins with its pivot and goes backwards.
     links = undone if flow.choreographed else [*filter(None, [find_pivot(flow)]), *reversed(undone)]
     return next((s for s in links if s.logged not in closed), None), True
+
+
+class HappeningKind(StrEnum):
+    BEGAN = "began"
+    DONE = "done"
+    REFUSED = "refused"
+    UNDONE = "undone"
+    FAILED = "failed"
+    SENT = "sent again"
+    DECIDED = "decided"
+    ACTED = "operator"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that happened to a flow."""
+
+    at: datetime
+    lane: str
+    """The service, or the operators."""
+    kind: HappeningKind
+    text: str

@@ -21,6 +21,7 @@ STATUS = label_column("status", COLOURS)
 
 
 class SeenInline(ReadOnlyInline):
+    classes = ("collapse",)
     model = SeenEvent
     fields = ("kind", table_column("content", "what it says", currency="currency"), "at")
 
@@ -40,14 +41,16 @@ class ChoreographyAdmin(OperatorPages):
     search_help_text = "order id"
     ordering = ("-order",)
     inlines = (SeenInline,)
-    fields = (
-        link_column("order_id", "admin:order_order_change", "order"), STATUS, table_column("cause"),
-        table_column("failure"), "attempt", "drives", "since", "deadline_at", "due_at", "owner", "answer_by",
-        "fingerprint", "operated",
+    fieldsets = (
+        (None, {"fields": (link_column("order_id", "admin:order_order_change", "order"), STATUS)}),
+        ("More", {"classes": ("collapse",), "fields": (
+            table_column("cause"), table_column("failure"), "attempt", "drives", "since", "deadline_at", "due_at",
+            "owner", "answer_by", "fingerprint", "operated",
+        )}),
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Choreography]:
-        return super().get_queryset(request).defer("placed")  # type: ignore[no-any-return]
+        return super().get_queryset(request).select_related("order")  # type: ignore[no-any-return]
 
     @display(description="what operators did")
     def operated(self, row: Choreography) -> Any:

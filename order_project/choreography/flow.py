@@ -23,6 +23,7 @@ from celery_config.saga.engine import flows, parking
 from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
 from celery_config.saga.engine.machine import Decision, Retry
 from celery_config.saga.engine.step_log import LoggedStep
+from celery_config.saga.flow_facts import Happening
 from celery_config.saga.states import OPEN, Status, StepState
 from order_project import services
 from order_project.choreography.announcing import build_announcement
@@ -44,7 +45,7 @@ from order_project.choreography.derivation import (
     is_contradicted,
 )
 from order_project.choreography.events import SeenByOrder, plain_values, read_events, record_events
-from order_project.choreography.step_log import find_known, read_logs
+from order_project.choreography.step_log import find_known, read_happenings, read_logs
 from order_project.models import Choreography, SeenEvent
 from order_project.sagas.place_order import PlaceOrder
 
@@ -142,6 +143,9 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         if not Choreography._meta.get_field("order").is_cached(row):
             return None, None  # to read each order would be a query a row; select it along
         return row.order.created_at, row.order.ended_at
+
+    def read_happenings(self, row: Choreography) -> Sequence[Happening]:
+        return read_happenings(row)
 
     def find_noun(self, row: Choreography) -> str:
         return PlaceOrder.noun

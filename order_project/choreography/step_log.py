@@ -9,18 +9,28 @@ from uuid import UUID
 
 from celery_config.contracts.base import Command
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, PaymentFailed
+from celery_config.saga.causes import describe_cause
 from celery_config.saga.course import Known
+from celery_config.saga.flow_facts import Happening, HappeningKind
 from celery_config.saga.states import StepState
 from order_project.choreography.derivation import (
+    ALL_DONE,
+    ALL_UNDONE,
     EVENTS_OF_REFUSALS,
     EVENTS_OF_STEPS,
     RECEIVED,
+    REFUSALS,
     RELEASED,
     Seen,
 )
 from order_project.models import Choreography, SeenEvent
 
 FAILED = PaymentFailed.wire_name()
+KINDS = (
+    dict.fromkeys(ALL_DONE, HappeningKind.DONE)
+    | dict.fromkeys(ALL_UNDONE, HappeningKind.UNDONE)
+    | dict.fromkeys(REFUSALS, HappeningKind.REFUSED)
+)
 
 
 def read_logs(rows: Sequence[Choreography]) -> dict[UUID, dict[str, Known]]:
@@ -31,6 +41,19 @@ def read_logs(rows: Sequence[Choreography]) -> dict[UUID, dict[str, Known]]:
     for order, kind, content, at in found.values_list("choreography", "kind", "content", "at"):
         seen[order][kind], times[order][kind] = content, at
     return {row.pk: derive_log(seen[row.pk], times[row.pk], row.failure) for row in rows}
+
+
+def read_happenings(row: Choreography) -> list[Happening]:
+    """Return what was seen of an order, in words for people."""
+    found = SeenEvent.objects.filter(choreography=row).values_list("kind", "content", "at")
+    return [tell_event(kind, content, at) for kind, content, at in found]
+
+
+def tell_event(kind: str, content: Mapping[str, Any], at: datetime) -> Happening:
+    service, _, name = kind.partition(".")
+    why = describe_cause(content, "", "") if "code" in content else ""
+    text = name.replace("_", " ") + (f": {why}" if why else "")
+    return Happening(at, service, KINDS.get(kind, HappeningKind.DECIDED), text)
 
 
 def derive_log(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -13,13 +14,16 @@ from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
+from celery_config.saga.admin.story import StoriesAdmin
 from celery_config.saga.admin.widgets import render_confirmation
-from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
+from celery_config.saga.models import SagaInstance
+from celery_config.web.admin import ReadOnlyInline, ServiceAdmin
 from celery_config.web.columns import id_column, make_label, table_column
 from order_project.erasure import requests
 from order_project.models import Customer, Erasure, ErasureReceipt
 
 PAGE = "admin:order_erasure_change"
+MOST_STORIES = 3
 COLOURS = {"done": "success", "under way": "info"}
 ABOUT = (
     "Name, addresses, account and payment tokens are deleted from all four services, and nothing brings them back."
@@ -32,13 +36,17 @@ class ReceiptInline(ReadOnlyInline):
     fields = ("service", table_column("rows", "erased rows"), "at")
 
 
-class ErasureAdmin(ReadOnlyAdmin):
+class ErasureAdmin(StoriesAdmin):
     list_display = (id_column("id"), "status", id_column("customer"), "by", "asked_at", "done_at")
     search_ids = ("id", "customer")
     search_help_text = "erasure id or customer id"
     ordering = ("-asked_at",)
     inlines = (ReceiptInline,)
     fields = ("id", "status", "customer", "by", "why", "asked_at", "done_at")
+
+    def find_sagas(self, row: Erasure) -> Sequence[SagaInstance]:
+        """Those of an erasure are about it; a customer of thousands of orders has several."""
+        return list(SagaInstance.objects.filter(subject=str(row.pk)).order_by("pk")[:MOST_STORIES])
 
     @display(description="status")
     def status(self, erasure: Erasure) -> Any:

@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
 
@@ -16,21 +18,25 @@ from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.bulk_actions import each_page
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
+from celery_config.saga.admin.story import STORY, StoryMedia, build_story
 from celery_config.saga.admin.widgets import (
     COLOURS,
     build_evidence,
     confirm_and_act,
-    format_deadline,
     get_page_url,
 )
 from celery_config.saga.engine import parking
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client, operators, previews
+from celery_config.saga.operations.advice import recommend_verb
+from celery_config.saga.operations.flow_reader import read_flow
 from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import make_label
+from celery_config.web.live import answer_fragment
 
+ASK = "ask"
 DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 
 
@@ -57,6 +63,7 @@ class OperatorPages(ReadOnlyAdmin):
     # Django keeps no history of rows that are not edited.
     actions_detail_hide_default = True
     change_form_outer_before_template = "saga/standing.html"
+    Media = StoryMedia
     answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Examples of what a provider answers, by the wire name of the command, for calls that are settled by hand."""
 
@@ -92,14 +99,50 @@ class OperatorPages(ReadOnlyAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
-        """Ask the participants only about parked and stopping rows; others need no decision."""
-        if obj and obj.status in DECIDED_ABOUT:
+        """Ask the participants about parked and stopping rows; about others, which need no decision, by a button."""
+        if obj:
+            is_asked = obj.status in DECIDED_ABOUT or ASK in request.GET
             context |= {
-                "standing": self.read_evidence(obj),
-                "answer_by": format_deadline(obj.answer_by, "overdue"),
+                "actions_detail": None,  # they stand beside the sentence
+                "story": self.build_story(request, obj),
+                "standing": self.read_evidence(obj) if is_asked else None,
+                "may_ask": not is_asked,
             }
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer
+
+    def build_story(self, request: HttpRequest, row: WatchedRow) -> dict[str, Any]:
+        """Return the context of the row's fragment, with the verbs that fit; the recommended one comes first."""
+        facts = read_flow(row)
+        names = [name for name in self.actions_detail if self.is_offered(name, row)]
+        recommended = recommend_verb(facts)
+        verbs = [
+            {
+                "title": self.get_unfold_action(name).description,
+                "path": get_page_url(row, name),
+                "is_recommended": name == recommended,
+            }
+            for name in sorted(names, key=lambda name: name != recommended)
+        ]
+        return {
+            **build_story(row, facts, url=get_page_url(row, "story")),
+            "verbs": verbs if self.has_act_permission(request) else [],
+            "owner": row.owner,
+        }
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_story"
+        view = self.admin_site.admin_view(self.story_view)
+        return [path("<path:object_id>/story/", view, name=name), *super().get_urls()]
+
+    def story_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer with the fragment that the page asks for again; it asks no participant."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return answer_fragment(request, STORY, {"story": self.build_story(request, row)})
 
     def read_evidence(self, row: WatchedRow) -> dict[str, Any]:
         """Ask the participants, and return what the owner must see at the top of the page (rule 25, parked)."""

@@ -39,6 +39,7 @@ SAGA_TIMES = (
 
 
 class StepInline(ReadOnlyInline):
+    classes = ("collapse",)
     model = SagaStep
     fields = (
         "name", "kind", label_column("logged", STEP_COLOURS, "state", empty="not known"),
@@ -52,11 +53,13 @@ class StepInline(ReadOnlyInline):
 
 
 class DecisionInline(ReadOnlyInline):
+    classes = ("collapse",)
     model = SagaDecision
     fields = ("at", "came", "status_before", "status_after", "sent", "detail")
 
 
 class OperatorInline(ReadOnlyInline):
+    classes = ("collapse",)
     model = OperatorAction
     fields = ("at", "verb", "what", "by", "why", "effect")
 
@@ -94,11 +97,11 @@ class SagaAdmin(OperatorPages):
     subject_views: ClassVar[Mapping[str, str]] = {}
     """The names of the admin pages of what sagas are about, by the sagas' names."""
     fieldsets = (
-        (None, {"fields": ("definition", "about", STATUS, table_column("cause"), "started_at", "ended_at")}),
+        (None, {"fields": ("definition", "about", STATUS, "started_at", "ended_at")}),
         # Closed until asked for: an order of many lines would push the steps off the screen.
         ("More", {"classes": ("collapse",), "fields": (
-            "id", "attempt", "drives", *SAGA_TIMES, "saga_time", "owner", "answer_by", "fingerprint",
-            table_column("data"),
+            "id", table_column("cause"), "attempt", "drives", *SAGA_TIMES, "saga_time", "owner", "answer_by",
+            "fingerprint", table_column("data"),
         )}),
     )  # fmt: skip
 

@@ -26,6 +26,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.models import OperatorAction
+from celery_config.saga.operations.differences import Difference, list_differences
 from celery_config.saga.operations.effects import Effect, find_effects
 from celery_config.web.columns import EMPTY, make_label
 
@@ -55,9 +56,9 @@ def render_confirmation(admin: ModelAdmin[Any], request: HttpRequest, **context:
     return TemplateResponse(request, "saga/act.html", whole)
 
 
-def get_page_url(row: Model) -> str:
-    """Return the address of the row's admin page."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+def get_page_url(row: Model, view: str = "change") -> str:
+    """Return the address of the row's admin page, or of another view of it."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{view}", args=[row.pk])
 
 
 def confirm_and_act(
@@ -90,14 +91,28 @@ def confirm_and_act(
 
 def build_evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:
     """Build the tables of live effects and of the barriers, for `render_confirmation`."""
-    found = find_effects(course, answers)
+    found, different = find_effects(course, answers), list_differences(course, answers)
+    counted = [
+        count_words(len(found), "effect", "live or in doubt"),
+        count_words(len(different), "difference", "from our log"),
+    ]
     return {
+        "summary": f"What the services say: {' and '.join(counted)}",
+        "as_of": f"{localtime(timezone.now()):%H:%M:%S %Z}",
         "warnings": [*filter(None, [course.fault]), *list_silent_services(answers)],
         "tables": [
             ("Live or in doubt", build_effects_table(found), "Nothing: no effect is live, none is in doubt."),
-            ("What the participants say now", build_barrier_table(course, answers), ""),
+            (
+                "Where a service says something else than our log",
+                different_table(different),
+                "Nowhere: they agree.",
+            ),
         ],
     }
+
+
+def count_words(count: int, noun: str, about: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'} {about}"
 
 
 def list_silent_services(answers: Mapping[str, Answer]) -> list[str]:
@@ -129,17 +144,12 @@ def format_amount(effect: Effect) -> Any:
     return format_html('<span class="amount">{}</span>', money(effect.amount, effect.currency))
 
 
-def build_barrier_table(course: Course, answers: Mapping[str, Answer]) -> Table:
-    rows = []
-    for step in course.steps:
-        answer = answers.get(step.command.service)
-        held = answer.get(step.name) if answer is not None else None
-        says = make_label(SILENT, WORDS) if answer is None else str(held or "nothing came here")
-        note = held.note if held and held.note else EMPTY
-        known = course.log.get(step.name)
-        logged = str(known.logged) if known and known.logged else "not known"
-        rows.append([keep_on_one_line(step.name), str(step.kind), step.command.service, says, note, logged])
-    return {"headers": ["step", "kind", "participant", "its barrier", "note", "saga log"], "rows": rows}
+def different_table(different: Iterable[Difference]) -> Table:
+    rows = [
+        [keep_on_one_line(each.phrase), each.service, each.says, each.note or EMPTY, each.logged]
+        for each in different
+    ]
+    return {"headers": ["step", "service", "it says", "note", "our log says"], "rows": rows}
 
 
 def keep_on_one_line(text: str) -> SafeString:

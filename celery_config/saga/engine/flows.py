@@ -23,6 +23,7 @@ from celery_config.saga.course import Answer, Course, Known
 from celery_config.saga.engine import scheduling
 from celery_config.saga.engine.machine import Decision, View
 from celery_config.saga.engine.step_log import LoggedStep
+from celery_config.saga.flow_facts import Happening
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import ENDED, Status
 
@@ -131,6 +132,10 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     def find_times(self, row: Row) -> tuple[datetime | None, datetime | None]:
         """Return when the flow began and when it ended, by the clock on the wall, as far as the row says it."""
         return None, None
+
+    def read_happenings(self, row: Row) -> Sequence[Happening]:
+        """Return what happened to the flow, as far as its own tables say it, with one query."""
+        return ()
 
     def find_noun(self, row: Row) -> str:
         """Return what the flow is, for people: an order, a refund."""

@@ -162,8 +162,8 @@ class TestAVerbsPage:
         barrier["shipment"] = None
         html = shown(admin_client, page(parked, "retry"))
         for words in (
-            "fence capture-payment", "undo authorize-payment", "parked", "stopping", "done, undo intent",
-            "does not answer", "nothing came here", money(1785, "EUR"), "2 Jan 2030",
+            "fence capture-payment", "undo authorize-payment", "parked", "stopping", "its undo was begun",
+            "does not answer", money(1785, "EUR"), "2 Jan 2030",
         ):  # fmt: skip
             assert words in html
         assert html.index("fence capture-payment") < html.index("undo book-shipment")

@@ -1,0 +1,117 @@
+"""The history of a flow: what the order service knows of when which thing happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+
+from celery_config.common.services import ORCHESTRATOR
+from celery_config.saga.causes import describe_failure, describe_refusal
+from celery_config.saga.engine.flows import find_flow
+from celery_config.saga.flow_facts import FlowFacts, Happening, HappeningKind, StepFacts
+from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, WatchedRow
+from celery_config.saga.operations.timeline import OPERATORS, Timeline, lay_out
+from celery_config.saga.operations.wording import STATUS_WORDS, describe_status
+from celery_config.saga.states import StepState
+
+KINDS = {
+    StepState.DONE: HappeningKind.DONE,
+    StepState.REFUSED: HappeningKind.REFUSED,
+    StepState.UNDONE: HappeningKind.UNDONE,
+}
+
+
+# What a saga's decisions say, by how their texts begin, and what that means to people.
+CAME = {
+    "step failed": "a step failed",
+    "failed": "the end of what was sent failed",
+    "lost": "a service knows nothing of a step that was done",
+    "event": "word of a step",
+    "the pivot ran": "the point of no return was passed",
+    "end of the stop chain, an undo is missing": "all but one of the undos are done",
+    "end of the stop chain": "all undos are done",
+    "end of the chain": "all steps are done",
+    "asked to stop": "somebody asked to cancel it",
+    "asked to try again": "an operator asked to try again",
+    "asked to go on forward": "an operator asked to finish it",
+    "silent until due": "nothing was heard in time",
+    "cannot be driven": "it could not be sent again",
+}
+SENT = {
+    "actions from": "the steps that are missing were sent",
+    "only the completion": "its end was sent",
+    "stop chain": "the undos were sent",
+    "undos of": "the undos that are left were sent",
+}
+
+
+def read_timeline(row: WatchedRow, facts: FlowFacts) -> Timeline:
+    """Return the timeline of a flow: two queries at most."""
+    lanes = [ORCHESTRATOR, *dict.fromkeys(step.service for step in facts.steps)]
+    return lay_out(read_history(row, facts), lanes)
+
+
+def read_history(row: WatchedRow, facts: FlowFacts) -> list[Happening]:
+    """Return what happened to a flow, in no order: two queries at most."""
+    found = [*find_flow(type(row)).read_happenings(row), *read_actions(row)]
+    for step in facts.steps:
+        found += tell_failure(step)
+        if not facts.choreographed:
+            found += tell_state(step)
+    if isinstance(row, SagaInstance):
+        found += [tell_decision(each) for each in row.decisions.all()]
+    if facts.started_at:
+        found.append(
+            Happening(facts.started_at, ORCHESTRATOR, HappeningKind.BEGAN, f"the {facts.noun} began")
+        )
+    if facts.ended_at:
+        found.append(
+            Happening(
+                facts.ended_at, ORCHESTRATOR, HappeningKind.ENDED, f"ended: {STATUS_WORDS[facts.status]}"
+            )
+        )
+    return found
+
+
+def tell_decision(made: SagaDecision) -> Happening:
+    """Return a decision of a saga in words for people."""
+    why = next((words for said, words in CAME.items() if made.came.startswith(said)), made.came)
+    _, _, about = made.came.partition(": ")
+    went_on = made.status_after == made.status_before
+    change = "" if went_on else f"; from now on {describe_status(made.status_after)}"
+    sent = next((words for said, words in SENT.items() if made.sent.startswith(said)), made.sent)
+    text = why + (f" ({about})" if about else "") + change + (f"; {sent}" if sent else "")
+    return Happening(made.at, ORCHESTRATOR, HappeningKind.SENT if went_on else HappeningKind.DECIDED, text)
+
+
+def read_actions(row: WatchedRow) -> Iterator[Happening]:
+    """What operators did to the flow."""
+    about: Any = Q(saga=row) if isinstance(row, SagaInstance) else Q(subject=row.subject)
+    for did in OperatorAction.objects.filter(about):
+        yield Happening(did.at, OPERATORS, HappeningKind.ACTED, f"{did.verb} by {did.by}: {did.why}")
+
+
+def tell_state(step: StepFacts) -> Iterator[Happening]:
+    """When the log's last word of a step came."""
+    if step.at is None or step.logged is StepState.NOTHING:
+        return
+    if step.logged is StepState.UNDONE and not step.ran:
+        text = f"{step.phrase}: it never ran, and never will"
+    elif step.logged is StepState.REFUSED:
+        text = f"refused to {step.phrase}: {describe_refusal(step.refusal or {})}"
+    else:
+        asked = step.undo_phrase if step.logged is StepState.UNDONE else step.phrase
+        text = f"{asked or step.phrase}: done"
+    yield Happening(step.at, step.service, KINDS[step.logged], text)
+
+
+def tell_failure(step: StepFacts) -> Iterator[Happening]:
+    """When its participant gave a step up last; older rows do not say when."""
+    failure = step.failure or {}
+    if at := failure.get("at"):
+        phrase = (failure.get("operation") == "undo" and step.undo_phrase) or step.phrase
+        text = describe_failure(failure, step.service, phrase)
+        yield Happening(datetime.fromisoformat(at), step.service, HappeningKind.FAILED, text)
