@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 
+from celery_config.common.grouping import group_by
 from celery_config.common.service_calls import OPERATOR, name_token
+from celery_config.sandbox.goods import GOODS, SOLD_OUT
 from compose.local.stack import Stack
 
 ENDED = ("confirmed", "cancelled", "parked")
@@ -59,6 +61,11 @@ class Shopper:
         ) as inventory:
             inventory.post("/api/products/", json={"products": list(products)}).raise_for_status()
             inventory.post("/api/stock/opening/", json={"items": stock}).raise_for_status()
+
+    def offer_goods(self) -> None:
+        """Put the shop's goods on the shelves."""
+        for quantity, goods in group_by(lambda good: good.stock, (*GOODS, SOLD_OUT)).items():
+            self.stock_shelves([good.make_product() for good in goods], quantity)
 
     def place(self, order: dict[str, Any], *, key: str | None = None) -> httpx.Response:
         """POST one order and return the response."""

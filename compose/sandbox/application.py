@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
+from celery_config.sandbox.words import Token
 from compose.sandbox import carrier, provider
 from compose.sandbox.carrier import SHIPMENTS
 from compose.sandbox.control import Control
@@ -28,6 +29,8 @@ EVENTS: dict[tuple[Endpoint, int], str] = {
     (carrier.cancel, 200): "shipment.cancelled",
     (carrier.dispatch, 200): "shipment.dispatched",
 }
+FAILING = {provider.authorize: provider.list_failing_paths, carrier.book: carrier.list_failing_paths}
+"""What tells which calls about a new thing fail until the sandbox is mended, by the endpoint that makes it."""
 
 
 class Sandbox:
@@ -92,11 +95,20 @@ class Sandbox:
         answer, stored = self._keys.answer(side, request, endpoint, lambda: self.faults.before(fault))
         if stored:
             self.control.count("answered from the store")
-        elif (kind := EVENTS.get((endpoint, answer.status))) and not is_always_late(request):
-            self.webhooks.announce(side, kind, request, answer)
+        else:
+            self._follow_up(side, endpoint, request, answer)
         if answer.status < 300 and (not stored or self._is_late_again(request)):
             self.faults.after(fault)
         return answer
+
+    def _follow_up(self, side: str, endpoint: Endpoint, request: Request, answer: Answer) -> None:
+        """Plan what fails from now on, and send the webhook, for a call that was answered for the first time."""
+        if answer.status == 201 and (list_failing := FAILING.get(endpoint)):
+            for path in list_failing(request, answer):
+                self.faults.fail_always(path)
+        if (kind := EVENTS.get((endpoint, answer.status))) and not is_always_late(request):
+            told = provider.alter_event(request, answer) if endpoint is provider.authorize else answer
+            self.webhooks.announce(side, kind, request, told)
 
     def _is_late_again(self, request: Request) -> bool:
         """Whether this repeat is answered late too; the first few are, for one of the tokens."""
@@ -115,7 +127,7 @@ class Sandbox:
 
 def is_always_late(request: Request) -> bool:
     """Whether it is about the token whose provider is as good as away: late answers and no webhook."""
-    return bool(request.body.get("token") == provider.ALWAYS_LATE)
+    return bool(request.body.get("token") == Token.ALWAYS_LATE)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

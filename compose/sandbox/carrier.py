@@ -9,12 +9,18 @@ from typing import Any
 
 import msgspec
 
+from celery_config.sandbox.words import (
+    CANCEL_FAILS,
+    DISPATCH_FAILS,
+    UNREACHABLE_COUNTRY,
+    UNREACHABLE_POSTAL_CODE,
+)
 from compose.sandbox.bodies import Booking, Empty, read
 from compose.sandbox.books import Book, iso
 from compose.sandbox.http import Answer, Refused, Request, Shop
 
-UNREACHABLE_COUNTRY = "AQ"
-UNREACHABLE_POSTAL_CODE = "00000"
+FAILING = {CANCEL_FAILS: "cancel", DISPATCH_FAILS: "dispatch"}
+"""What fails, by the second line of the address."""
 
 
 def present(row: sqlite3.Row) -> dict[str, Any]:
@@ -54,6 +60,12 @@ def book(shop: Shop, request: Request) -> Answer:
         weight_grams=body.weight_grams,
         parcels=body.parcels,
     )
+
+
+def list_failing_paths(request: Request, answer: Answer) -> list[str]:
+    """Return the calls about a new shipment that fail from now on, because of its address."""
+    verb = FAILING.get(request.body["address"].get("line2", ""))
+    return [f"/carrier/shipments/{answer.body['id']}/{verb}"] if verb else []
 
 
 def cancel(shop: Shop, request: Request) -> Answer:
