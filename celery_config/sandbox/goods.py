@@ -20,10 +20,10 @@ class Good:
     stock: int = OPENING_STOCK
 
     def make_product(self) -> dict[str, Any]:
-        """Return it as inventory's API takes a product."""
+        """Return it as inventory's API takes a new product."""
         return {
             "sku": self.sku, "name": self.name, "price": self.price, "currency": CURRENCY,
-            "weight_grams": self.weight_grams, "active": True,
+            "weight_grams": self.weight_grams, "active": True, "opening_stock": self.stock,
         }  # fmt: skip
 
 
@@ -39,6 +39,8 @@ GOODS = (
 )
 SOLD_OUT = Good("GOLD-POT", "Golden teapot, one left", 99900, 2100, stock=1)
 """Of which nobody gets two."""
+DELIVERY = {"products": [good.make_product() for good in (*GOODS, SOLD_OUT)], "only_new": True}
+"""What POST /api/products/ of inventory takes to put all of it on the shelves, once."""
 ADDRESS = {
     "name": "Ada Example",
     "line1": "1 Harbour Street",

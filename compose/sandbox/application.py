@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from celery_config.sandbox.words import Token
@@ -29,7 +29,10 @@ EVENTS: dict[tuple[Endpoint, int], str] = {
     (carrier.cancel, 200): "shipment.cancelled",
     (carrier.dispatch, 200): "shipment.dispatched",
 }
-FAILING = {provider.authorize: provider.list_failing_paths, carrier.book: carrier.list_failing_paths}
+FAILING: dict[Endpoint, Callable[[Request, Answer], list[str]]] = {
+    provider.authorize: provider.list_failing_paths,
+    carrier.book: carrier.list_failing_paths,
+}
 """What tells which calls about a new thing fail until the sandbox is mended, by the endpoint that makes it."""
 
 
