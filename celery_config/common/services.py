@@ -15,10 +15,12 @@ class Service(NamedTuple):
     Args:
         package: its Python package.
         port: where its web listens on a developer's machine.
+        outside: whom it asks outside, for people; empty: nobody.
     """
 
     package: str
     port: int
+    outside: str = ""
 
     @property
     def settings_module(self) -> str:
@@ -33,9 +35,9 @@ class Service(NamedTuple):
 
 SERVICES = {
     "order": Service("order_project", 8001),
-    "payment": Service("payment_app", 8002),
+    "payment": Service("payment_app", 8002, "the payment provider"),
     "inventory": Service("inventory_app", 8003),
-    "shipment": Service("shipment_app", 8004),
+    "shipment": Service("shipment_app", 8004, "the carrier"),
 }
 
 ORCHESTRATOR = "order"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +21,13 @@ class Known:
 
     logged: StepState
     reply: Mapping[str, Any] | None
+    ran: bool = False
+    """Whether the action is known to have been done, perhaps before it was undone."""
+    refusal: Mapping[str, Any] | None = None
+    failure: Mapping[str, Any] | None = None
+    """Why its participant gave up last: `operation`, `code`, `reason`."""
+    at: datetime | None = None
+    """When that became known."""
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ class Saga:
     data: ClassVar[type]
     """A frozen dataclass: what is known at the start. Its first field is the subject's id."""
     steps: ClassVar[Sequence[Step]]
+    noun: ClassVar[str] = "flow"
+    """What a run of it is, for people: an order, a refund."""
 
     registry: ClassVar[dict[tuple[str, int], type[Saga]]] = {}
 

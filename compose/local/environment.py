@@ -46,7 +46,7 @@ class Addresses:
         Raises:
             LocalError: the file of the kept ports is broken, or the folder cannot be made.
         """
-        usual = {s: port for s, (_, port) in SERVICES.items()} | {
+        usual = {name: service.port for name, service in SERVICES.items()} | {
             "sandbox": _SANDBOX_PORT,
             "flower": _FLOWER_PORT,
         }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -43,6 +44,7 @@ from order_project.choreography.derivation import (
     is_contradicted,
 )
 from order_project.choreography.events import SeenByOrder, plain_values, read_events, record_events
+from order_project.choreography.step_log import find_known, read_logs
 from order_project.models import Choreography, SeenEvent
 from order_project.sagas.place_order import PlaceOrder
 
@@ -127,13 +129,22 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         for each in moved:
             log.info("choreographed order stands", order=str(each.row.pk), status=each.after)
 
-    def find_course(self, row: Choreography) -> Course:
+    def read_logs(self, rows: Sequence[Choreography]) -> Mapping[UUID, Mapping[str, Known]]:
+        return read_logs(rows)
+
+    def build_course(self, row: Choreography, log: Mapping[str, Known]) -> Course:
         """Return the steps of `place-order`, by the names that the services know them by."""
-        (seen,) = read_events([row]).values()
         steps = [replace(step, name=step.command.wire_name()) for step in PlaceOrder.steps]
-        known = {step.name: find_known(EVENTS_OF_STEPS[step.command], seen) for step in steps}
         data, fault = read_data(OrderPlaced, row.placed)
-        return Course(steps, data, known, fault)
+        return Course(steps, data, log, fault)
+
+    def find_times(self, row: Choreography) -> tuple[datetime | None, datetime | None]:
+        if not Choreography._meta.get_field("order").is_cached(row):
+            return None, None  # to read each order would be a query a row; select it along
+        return row.order.created_at, row.order.ended_at
+
+    def find_noun(self, row: Choreography) -> str:
+        return PlaceOrder.noun
 
     def find_queues(self, row: Choreography, facts: SeenByOrder) -> Sequence[str]:
         service = self.find_service(row, facts)
@@ -152,14 +163,6 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
 
 CHOREOGRAPHIES = ChoreographyFlow()
 flows.register(CHOREOGRAPHIES)
-
-
-def find_known(kinds: tuple[str, ...], seen: Seen) -> Known:
-    """Return what the events of one step say: that it is done, or undone."""
-    done, *undone = kinds
-    if seen.keys() & {*undone}:
-        return Known(StepState.UNDONE, None)
-    return Known(StepState.DONE, seen[done]) if done in seen else Known(StepState.NOTHING, None)
 
 
 def find_done(seen: Seen) -> list[str]:

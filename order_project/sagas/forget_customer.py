@@ -25,6 +25,7 @@ class ForgetCustomer(Saga):
     """There is no way back: the order service forgets the customer in the transaction that starts it."""
 
     name, version, deadline, data = "forget-customer", 1, minutes(15), ErasureData
+    noun = "erasure"
     steps = [
         retriable("forget-payer", ForgetPayer),
         retriable("forget-buyer", ForgetBuyer),

@@ -31,6 +31,7 @@ class PlaceOrder(Saga):
     """Hold the money, reserve the stock, book the carrier, then take the money; or undo all."""
 
     name, version, deadline, data = "place-order", 1, minutes(15), OrderData
+    noun = "order"
     steps = [
         compensatable("authorize-payment", AuthorizePayment, undo=VoidPayment),
         compensatable("reserve-stock", ReserveStock, undo=ReleaseStock),
@@ -46,6 +47,7 @@ class PlaceOrderStockFirst(Saga):
     """The same with the stock held before the money: no card is touched for goods we do not have."""
 
     name, version, deadline, data = "place-order", 2, minutes(15), OrderData
+    noun = "order"
     steps = [
         compensatable("reserve-stock", ReserveStock, undo=ReleaseStock),
         compensatable("authorize-payment", AuthorizePayment, undo=VoidPayment),
@@ -61,5 +63,6 @@ class PlaceOrderOverHttp(Saga):
     """The first one with every command sent over REST: the same barriers, refusals and ends."""
 
     name, version, deadline, data = "place-order", 3, minutes(15), OrderData
+    noun = "order"
     steps = [replace(step, via=Via.HTTP) for step in PlaceOrder.steps]
     on_completed, on_compensated = confirm_orders, cancel_orders

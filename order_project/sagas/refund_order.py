@@ -24,5 +24,6 @@ class RefundOrder(Saga):
     """Give money back, once."""
 
     name, version, deadline, data = "refund-order", 1, minutes(15), RefundData
+    noun = "refund"
     steps = [pivot("refund-payment", RefundPayment)]
     on_completed, on_compensated = mark_refunds_paid, mark_refunds_refused

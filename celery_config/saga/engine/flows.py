@@ -19,7 +19,7 @@ from django.db.models import Model, Q
 from celery_config.broker.topology import events_queue, urgent_queue
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.db.bulk import Statement
-from celery_config.saga.course import Answer, Course
+from celery_config.saga.course import Answer, Course, Known
 from celery_config.saga.engine import scheduling
 from celery_config.saga.engine.machine import Decision, View
 from celery_config.saga.engine.step_log import LoggedStep
@@ -109,12 +109,32 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
         """Do what belongs into the transaction of the transitions; the rows are written."""
 
     @abstractmethod
-    def find_course(self, row: Row) -> Course:
-        """Return the steps of the flow and what is known of each.
+    def read_logs(self, rows: Sequence[Row]) -> Mapping[UUID, Mapping[str, Known]]:
+        """Return what is known of each step, by row and step, with one query for any number of rows."""
+
+    @abstractmethod
+    def build_course(self, row: Row, log: Mapping[str, Known]) -> Course:
+        """Return the steps of the flow and what is known of each; reads nothing.
 
         Raises:
             OperatorRefused: this code does not know the row's version.
         """
+
+    def find_course(self, row: Row) -> Course:
+        """Read what is known of the row's steps, and return its course.
+
+        Raises:
+            OperatorRefused: this code does not know the row's version.
+        """
+        return self.build_course(row, self.read_logs([row]).get(row.pk, {}))
+
+    def find_times(self, row: Row) -> tuple[datetime | None, datetime | None]:
+        """Return when the flow began and when it ended, by the clock on the wall, as far as the row says it."""
+        return None, None
+
+    def find_noun(self, row: Row) -> str:
+        """Return what the flow is, for people: an order, a refund."""
+        return "flow"
 
     def find_proof(self, row: Row, answers: Mapping[str, Answer]) -> LoggedStep | None:
         """Return what the participants' barriers prove that a resumption needs."""

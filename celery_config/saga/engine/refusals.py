@@ -9,12 +9,10 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from celery_config.db import bulk
+from celery_config.saga.causes import WITHOUT_REASON
 from celery_config.saga.engine.step_log import own_commands
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import StepState
-
-# Causes that say what stopped the saga, but not why.
-WITHOUT_REASON = ("step_failed", "dead_letter", "deadline_passed")
 
 
 def explain_causes(sagas: Sequence[SagaInstance]) -> None:

@@ -168,11 +168,20 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
             metrics.SAGA_SECONDS.labels(row.name, row.status).observe(seconds)
             log.info("saga ended", saga=str(row.pk), subject=row.subject, outcome=row.status, **row.cause)
 
-    def find_course(self, row: SagaInstance) -> Course:
-        known = {step.name: Known(StepState(step.logged), step.reply) for step in row.steps.all()}
+    def read_logs(self, rows: Sequence[SagaInstance]) -> Mapping[UUID, Mapping[str, Known]]:
+        return step_log.read_known(rows)
+
+    def build_course(self, row: SagaInstance, log: Mapping[str, Known]) -> Course:
         saga = definition(row)
         data, fault = read_data(saga.data, row.data)
-        return Course(saga.steps, data, known, fault)
+        return Course(saga.steps, data, log, fault)
+
+    def find_times(self, row: SagaInstance) -> tuple[datetime | None, datetime | None]:
+        return row.started_at, row.ended_at
+
+    def find_noun(self, row: SagaInstance) -> str:
+        saga = find_saga(row.name, row.version)
+        return saga.noun if saga else "flow"
 
     def find_proof(self, row: SagaInstance, answers: Mapping[str, Answer]) -> LoggedStep | None:
         """Return the pivot's reply, if its participant's barrier says that it ran."""

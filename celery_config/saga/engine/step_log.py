@@ -16,6 +16,7 @@ from django.db import connection
 
 from celery_config.db import bulk
 from celery_config.db.functions import NOW, fetch_all
+from celery_config.saga.course import Known
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import StepState
@@ -130,6 +131,21 @@ def read_log(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, StepState]]:
     for saga, step, logged in found:
         logs.setdefault(saga, {})[step] = StepState(logged)
     return logs
+
+
+def read_known(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, Known]]:
+    """What is known of the sagas' steps, by saga and step."""
+    found: dict[UUID, dict[str, Known]] = {}
+    for step in SagaStep.objects.filter(saga__in=sagas).order_by("saga", "position"):
+        found.setdefault(step.saga_id, {})[step.name] = Known(
+            StepState(step.logged),
+            step.reply,
+            ran=step.reply is not None,
+            refusal=step.refusal,
+            failure=step.failure,
+            at=step.updated_at,
+        )
+    return found
 
 
 def read_replies(sagas: Sequence[SagaInstance]) -> dict[UUID, dict[str, Any]]:

@@ -1,0 +1,108 @@
+"""Causes in plain words: one line for a step's failure or refusal, the same for all with the same fault. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from celery_config.common.services import SERVICES
+from celery_config.contracts.base import LOST, Command, snake_case
+
+# Causes that say what stopped a flow, but not why.
+WITHOUT_REASON = ("step_failed", "dead_letter", "deadline_passed")
+# Codes of steps whose tries are used up: what became of them is not known.
+GAVE_UP = ("unknown_outcome", "error", LOST)
+LONGEST_WORDS = 120
+
+# What is a flow's own and not the fault's: ids, tokens, numbers.
+OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[a-z]+_[0-9a-f]{16,}\b|\d+", re.IGNORECASE)
+ANSWERED = re.compile(r"\banswered (\d{3})\b(?:(?::|, but) *(.*))?", re.DOTALL)
+TIMED_OUT = re.compile(r"\b\w*(?:Timeout|timed out)\b")
+BROKEN = re.compile(r"\b(?:Connect|Read|Write|Close|Network|RemoteProtocol|LocalProtocol)Error\b")
+# The words in an answer that was cut, so that it is no JSON any more.
+WORDS_OF_A_PART = re.compile(r'"(?:reason|detail|message)"\s*:\s*"((?:[^"\\]|\\.)*)')
+WORDS = ("reason", "detail", "message")
+
+
+def phrase_command(command: type[Command] | str) -> str:
+    """What a command asks for: `VoidPayment` -> "void the payment"; its wire name may be given, too."""
+    name = command.wire_name() if isinstance(command, type) else command
+    verb, _, what = snake_case(name.rpartition(".")[2]).partition("_")
+    return f"{verb} the {what.replace('_', ' ')}" if what else verb
+
+
+def name_caller(service: str) -> str:
+    """Whom a service asks outside: "the payment provider"; the service itself if it asks nobody."""
+    known = SERVICES.get(service)
+    return (known and known.outside) or service
+
+
+def describe_failure(failure: Mapping[str, Any], service: str, phrase: str) -> str:
+    """Return why a step was given up, in words that are the same for all with the same fault.
+
+    The status that a provider answered and its own words are kept; ids and other numbers are not.
+
+    Args:
+        failure: `code` and `reason`, as its participant announced them.
+        service: the participant.
+        phrase: what it was asked for: "void the payment".
+    """
+    code, reason = str(failure.get("code", "")), str(failure.get("reason", ""))
+    asked = f"when asked to {phrase}"
+    if code == LOST:
+        return f"{service} knows nothing of a step that was done ({phrase}): its database was set back"
+    if answered := ANSWERED.search(reason):
+        status, words = answered[1], find_words(answered[2] or "")
+        return f"{name_caller(service)} answered {status} {asked}" + (f": {words}" if words else "")
+    if TIMED_OUT.search(reason):
+        return f"{name_caller(service)} did not answer in time {asked}"
+    if BROKEN.search(reason):
+        return f"the connection to {name_caller(service)} broke {asked}"
+    words = find_words(reason) or code.replace("_", " ")
+    return f"{service} could not {phrase}: {words}"
+
+
+def describe_cause(cause: Mapping[str, Any], service: str, phrase: str) -> str:
+    """Return why a flow is stopped: a refusal, used-up tries of `service`, or anything else that stopped it."""
+    if service and cause.get("code") in GAVE_UP:
+        return describe_failure(cause, service, phrase)
+    return describe_refusal(cause)
+
+
+def describe_refusal(cause: Mapping[str, Any]) -> str:
+    """Return the words of a refusal, or of another cause of a stop; empty if it says no more than a step's name."""
+    code, reason = str(cause.get("code", "")), str(cause.get("reason", ""))
+    if code in WITHOUT_REASON:
+        return CAUSES.get(code, "")
+    return reason or CAUSES.get(code, code.replace("_", " "))
+
+
+CAUSES = {
+    "deadline_passed": "it did not end before its deadline",
+    "dead_letter": "a message of it could not be carried out",
+}
+
+
+def find_words(text: str) -> str:
+    """Return the words for people in what the other side sent: of its JSON, or the text itself; without ids."""
+    text = text.strip()
+    if text.startswith(("{", "[")):
+        text = read_json_words(text)
+    elif text.startswith("<"):
+        text = re.sub(r"<[^>]*>?", " ", text)
+    words = " ".join(OWN.sub("#", text.partition("{")[0]).split()).rstrip(":. ")
+    return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"
+
+
+def read_json_words(text: str) -> str:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        part = WORDS_OF_A_PART.search(text)
+        return part[1] if part else ""
+    body = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(body, dict):
+        return str(body) if isinstance(body, str) else ""
+    return next((body[name] for name in WORDS if isinstance(body.get(name), str)), "")

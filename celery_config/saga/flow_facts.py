@@ -1,0 +1,96 @@
+"""What the order service knows of a flow: plain facts, from which its explanation and its strip are made. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from celery_config.saga.causes import GAVE_UP
+from celery_config.saga.dsl import StepKind
+from celery_config.saga.states import ENDED, Status, StepState
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """What the order service knows of one step."""
+
+    name: str
+    service: str
+    kind: StepKind
+    phrase: str
+    """What its command asks for: "void the payment"."""
+    undo_phrase: str = ""
+    logged: StepState = StepState.NOTHING
+    ran: bool = False
+    """Whether its action is known to have been done, perhaps before it was undone."""
+    refusal: Mapping[str, Any] | None = None
+    failure: Mapping[str, Any] | None = None
+    """Why its participant gave up last: `operation`, `code`, `reason`."""
+    at: datetime | None = None
+    """When its log changed last."""
+    amount: str = ""
+    """The money that it moves, with its currency: "£5.10"."""
+    expires_at: datetime | None = None
+    """When a holder lets go of it by itself."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its participant said no. Used-up tries are kept like a refusal, and are none."""
+        code = (self.refusal or {}).get("code")
+        return self.logged is StepState.REFUSED or (not self.ran and bool(code) and code not in GAVE_UP)
+
+
+@dataclass(frozen=True)
+class FlowFacts:
+    """What the order service knows of a flow; times are those of the clock on the wall."""
+
+    noun: str
+    """What it is: order, refund, erasure."""
+    status: Status
+    steps: Sequence[StepFacts]
+    now: datetime
+    """Its time zone is the one in which times are told."""
+    cause: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+    """Why it cannot be driven: this code does not know its version, or cannot read its data."""
+    choreographed: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    deadline_at: datetime | None = None
+    due_at: datetime | None = None
+    """When the watchdog looks at it next; None: it does not."""
+    drives: int = 0
+    """How often it was sent again in this status."""
+    sent: int = 0
+    """How often it was sent again in all."""
+    owner: str = ""
+    answer_by: datetime | None = None
+    stands_for: str = ""
+    """Why saga time stands; empty: it runs."""
+
+
+def is_past_pivot(flow: FlowFacts) -> bool:
+    """Whether the flow can only go forward."""
+    pivot = find_pivot(flow)
+    return pivot.logged is StepState.DONE if pivot else all(s.kind is StepKind.RETRIABLE for s in flow.steps)
+
+
+def find_pivot(flow: FlowFacts) -> StepFacts | None:
+    return next((step for step in flow.steps if step.kind is StepKind.PIVOT), None)
+
+
+def find_next(flow: FlowFacts) -> tuple[StepFacts | None, bool]:
+    """Return the step whose word the flow waits for, and whether it is to be undone; None: its own end is missing."""
+    if flow.status in ENDED:
+        return None, False
+    stops = {name for name in flow.cause if name != "parked"}
+    back = flow.status is Status.STOPPING or (flow.status is Status.PARKED and bool(stops))
+    if not back or is_past_pivot(flow):
+        return next((s for s in flow.steps if s.logged is not StepState.DONE), None), False
+    closed = (StepState.REFUSED, StepState.UNDONE)
+    undone = [s for s in flow.steps if s.kind is StepKind.COMPENSATABLE]
+    # All services undo at once when payment, the first, has let go. A saga begins with its pivot and goes backwards.
+    links = undone if flow.choreographed else [*filter(None, [find_pivot(flow)]), *reversed(undone)]
+    return next((s for s in links if s.logged not in closed), None), True

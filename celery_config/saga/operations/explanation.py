@@ -1,0 +1,219 @@
+"""The explanation of a flow: one or two sentences that say where it stands, what it waits for, and why. Pure.
+
+    flow = read_flow(row)       # flow_reader.py: from the order service's own database
+    explain(flow).text          # "Waits for a decision by 22:36 UTC (3 h 56 min): the payment provider answered 500 …"
+    draw_strip(flow)            # strip.py: where each step stands
+
+Pages, API, lists and the terminal call these, so that one flow is told in the same words everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from celery_config.saga.causes import WITHOUT_REASON, describe_cause, describe_failure
+from celery_config.saga.dsl import StepKind
+from celery_config.saga.flow_facts import FlowFacts, StepFacts, find_next, find_pivot
+from celery_config.saga.operations.strip import CellState, draw_strip
+from celery_config.saga.operations.wording import (
+    Moment,
+    Part,
+    capitalize,
+    count_steps,
+    describe_count,
+    describe_times,
+    end_sentence,
+    format_moment,
+    format_span,
+    merge_texts,
+)
+from celery_config.saga.states import Status, StepState
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One or two sentences."""
+
+    parts: Sequence[Part]
+    now: datetime
+
+    @property
+    def text(self) -> str:
+        return "".join(
+            part if isinstance(part, str) else format_moment(part, self.now) for part in self.parts
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def explain(flow: FlowFacts) -> Explanation:
+    """Return the one or two sentences that say where the flow stands, what it waits for, and why."""
+    return Explanation(tuple(merge_texts(tell(flow))), flow.now)
+
+
+def tell(flow: FlowFacts) -> Iterator[Part]:
+    match flow.status:
+        case Status.RUNNING:
+            yield from tell_waiting(flow, "On its way")
+        case Status.STOPPING:
+            why = find_cause(flow)
+            yield f"{capitalize(why)}, so the {flow.noun} is being cancelled" if why else "Being cancelled"
+            yield from tell_next(flow)
+            yield from tell_held(flow)
+        case Status.FORWARD:
+            pivot = find_pivot(flow)
+            past = f"Past the point of no return ({pivot.phrase})" if pivot else "Under way, with no way back"
+            yield from tell_waiting(flow, f"{past}, so it is being finished")
+        case Status.COMPLETED:
+            yield f"Done: {count_steps(len(flow.steps))}"
+            yield from tell_end(flow)
+            yield "."
+        case Status.COMPENSATED:
+            undone = any(step.ran for step in flow.steps)
+            yield "Cancelled, everything undone" if undone else "Cancelled before anything was done"
+            yield from tell_end(flow)
+            why = find_cause(flow)
+            yield f": {end_sentence(why)}" if why else "."
+        case Status.PARKED:
+            yield from tell_parked(flow)
+
+
+def tell_waiting(flow: FlowFacts, begin: str) -> Iterator[Part]:
+    yield begin
+    yield from tell_next(flow)
+    if flow.status is Status.RUNNING and flow.deadline_at and flow.drives:
+        yield " If it does not get further, it is cancelled at "
+        yield Moment(flow.deadline_at)
+        yield "."
+
+
+def tell_next(flow: FlowFacts) -> Iterator[Part]:
+    """What an open flow waits for, and when it is sent again."""
+    if flow.fault:
+        yield f": {end_sentence(flow.fault)}"
+        return
+    step, undo = find_next(flow)
+    asked = (step.undo_phrase if undo else step.phrase) if step else ""
+    failed = step.failure if step and fits(step.failure, undo=undo) else None
+    if step and failed:
+        yield f": {describe_failure(failed, step.service, asked)}{describe_times(failed)}"
+    elif step and asked:
+        yield f": {step.service} is asked to {asked}"
+    elif step:
+        yield f": {step.service} makes sure that it never will {step.phrase}"
+    else:
+        yield ": the last word of it is on its way"
+    if flow.drives:
+        yield f"; sent again {describe_count(flow.drives)}"
+    if flow.stands_for:
+        yield f". Its clock stands: {flow.stands_for}"
+    elif flow.due_at and (failed or flow.drives):
+        yield ", next at "
+        yield Moment(flow.due_at, away=True)
+    yield "."
+
+
+def tell_parked(flow: FlowFacts) -> Iterator[Part]:
+    yield "Waits for a decision"
+    if flow.answer_by and flow.answer_by > flow.now:
+        yield " by "
+        yield Moment(flow.answer_by, away=True)
+    elif flow.answer_by:
+        yield ", overdue since "
+        yield Moment(flow.answer_by, away=True)
+    line = find_fault(flow)
+    yield f": {line}{describe_tries(flow)}."
+    why = find_cause(flow)
+    if why and why != line and not is_repeated(why, line):
+        yield f" {capitalize(why)}, so the {flow.noun} is being cancelled."
+    yield from tell_held(flow)
+
+
+def tell_end(flow: FlowFacts) -> Iterator[Part]:
+    if flow.ended_at:
+        yield " at "
+        yield Moment(flow.ended_at)
+        if flow.started_at:
+            yield f", after {format_span(flow.ended_at - flow.started_at)}"
+
+
+def tell_held(flow: FlowFacts) -> Iterator[Part]:
+    """The money that is not given back yet."""
+    cells = {cell.name: cell.state for cell in draw_strip(flow)}
+    for step in flow.steps:
+        if step.kind is not StepKind.COMPENSATABLE or not step.amount:
+            continue
+        match cells[step.name]:
+            case CellState.HELD | CellState.UNDOING if step.ran:
+                yield f" {step.amount} is held"
+            case CellState.IN_DOUBT | CellState.UNDOING if step.failure:
+                yield f" {step.amount} may be held"
+            case _:
+                continue
+        if step.expires_at:
+            yield " until "
+            yield Moment(step.expires_at, day_only=True)
+        yield "."
+
+
+def find_fault(flow: FlowFacts) -> str:
+    """Return what stands in the way of a parked flow, in words that are the same for all with the same fault."""
+    failed = next((s for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
+    if failed and failed.failure:
+        undo = failed.failure.get("operation") == "undo"
+        phrase = failed.undo_phrase if undo else failed.phrase
+        return describe_failure(failed.failure, failed.service, phrase or f"let go of {failed.phrase}")
+    if not is_driven_out(flow) and flow.cause.get("parked"):
+        return str(flow.cause["parked"])
+    silent, undo = find_next(flow)
+    if silent is None:
+        return "its end was not heard of"
+    return f"nothing was heard of {silent.service}, asked to {(undo and silent.undo_phrase) or silent.phrase}"
+
+
+def is_driven_out(flow: FlowFacts) -> bool:
+    """Whether it was parked because no drive brought it to its end, which is no cause."""
+    return str(flow.cause.get("parked", "")).startswith(("driven ", "announced "))
+
+
+def find_cause(flow: FlowFacts) -> str:
+    """Return why the flow is stopped or was, in words; empty if it is not, or nobody said why.
+
+    A failed step is no cause: what its participant said of it is.
+    """
+    cause = {name: value for name, value in flow.cause.items() if name != "parked"}
+    if not cause:
+        return ""
+    step = next((s for s in flow.steps if s.name == cause.get("step")), None)
+    if step is None or cause.get("code") not in WITHOUT_REASON:
+        return describe_cause(cause, step.service if step else "", step.phrase if step else "")
+    refused = [s for s in flow.steps if s.is_refused]
+    return explain_step(step if step.is_refused or not refused else refused[0])
+
+
+def explain_step(step: StepFacts) -> str:
+    """Return why a step did not succeed: its refusal, or its participant's failure."""
+    told = step.refusal or (step.failure if fits(step.failure, undo=False) else None)
+    return (
+        describe_cause(told, step.service, step.phrase) if told else f"{step.service} did not {step.phrase}"
+    )
+
+
+def describe_tries(flow: FlowFacts) -> str:
+    failed = next((s.failure for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
+    counted = describe_times(failed) if failed else ""
+    return counted or (f"; it was sent again {describe_count(flow.sent)}" if flow.sent else "")
+
+
+def fits(failure: Mapping[str, Any] | None, *, undo: bool) -> bool:
+    """Whether a failure is that of the undo, or of the action."""
+    return failure is not None and (failure.get("operation") == "undo") is undo
+
+
+def is_repeated(why: str, line: str) -> bool:
+    """Whether a cause says what the line says already."""
+    return why.lower() in line.lower() or line.lower() in why.lower()

@@ -1,0 +1,93 @@
+"""Reads the facts of flows from the order service's own database; the participants are not asked.
+
+A handful of queries for any number of rows of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from celery_config.common.money import money
+from celery_config.errors import OperatorRefused
+from celery_config.saga.causes import phrase_command
+from celery_config.saga.course import Course, Known
+from celery_config.saga.dsl import Step
+from celery_config.saga.engine.flows import WatchedFlow, find_flow
+from celery_config.saga.flow_facts import FlowFacts, StepFacts
+from celery_config.saga.models import SagaClock, WatchedRow
+from celery_config.saga.operations.effects import make_effect
+from celery_config.saga.states import Status, StepState
+
+
+def read_flow(row: WatchedRow) -> FlowFacts:
+    """Return what the order service knows of a flow: two queries."""
+    return read_flows([row])[row.pk]
+
+
+def read_flows(rows: Sequence[Any]) -> dict[UUID, FlowFacts]:
+    """Return what the order service knows of these flows, by id: two queries for any number of rows of one model."""
+    if not rows:
+        return {}
+    flow = find_flow(type(rows[0]))
+    clock, now = SagaClock.objects.first(), timezone.localtime()
+    logs = flow.read_logs(rows)
+    return {row.pk: gather_facts(flow, row, logs.get(row.pk, {}), clock, now) for row in rows}
+
+
+def gather_facts(
+    flow: WatchedFlow[Any, Any], row: Any, log: Mapping[str, Known], clock: SagaClock | None, now: datetime
+) -> FlowFacts:
+    try:
+        course = flow.build_course(row, log)
+        fault = course.fault
+    except OperatorRefused as refusal:
+        course, fault = Course((), {}, log), str(refusal)
+    started_at, ended_at = flow.find_times(row)
+    return FlowFacts(
+        noun=flow.find_noun(row),
+        status=Status(row.status),
+        steps=[describe_step(step, course) for step in course.steps],
+        now=now,
+        cause=row.cause,
+        fault=fault,
+        choreographed=bool(flow.event_flow),
+        started_at=started_at,
+        ended_at=ended_at,
+        deadline_at=to_wall_time(row.deadline_at, clock, now),
+        due_at=to_wall_time(row.due_at, clock, now),
+        drives=row.drives,
+        sent=row.attempt,
+        owner=row.owner,
+        answer_by=row.answer_by,
+        stands_for=clock.stands_for if clock else "",
+    )
+
+
+def describe_step(step: Step, course: Course) -> StepFacts:
+    known = course.log.get(step.name, Known(StepState.NOTHING, None))
+    effect = make_effect(step, course.data, known.reply or {}, doubtful=False, reason="")
+    amount = money(effect.amount, effect.currency) if effect.amount is not None and effect.currency else ""
+    return StepFacts(
+        name=step.name,
+        service=step.command.service,
+        kind=step.kind,
+        phrase=phrase_command(step.command),
+        undo_phrase=phrase_command(step.undo) if step.undo else "",
+        logged=known.logged,
+        ran=known.ran,
+        refusal=known.refusal,
+        failure=known.failure,
+        at=known.at,
+        amount=amount,
+        expires_at=effect.expires_at,
+    )
+
+
+def to_wall_time(at: datetime | None, clock: SagaClock | None, now: datetime) -> datetime | None:
+    """Return when a saga time comes, if saga time runs from now on."""
+    return now + (at - clock.now) if at and clock else at
