@@ -13,6 +13,7 @@ from typing import Any
 
 from celery_config.sandbox.goods import SOLD_OUT
 from celery_config.sandbox.words import CANCEL_FAILS, DISPATCH_FAILS, UNREACHABLE_COUNTRY, Token
+from celery_config.sandbox.words import UNHURRIED as UNHURRIED_PARCEL
 
 MORE_THAN_ALL = 100_000
 """The largest quantity of a line."""
@@ -33,7 +34,7 @@ class Fate:
     Args:
         label: in words.
         code: why it is cancelled.
-        token: its card.
+        token: its card; with the one that is approved it keeps its own.
         address: parts of its address that are put in the place of those given.
         sold_out: whether it asks for more than there is.
         share: how many of a hundred orders of `demo` have it.
@@ -60,13 +61,22 @@ class Fate:
             lines.append({"sku": SOLD_OUT.sku, "quantity": 2 * SOLD_OUT.stock})
         elif self.sold_out:
             lines[-1]["quantity"] = MORE_THAN_ALL
+        card = order.get("payment_token", Token.APPROVED.value)
+        token = card if self.token is Token.APPROVED else self.token.value
         address = {**order["address"], **self.address}
-        return {**order, "lines": lines, "payment_token": self.token.value, "address": address}
+        return {**order, "lines": lines, "payment_token": token, "address": address}
 
 
 FINE = Fate(name="fine", label="All goes well")
+UNHURRIED = Fate(
+    name="unhurried",
+    label="All goes well, slowly enough to watch it and to cancel it",
+    token=Token.UNHURRIED,
+    address={"line2": UNHURRIED_PARCEL},
+)
 _ALL = (
     FINE,
+    UNHURRIED,
     Fate(
         name="declined", label="The card is declined", share=8,
         end=End.CANCELLED, code="card_declined", token=Token.DECLINED,

@@ -15,6 +15,7 @@ class Token(StrEnum):
     DECLINED = "tok_card_declined"
     POOR = "tok_insufficient_funds"
     SLOW = "tok_slow"
+    UNHURRIED = "tok_unhurried"
     LATE = "tok_timeout_then_succeeds"
     ALWAYS_LATE = "tok_timeout"
     ERROR_AFTER_CHARGING = "tok_error_after_charging"
@@ -26,6 +27,7 @@ class Token(StrEnum):
 # The carrier delivers to none of these.
 UNREACHABLE_COUNTRY = "AQ"
 UNREACHABLE_POSTAL_CODE = "00000"
-# In the second line of an address: what fails at the carrier until it is mended.
+# In the second line of an address: what the carrier does about its parcel.
+UNHURRIED = "sandbox: unhurried"
 CANCEL_FAILS = "sandbox: cancel fails"
 DISPATCH_FAILS = "sandbox: dispatch fails"

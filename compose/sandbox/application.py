@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from types import ModuleType
 
 from celery_config.sandbox.words import Token
 from compose.sandbox import carrier, provider
@@ -29,11 +30,8 @@ EVENTS: dict[tuple[Endpoint, int], str] = {
     (carrier.cancel, 200): "shipment.cancelled",
     (carrier.dispatch, 200): "shipment.dispatched",
 }
-FAILING: dict[Endpoint, Callable[[Request, Answer], list[str]]] = {
-    provider.authorize: provider.list_failing_paths,
-    carrier.book: carrier.list_failing_paths,
-}
-"""What tells which calls about a new thing fail until the sandbox is mended, by the endpoint that makes it."""
+SIDES: dict[Endpoint, ModuleType] = {provider.authorize: provider, carrier.book: carrier}
+"""By the endpoint that makes something: who knows the faults that the words of its request cause, now and later."""
 
 
 class Sandbox:
@@ -94,7 +92,8 @@ class Sandbox:
 
     def _answer_once(self, endpoint: Endpoint, request: Request) -> Answer:
         side = request.path.split("/")[1]
-        fault = provider.token_fault(request, self._shop.settings) if endpoint is provider.authorize else None
+        maker = SIDES.get(endpoint)
+        fault = maker.find_fault(request, self._shop.settings) if maker else None
         answer, stored = self._keys.answer(side, request, endpoint, lambda: self.faults.before(fault))
         if stored:
             self.control.count("answered from the store")
@@ -106,9 +105,9 @@ class Sandbox:
 
     def _follow_up(self, side: str, endpoint: Endpoint, request: Request, answer: Answer) -> None:
         """Plan what fails from now on, and send the webhook, for a call that was answered for the first time."""
-        if answer.status == 201 and (list_failing := FAILING.get(endpoint)):
-            for path in list_failing(request, answer):
-                self.faults.fail_always(path)
+        if answer.status == 201 and (maker := SIDES.get(endpoint)):
+            for path, fault in maker.plan_faults(request, answer, self._shop.settings).items():
+                self.faults.plan_lasting(path, fault)
         if (kind := EVENTS.get((endpoint, answer.status))) and not is_always_late(request):
             told = provider.alter_event(request, answer) if endpoint is provider.authorize else answer
             self.webhooks.announce(side, kind, request, told)

@@ -78,10 +78,10 @@ class Faults:
             self._planned.append(planned)
         return planned
 
-    def fail_always(self, path: str) -> None:
-        """Let every call under a path fail, until the fault is removed."""
+    def plan_lasting(self, path: str, fault: Fault) -> None:
+        """Let a fault hit every call under a path, until it is removed."""
         with self._guard:
-            self._planned.append(Planned(path, Fault("error_500"), ALWAYS))
+            self._planned.append(Planned(path, fault, ALWAYS))
 
     def clear(self, path: str = "") -> None:
         """Remove the planned faults whose path starts with `path`, and end every wait."""

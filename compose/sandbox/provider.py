@@ -24,10 +24,11 @@ LATE_CALLS = 7
 UNCAPTURABLE = "auth_uncapturable_"
 
 
-def token_fault(request: Request, settings: Settings) -> Fault | None:
+def find_fault(request: Request, settings: Settings) -> Fault | None:
     """Return the fault of a test token: for the first call with a key and, with ALWAYS_LATE, its repeats."""
     faults = {
         Token.SLOW: Fault("delay", settings.slow_seconds),
+        Token.UNHURRIED: Fault("delay", settings.unhurried_seconds),
         Token.LATE: Fault("timeout", settings.timeout_seconds),
         Token.ALWAYS_LATE: Fault("timeout", settings.timeout_seconds),
         Token.ERROR_AFTER_CHARGING: Fault("error_after"),
@@ -35,10 +36,15 @@ def token_fault(request: Request, settings: Settings) -> Fault | None:
     return {token.value: fault for token, fault in faults.items()}.get(str(request.body.get("token")))
 
 
-def list_failing_paths(request: Request, answer: Answer) -> list[str]:
-    """Return the calls about a new authorization that fail from now on, because of its token."""
-    failing = request.body.get("token") == Token.VOID_FAILS
-    return [f"/provider/authorizations/{answer.body['id']}/void"] if failing else []
+def plan_faults(request: Request, answer: Answer, settings: Settings) -> dict[str, Fault]:
+    """Return the faults of later calls about a new authorization, by their path: those of its token."""
+    path = f"/provider/authorizations/{answer.body['id']}"
+    match request.body.get("token"):
+        case Token.VOID_FAILS:
+            return {f"{path}/void": Fault("error_500")}
+        case Token.UNHURRIED:
+            return {path: Fault("delay", settings.unhurried_seconds)}
+    return {}
 
 
 def alter_event(request: Request, answer: Answer) -> Answer:

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from rest_framework.exceptions import ValidationError
 
+from celery_config.common.identifiers import parse_uuid
 from celery_config.sandbox.fates import FINE, Fate
 from celery_config.sandbox.goods import ADDRESS, SOLD_OUT
 from order_project import placing
 from order_project.desk.faults import require_sandbox
 from order_project.domain import Flow
+from order_project.errors import UnknownCustomer
 from order_project.inputs import OrderInput, build_request
 from order_project.models import CatalogueProduct, Customer
 from order_project.requests import OrderSubmission, PlacingResult
@@ -28,6 +30,18 @@ def ensure_desk_customer() -> UUID:
     known = {"name": ADDRESS["name"], "email": "ada@example.com"}
     customer, _ = Customer.objects.get_or_create(reference=CUSTOMER, defaults=known)
     return customer.pk
+
+
+def read_customer(given: Any) -> UUID:
+    """Return the customer with this id.
+
+    Raises:
+        UnknownCustomer: there is none.
+    """
+    wanted = parse_uuid(given) if isinstance(given, str) else None
+    if wanted is None or not Customer.objects.filter(pk=wanted).exists():
+        raise UnknownCustomer
+    return wanted
 
 
 def draw_order(

@@ -28,6 +28,11 @@ def list_products(text: str = "", *, most: int = SHOWN) -> QuerySet[CataloguePro
     return found[:most]
 
 
+def find_product(sku: str) -> CatalogueProduct | None:
+    """Return a product that is sold."""
+    return CatalogueProduct.objects.filter(sku=sku, active=True, deleted=False).first()
+
+
 def offer_goods() -> Sequence[CatalogueProduct]:
     """Return products to order; if there are none, put those of the little shop on the shelves first.
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from celery_config.sandbox.words import CANCEL_FAILS, DISPATCH_FAILS, Token
+from celery_config.sandbox.words import CANCEL_FAILS, DISPATCH_FAILS, UNHURRIED, Token
 from compose.sandbox.faults import Kind
 from compose.sandbox.http import Answer, Request
 from compose.sandbox.provider import APPROVED, DECLINES, alter_event
@@ -326,6 +326,22 @@ def test_what_is_told_to_fail_fails_until_it_is_mended(
     left = http.delete("/control/faults", params={"path": f"{path}/{made}"}).json()["faults"]
     assert post(http, f"{path}/{made}/{verb}", {}).json()["status"] == then
     assert [fault["path"] for fault in left] == [f"{path}/{other}/{verb}", "/webhooks/carrier"]
+
+
+def test_every_call_about_an_unhurried_order_takes_its_time(
+    http: httpx.Client, sandbox: SandboxProcess
+) -> None:
+    booking = shipment(address={**ADDRESS, "line2": UNHURRIED})
+    for path, body, verb in (
+        (AUTHORIZATIONS, payment(token=Token.UNHURRIED), "void"),
+        ("/carrier/shipments", booking, "cancel"),
+    ):
+        for call, sent in ((path, body), ("", {})):
+            began = time.monotonic()
+            answer = post(http, call or f"{path}/{made}/{verb}", sent)
+            made = answer.json()["id"]
+            assert answer.is_success
+            assert time.monotonic() - began >= 3 * SLOW_SECONDS
 
 
 def test_one_card_lets_the_webhook_tell_another_amount_than_the_answer() -> None:
