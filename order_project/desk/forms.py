@@ -21,6 +21,7 @@ from order_project.forms import AddressField
 from order_project.inputs import LONGEST_TOKEN
 from order_project.models import CatalogueProduct, Customer
 
+FIRST = ("fate", "flow", "count")
 FLOWS = {
     Flow.ORCHESTRATED: "the order service asks one service after the other",
     Flow.CHOREOGRAPHED: "each service acts on what the others announce",
@@ -64,6 +65,13 @@ class DeskForm(forms.Form):
         super().__init__(data, initial=initial)
         fates = [FINE] if explain_no_faults() else FATES.values()
         self.fields["fate"].choices = [(fate.name, fate.label) for fate in fates]  # type: ignore[attr-defined]
+
+    def first_fields(self) -> list[forms.BoundField]:
+        """Return what is seen at once; the rest is folded."""
+        return [self[name] for name in FIRST]
+
+    def other_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in FIRST]
 
     def clean_address(self) -> dict[str, Any]:
         address: dict[str, Any] | None = self.cleaned_data["address"]
