@@ -33,6 +33,7 @@ from celery_config.web.columns import (
     saga_column,
 )
 from order_project.choreography.admin import ChoreographyAdmin
+from order_project.desk.admin import DeskAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
 from order_project.erasure.admin import ErasureAdmin, ForgettableAdmin
 from order_project.forms import AddressField
@@ -40,6 +41,7 @@ from order_project.models import (
     CatalogueProduct,
     Choreography,
     Customer,
+    Desk,
     Erasure,
     Order,
     OrderLine,
@@ -75,6 +77,9 @@ class RefundInline(ReadOnlyInline):
         "detail",
         "created_at",
     )
+
+
+admin.site.register(Desk, DeskAdmin)  # the first that is listed
 
 
 @admin.register(Order)

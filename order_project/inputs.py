@@ -141,8 +141,13 @@ def read_request(given: dict[str, Any], customers: CustomerAccess) -> OrderReque
     agreed = any("unit_price" in line for line in given["lines"])
     if agreed and not may(customers.user, "order.agree_price"):
         raise PriceNotYours
+    return build_request(given, customers.allowed(given.get("customer")))
+
+
+def build_request(given: dict[str, Any], customer: UUID) -> OrderRequest:
+    """Return the checked input as a request of this customer."""
     return OrderRequest(
-        customer=customers.allowed(given.get("customer")),
+        customer=customer,
         lines=tuple(domain.RequestLine(**line) for line in given["lines"]),
         currency=given["currency"],
         payment_token=given["payment_token"],

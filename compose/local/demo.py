@@ -18,6 +18,8 @@ from rich.table import Table
 
 from celery_config.common.arguments import parse_count
 from celery_config.common.console import progress_bars
+from celery_config.sandbox.fates import FATES, FINE
+from celery_config.sandbox.goods import ADDRESS, CURRENCY, GOODS
 from compose.local import running
 from compose.local.environment import ROOT, var_folder
 from compose.local.errors import LocalError
@@ -30,27 +32,7 @@ from compose.local.stack import Stack
 # The protocol's times are divided by twenty, so that a provider's time-out takes seconds.
 TIME_SCALE = "0.05"
 PATIENCE = 120.0
-CURRENCY = "EUR"
-GOODS = [
-    ("TEA-ASSAM", "Assam tea, 250 g", 890, 280), ("TEA-SENCHA", "Sencha tea, 100 g", 1290, 130),
-    ("POT-CAST", "Cast-iron teapot", 6900, 1900), ("CUP-BLUE", "Blue cup", 1450, 310),
-    ("KETTLE", "Water kettle", 4990, 1200), ("STRAINER", "Tea strainer", 750, 60),
-    ("HONEY", "Forest honey, 500 g", 950, 720), ("TRAY", "Oak tray", 3900, 1500),
-]  # fmt: skip
-SOLD_OUT = ("GOLD-POT", "Golden teapot, none left", 99900, 2100)
 FLOWS = ("orchestrated", "choreographed")
-# How many of a hundred orders have which fate.
-FATES = {
-    "declined": 8, "poor": 4, "sold out": 8, "unreachable": 8, "provider away": 4, "late answer": 3,
-    "error after charging": 3,
-}  # fmt: skip
-TOKENS = {
-    "declined": "tok_card_declined",
-    "poor": "tok_insufficient_funds",
-    "provider away": "tok_timeout",
-    "late answer": "tok_timeout_then_succeeds",
-    "error after charging": "tok_error_after_charging",
-}
 LIMITS = (
     "This mode needs no server, and it guarantees less: when a process is killed, only the watchdog repeats the message"
     " that it worked on; there are no dead letters, there is no Flower, and each service has one worker. `make up` runs"
@@ -93,12 +75,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def place_orders(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     shopper = Shopper(stack)
-    goods = [
-        {"sku": s, "name": n, "price": p, "currency": CURRENCY, "weight_grams": w, "active": True}
-        for s, n, p, w in GOODS
-    ]
-    shopper.stock_shelves(goods, 1000)
-    shopper.stock_shelves([{**goods[0], "sku": SOLD_OUT[0], "name": SOLD_OUT[1], "price": SOLD_OUT[2]}], 1)
+    shopper.offer_goods()
     with progress_bars(console) as progress:
         placing = progress.add_task("placing", total=options.orders)
         orders = []
@@ -133,27 +110,14 @@ def place_orders(stack: Stack, console: Console, options: argparse.Namespace) ->
 
 def draw_orders(count: int, rng: random.Random) -> Iterator[dict[str, Any]]:
     """Yield the orders of a client, each made for its fate, in random order."""
-    share = [fate for fate, in_hundred in FATES.items() for _ in range(max(1, in_hundred * count // 100))]
-    fates = (share + ["fine"] * count)[:count] if count >= len(share) else share[:count]
+    share = [fate for fate in FATES.values() if fate.share for _ in range(max(1, fate.share * count // 100))]
+    fates = (share + [FINE] * count)[:count] if count >= len(share) else share[:count]
     rng.shuffle(fates)
     for fate in fates:
         lines = [
-            {"sku": sku, "quantity": rng.randint(1, 3)} for sku, *_ in rng.sample(GOODS, rng.randint(1, 4))
+            {"sku": good.sku, "quantity": rng.randint(1, 3)} for good in rng.sample(GOODS, rng.randint(1, 4))
         ]
-        if fate == "sold out":
-            lines.append({"sku": SOLD_OUT[0], "quantity": 2})
-        yield {
-            "lines": lines,
-            "currency": CURRENCY,
-            "payment_token": TOKENS.get(fate, "tok_approved"),
-            "address": {
-                "name": "Ada Example",
-                "line1": "1 Harbour Street",
-                "city": "Rothera" if fate == "unreachable" else "Dublin",
-                "postal_code": "D02 X285",
-                "country": "AQ" if fate == "unreachable" else "IE",
-            },
-        }
+        yield fate.give_to({"lines": lines, "currency": CURRENCY, "address": ADDRESS})
 
 
 def tabulate_outcomes(ends: Sequence[Ended]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from celery_config.common.service_calls import OPERATOR, name_token
+from celery_config.sandbox.goods import DELIVERY
 from compose.local.stack import Stack
 
 ENDED = ("confirmed", "cancelled", "parked")
@@ -51,14 +52,15 @@ class Shopper:
 
     def stock_shelves(self, products: Sequence[dict[str, Any]], quantity: int) -> None:
         """Create the products and their opening stock over inventory's API."""
-        token = self.stack.environment[name_token((OPERATOR, "inventory"))]
-        headers = {"Authorization": f"Bearer {token}"}
         stock = [{"sku": product["sku"], "quantity": quantity} for product in products]
-        with httpx.Client(
-            base_url=self.stack.url("inventory"), headers=headers, trust_env=False, timeout=60
-        ) as inventory:
+        with open_inventory(self.stack.environment) as inventory:
             inventory.post("/api/products/", json={"products": list(products)}).raise_for_status()
             inventory.post("/api/stock/opening/", json={"items": stock}).raise_for_status()
+
+    def offer_goods(self) -> None:
+        """Put the goods of the little shop on the shelves."""
+        with open_inventory(self.stack.environment) as inventory:
+            inventory.post("/api/products/", json=DELIVERY).raise_for_status()
 
     def place(self, order: dict[str, Any], *, key: str | None = None) -> httpx.Response:
         """POST one order and return the response."""
@@ -129,6 +131,32 @@ class Shopper:
 
     def close(self) -> None:
         self.http.close()
+
+
+def open_inventory(environment: Mapping[str, str]) -> httpx.Client:
+    """Return a client of inventory in the operator's name.
+
+    Args:
+        environment: that of the stack's processes.
+    """
+    token = environment[name_token((OPERATOR, "inventory"))]
+    return httpx.Client(
+        base_url=environment["INVENTORY_URL"],
+        headers={"Authorization": f"Bearer {token}"},
+        trust_env=False,
+        timeout=60,
+    )
+
+
+def fill_empty_shelves(environment: Mapping[str, str]) -> None:
+    """Put the goods of the little shop on the shelves, if inventory has no product yet.
+
+    Raises:
+        httpx.HTTPError: inventory does not answer, or not as it should.
+    """
+    with open_inventory(environment) as inventory:
+        if not inventory.get("/api/products/?limit=1").raise_for_status().json()["results"]:
+            inventory.post("/api/products/", json=DELIVERY).raise_for_status()
 
 
 def read_end(order: dict[str, Any]) -> Ended:

@@ -6,7 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from types import ModuleType
 
+from celery_config.sandbox.words import Token
 from compose.sandbox import carrier, provider
 from compose.sandbox.carrier import SHIPMENTS
 from compose.sandbox.control import Control
@@ -28,6 +30,8 @@ EVENTS: dict[tuple[Endpoint, int], str] = {
     (carrier.cancel, 200): "shipment.cancelled",
     (carrier.dispatch, 200): "shipment.dispatched",
 }
+SIDES: dict[Endpoint, ModuleType] = {provider.authorize: provider, carrier.book: carrier}
+"""By the endpoint that makes something: who knows the faults that the words of its request cause, now and later."""
 
 
 class Sandbox:
@@ -88,15 +92,25 @@ class Sandbox:
 
     def _answer_once(self, endpoint: Endpoint, request: Request) -> Answer:
         side = request.path.split("/")[1]
-        fault = provider.token_fault(request, self._shop.settings) if endpoint is provider.authorize else None
+        maker = SIDES.get(endpoint)
+        fault = maker.find_fault(request, self._shop.settings) if maker else None
         answer, stored = self._keys.answer(side, request, endpoint, lambda: self.faults.before(fault))
         if stored:
             self.control.count("answered from the store")
-        elif (kind := EVENTS.get((endpoint, answer.status))) and not is_always_late(request):
-            self.webhooks.announce(side, kind, request, answer)
+        else:
+            self._follow_up(side, endpoint, request, answer)
         if answer.status < 300 and (not stored or self._is_late_again(request)):
             self.faults.after(fault)
         return answer
+
+    def _follow_up(self, side: str, endpoint: Endpoint, request: Request, answer: Answer) -> None:
+        """Plan what fails from now on, and send the webhook, for a call that was answered for the first time."""
+        if answer.status == 201 and (maker := SIDES.get(endpoint)):
+            for path, fault in maker.plan_faults(request, answer, self._shop.settings).items():
+                self.faults.plan_lasting(path, fault)
+        if (kind := EVENTS.get((endpoint, answer.status))) and not is_always_late(request):
+            told = provider.alter_event(request, answer) if endpoint is provider.authorize else answer
+            self.webhooks.announce(side, kind, request, told)
 
     def _is_late_again(self, request: Request) -> bool:
         """Whether this repeat is answered late too; the first few are, for one of the tokens."""
@@ -115,7 +129,7 @@ class Sandbox:
 
 def is_always_late(request: Request) -> bool:
     """Whether it is about the token whose provider is as good as away: late answers and no webhook."""
-    return bool(request.body.get("token") == provider.ALWAYS_LATE)
+    return bool(request.body.get("token") == Token.ALWAYS_LATE)
 
 
 def _pattern(path: str) -> re.Pattern[str]:

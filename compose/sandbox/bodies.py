@@ -69,6 +69,12 @@ class FaultPlan(Body, frozen=True):
     seconds: Annotated[float, Meta(ge=0, le=3600)] | None = None
 
 
+class FaultQuery(Struct, frozen=True):
+    """Which faults are removed; without a path all."""
+
+    path: Part = ""
+
+
 class PageQuery(Struct, frozen=True):
     after: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
+from celery_config.sandbox import words
+from celery_config.sandbox.words import UNREACHABLE_COUNTRY, UNREACHABLE_POSTAL_CODE
 from compose.sandbox.bodies import Booking, Empty, read
 from compose.sandbox.books import Book, iso
-from compose.sandbox.http import Answer, Refused, Request, Shop
-
-UNREACHABLE_COUNTRY = "AQ"
-UNREACHABLE_POSTAL_CODE = "00000"
+from compose.sandbox.faults import Fault
+from compose.sandbox.http import Answer, Refused, Request, Settings, Shop
 
 
 def present(row: sqlite3.Row) -> dict[str, Any]:
@@ -54,6 +54,31 @@ def book(shop: Shop, request: Request) -> Answer:
         weight_grams=body.weight_grams,
         parcels=body.parcels,
     )
+
+
+def find_fault(request: Request, settings: Settings) -> Fault | None:
+    """Return the fault of a booking: that of its address."""
+    unhurried = read_second_line(request) == words.UNHURRIED
+    return Fault("delay", settings.unhurried_seconds) if unhurried else None
+
+
+def plan_faults(request: Request, answer: Answer, settings: Settings) -> dict[str, Fault]:
+    """Return the faults of later calls about a new shipment, by their path: those of its address."""
+    path = f"/carrier/shipments/{answer.body['id']}"
+    match read_second_line(request):
+        case words.CANCEL_FAILS:
+            return {f"{path}/cancel": Fault("error_500")}
+        case words.DISPATCH_FAILS:
+            return {f"{path}/dispatch": Fault("error_500")}
+        case words.UNHURRIED:
+            return {path: Fault("delay", settings.unhurried_seconds)}
+    return {}
+
+
+def read_second_line(request: Request) -> object:
+    """Return the second line of a booking's address, whatever was sent."""
+    address = request.body.get("address")
+    return address.get("line2") if isinstance(address, dict) else None
 
 
 def cancel(shop: Shop, request: Request) -> Answer:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from typing import Any
 
+from compose.sandbox.bodies import FaultQuery, read
 from compose.sandbox.faults import Faults, Planned
 from compose.sandbox.http import Answer, Request, Shop
 
@@ -38,9 +39,9 @@ class Control:
         return Answer(201, _present(self._faults.plan(request.body)))
 
     def clear_faults(self, shop: Shop, request: Request) -> Answer:
-        """DELETE /control/faults: remove all faults and end every wait."""
-        self._faults.clear()
-        return Answer(200, {"faults": []})
+        """DELETE /control/faults?path=: remove the faults under this path, or all, and end every wait."""
+        self._faults.clear(read(request.query, FaultQuery, strict=False).path)
+        return Answer(200, {"faults": [_present(planned) for planned in self._faults.planned()]})
 
     def forget_keys(self, shop: Shop, request: Request) -> Answer:
         """DELETE /control/keys: forget every idempotency key and its answer, as a provider does after some time."""

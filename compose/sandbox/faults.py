@@ -1,8 +1,9 @@
 """Faults on purpose: before the work, after it, or instead of an answer.
 
-A test token causes its fault on the first call with a key; `tok_timeout` also makes the first repeats late. A fault
-that is set through /control/faults hits the next `count` calls (or events) under its path, with any key. Faults are
-kept in memory: a restart clears them.
+A test token causes its fault on the first call with a key; `tok_timeout` also makes the first repeats late. Some tokens
+and addresses let later calls about the same thing fail until the fault is removed. A fault that is set through
+/control/faults hits the next `count` calls (or events) under its path, with any key. Faults are kept in memory: a
+restart clears them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from compose.sandbox.http import InvalidRequest, SandboxError
 Kind = Literal["error_500", "error_after", "delay", "timeout", "hang", "drop", "twice"]
 WebhookKind = Literal["lose", "delay", "duplicate", "reorder", "forge"]
 WEBHOOKS = "/webhooks/"
+ALWAYS = 1_000_000
+"""More calls than any test makes."""
 
 
 class Broken(SandboxError):
@@ -75,10 +78,15 @@ class Faults:
             self._planned.append(planned)
         return planned
 
-    def clear(self) -> None:
-        """Remove every planned fault and end every wait."""
+    def plan_lasting(self, path: str, fault: Fault) -> None:
+        """Let a fault hit every call under a path, until it is removed."""
         with self._guard:
-            self._planned.clear()
+            self._planned.append(Planned(path, fault, ALWAYS))
+
+    def clear(self, path: str = "") -> None:
+        """Remove the planned faults whose path starts with `path`, and end every wait."""
+        with self._guard:
+            self._planned = [each for each in self._planned if not each.path.startswith(path)]
             self._released.set()
             self._released = threading.Event()
 

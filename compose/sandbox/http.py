@@ -45,6 +45,11 @@ class Settings:
     timeout_seconds: float = 30.0
     max_weight_grams: int = 1_000_000
 
+    @property
+    def unhurried_seconds(self) -> float:
+        """How long each call about an order takes that people want to watch."""
+        return 3 * self.slow_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Shop:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from dataclasses import replace
 from typing import Any
 
+from celery_config.sandbox.words import Token
 from compose.sandbox.bodies import Authorize, Capture, Empty, Refund, read
 from compose.sandbox.books import Book, iso
 from compose.sandbox.faults import Fault
@@ -14,31 +16,42 @@ from compose.sandbox.http import Answer, Refused, Request, Settings, Shop
 from compose.sandbox.store import now
 
 DECLINES = {
-    "tok_card_declined": ("card_declined", "the card was declined; ask for another card"),
-    "tok_insufficient_funds": ("insufficient_funds", "the card has insufficient funds; ask for another card"),
+    Token.DECLINED: ("card_declined", "the card was declined; ask for another card"),
+    Token.POOR: ("insufficient_funds", "the card has insufficient funds; ask for another card"),
 }
-ALWAYS_LATE = "tok_timeout"
+APPROVED = {*Token} - DECLINES.keys()
 LATE_CALLS = 7
-CAPTURE_REFUSED = "tok_capture_refused"
 UNCAPTURABLE = "auth_uncapturable_"
-APPROVED = {
-    "tok_approved",
-    "tok_slow",
-    "tok_timeout_then_succeeds",
-    "tok_error_after_charging",
-    ALWAYS_LATE,
-    CAPTURE_REFUSED,
-}
 
 
-def token_fault(request: Request, settings: Settings) -> Fault | None:
-    """Return the fault of a test token: for the first call with a key and, with `ALWAYS_LATE`, its first repeats."""
-    return {
-        "tok_slow": Fault("delay", settings.slow_seconds),
-        "tok_timeout_then_succeeds": Fault("timeout", settings.timeout_seconds),
-        ALWAYS_LATE: Fault("timeout", settings.timeout_seconds),
-        "tok_error_after_charging": Fault("error_after"),
-    }.get(str(request.body.get("token")))
+def find_fault(request: Request, settings: Settings) -> Fault | None:
+    """Return the fault of a test token: for the first call with a key and, with ALWAYS_LATE, its repeats."""
+    faults = {
+        Token.SLOW: Fault("delay", settings.slow_seconds),
+        Token.UNHURRIED: Fault("delay", settings.unhurried_seconds),
+        Token.LATE: Fault("timeout", settings.timeout_seconds),
+        Token.ALWAYS_LATE: Fault("timeout", settings.timeout_seconds),
+        Token.ERROR_AFTER_CHARGING: Fault("error_after"),
+    }
+    return {token.value: fault for token, fault in faults.items()}.get(str(request.body.get("token")))
+
+
+def plan_faults(request: Request, answer: Answer, settings: Settings) -> dict[str, Fault]:
+    """Return the faults of later calls about a new authorization, by their path: those of its token."""
+    path = f"/provider/authorizations/{answer.body['id']}"
+    match request.body.get("token"):
+        case Token.VOID_FAILS:
+            return {f"{path}/void": Fault("error_500")}
+        case Token.UNHURRIED:
+            return {path: Fault("delay", settings.unhurried_seconds)}
+    return {}
+
+
+def alter_event(request: Request, answer: Answer) -> Answer:
+    """Return what the webhook says of a new authorization: with one token not what was asked for."""
+    if request.body.get("token") != Token.WEBHOOK_DIFFERS:
+        return answer
+    return replace(answer, body={**answer.body, "amount": answer.body["amount"] + 1})
 
 
 def present(row: sqlite3.Row) -> dict[str, Any]:
@@ -63,12 +76,12 @@ def authorize(shop: Shop, request: Request) -> Answer:
     """POST /provider/authorizations: hold an amount on a card."""
     body = read(request.body, Authorize)
     if body.token in DECLINES:
-        raise Refused(*DECLINES[body.token])
+        raise Refused(*DECLINES[Token(body.token)])
     if body.token not in APPROVED:
         raise Refused("invalid_token", f"no such card token: {body.token[:80]}")
     return AUTHORIZATIONS.add(
         shop,
-        f"{UNCAPTURABLE if body.token == CAPTURE_REFUSED else 'auth_'}{uuid.uuid4().hex}",
+        f"{UNCAPTURABLE if body.token == Token.CAPTURE_REFUSED else 'auth_'}{uuid.uuid4().hex}",
         reference=body.reference,
         metadata=json.dumps(body.metadata),
         amount=body.amount,

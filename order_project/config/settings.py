@@ -30,3 +30,5 @@ BROKER_API = env.str("ORDER_BROKER_API", "")
 # How many orders a user may have under way; 0: any number. Staff and services are exempt.
 ORDERS_UNDER_WAY = env.int("ORDERS_UNDER_WAY", 0)
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")
+# Who takes the money and the parcels: faults on purpose are for the sandbox alone.
+PAYMENT_GATEWAY, CARRIER = env.str("PAYMENT_GATEWAY", "sandbox"), env.str("CARRIER", "sandbox")

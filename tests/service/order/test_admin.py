@@ -247,7 +247,7 @@ def test_the_services_own_pages_come_first(admin_client: Client, shop: Shop) -> 
     answer = admin_client.get(reverse("admin:index"))
     apps = [app["app_label"] for app in answer.context["app_list"]]
     assert apps == ["order", "saga", "copies", "messaging", "auth", "api"]
-    assert answer.context["app_list"][0]["models"][0]["object_name"] == "Order"
+    assert answer.context["app_list"][0]["models"][0]["object_name"] == "Desk"
     named = [(app["name"], model["name"]) for app in answer.context["app_list"] for model in app["models"]]
     assert ("Orchestration", "Sagas") in named
 

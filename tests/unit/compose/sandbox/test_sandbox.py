@@ -16,8 +16,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from celery_config.sandbox.words import CANCEL_FAILS, DISPATCH_FAILS, UNHURRIED, Token
 from compose.sandbox.faults import Kind
-from compose.sandbox.provider import APPROVED, DECLINES
+from compose.sandbox.http import Answer, Request
+from compose.sandbox.provider import APPROVED, DECLINES, alter_event
 from tests.unit.compose.sandbox.sandbox_process import (
     REPOSITORY,
     SLOW_SECONDS,
@@ -299,6 +301,55 @@ def test_planned_faults_hit_their_path_as_often_as_asked(http: httpx.Client, san
         post(http, AUTHORIZATIONS, body, key)
     assert post(http, AUTHORIZATIONS, body, key).status_code == 201
     assert len(booked(http, body["reference"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "verb", "then"),
+    [
+        (AUTHORIZATIONS, payment(token=Token.VOID_FAILS), "void", "voided"),
+        ("/carrier/shipments", shipment(address={**ADDRESS, "line2": CANCEL_FAILS}), "cancel", "cancelled"),
+        (
+            "/carrier/shipments",
+            shipment(address={**ADDRESS, "line2": DISPATCH_FAILS}),
+            "dispatch",
+            "dispatched",
+        ),
+    ],
+)
+def test_what_is_told_to_fail_fails_until_it_is_mended(
+    http: httpx.Client, sandbox: SandboxProcess, path: str, body: dict[str, Any], verb: str, then: str
+) -> None:
+    made, other = (post(http, path, each).json()["id"] for each in (body, {**body, "reference": "another"}))
+    sandbox.fault("/webhooks/carrier", "lose")
+    for _ in range(3):
+        assert code(post(http, f"{path}/{made}/{verb}", {})) == (500, "internal_error")
+    left = http.delete("/control/faults", params={"path": f"{path}/{made}"}).json()["faults"]
+    assert post(http, f"{path}/{made}/{verb}", {}).json()["status"] == then
+    assert [fault["path"] for fault in left] == [f"{path}/{other}/{verb}", "/webhooks/carrier"]
+
+
+def test_every_call_about_an_unhurried_order_takes_its_time(
+    http: httpx.Client, sandbox: SandboxProcess
+) -> None:
+    booking = shipment(address={**ADDRESS, "line2": UNHURRIED})
+    for path, body, verb in (
+        (AUTHORIZATIONS, payment(token=Token.UNHURRIED), "void"),
+        ("/carrier/shipments", booking, "cancel"),
+    ):
+        made = ""
+        for sent in (body, {}):
+            began = time.monotonic()
+            answer = post(http, f"{path}/{made}/{verb}" if made else path, sent)
+            made = answer.json()["id"]
+            assert answer.is_success
+            assert time.monotonic() - began >= 3 * SLOW_SECONDS
+
+
+def test_one_card_lets_the_webhook_tell_another_amount_than_the_answer() -> None:
+    for token, told in ((Token.WEBHOOK_DIFFERS, 1251), (Token.APPROVED, 1250)):
+        body = payment(token=token)
+        event = alter_event(Request("POST", AUTHORIZATIONS, body=body), Answer(201, body))
+        assert (event.body["amount"], body["amount"]) == (told, 1250)
 
 
 def test_delay_timeout_and_hang_take_their_time(http: httpx.Client, sandbox: SandboxProcess) -> None:

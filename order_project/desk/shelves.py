@@ -1,0 +1,54 @@
+"""What can be ordered at the desk: products of the order service's own copy; and how goods get onto empty shelves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from django.db.models import Q, QuerySet
+
+from celery_config.common.service_calls import OPERATOR
+from celery_config.http.service_client import ServiceClient
+from celery_config.sandbox.goods import DELIVERY, GOODS
+from order_project.models import CatalogueProduct
+
+SHOWN = 12
+LOOK_SECONDS = 0.1
+MOST_SECONDS = 30.0
+
+
+class NotDelivered(Exception):
+    """The goods did not arrive in the order service's copy."""
+
+
+def list_products(text: str = "", *, most: int = SHOWN) -> QuerySet[CatalogueProduct]:
+    """Return products that are sold, by a part of their SKU or name."""
+    sold = CatalogueProduct.objects.filter(active=True, deleted=False).order_by("sku")
+    found = sold.filter(Q(sku__icontains=text) | Q(name__icontains=text)) if text else sold
+    return found[:most]
+
+
+def find_product(sku: str) -> CatalogueProduct | None:
+    """Return a product that is sold."""
+    return CatalogueProduct.objects.filter(sku=sku, active=True, deleted=False).first()
+
+
+def offer_goods() -> Sequence[CatalogueProduct]:
+    """Return products to order; if there are none, put those of the little shop on the shelves first.
+
+    Raises:
+        ServiceCallError: inventory does not take them.
+        NotDelivered: they do not arrive here.
+    """
+    if found := list(list_products()):
+        return found
+    ServiceClient("inventory", caller=OPERATOR).post("/api/products/", DELIVERY)
+    end = time.monotonic() + MOST_SECONDS
+    while len(found := list(list_products())) < len(GOODS):
+        if time.monotonic() > end:
+            raise NotDelivered(
+                "inventory has products, and the order service does not know them: look at inventory's relay and the"
+                " order service's worker"
+            )
+        time.sleep(LOOK_SECONDS)  # another process's rows are watched, and a table gives no signal
+    return found

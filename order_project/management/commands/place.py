@@ -1,0 +1,56 @@
+"""`./manage.py order place`"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rest_framework.exceptions import APIException
+
+from celery_config.common.arguments import parse_whole_number
+from celery_config.errors import SagaPaused
+from celery_config.http.service_client import ServiceCallError
+from celery_config.sandbox.fates import FATES, FINE
+from order_project.desk import orders, shelves
+from order_project.desk.faults import FaultsRefused, require_sandbox
+from order_project.desk.shelves import NotDelivered
+from order_project.domain import Flow
+from order_project.requests import Placed
+
+MOST_AT_ONCE = 1000
+
+
+class Command(BaseCommand):
+    help = "Place orders for trying out, each with what shall happen to it. With the sandbox alone."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--fate", choices=[*FATES], default=FINE.name, help="what shall happen to them")
+        parser.add_argument(
+            "--flow",
+            choices=[flow.value for flow in Flow],
+            default=Flow.ORCHESTRATED.value,
+            help="who carries them out",
+        )
+        parser.add_argument("--count", type=parse_count, default=1, help=f"how many, {MOST_AT_ONCE} at most")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        fate, flow, rng = FATES[options["fate"]], Flow(options["flow"]), random.Random()
+        try:
+            require_sandbox()
+            goods, customer = shelves.offer_goods(), orders.ensure_desk_customer()
+            drawn = [orders.draw_order(goods, fate, flow=flow, rng=rng) for _ in range(options["count"])]
+            results = orders.place_orders(drawn, customer)
+        except (FaultsRefused, NotDelivered, ServiceCallError, SagaPaused) as error:
+            raise CommandError(str(error)) from error
+        placed = [result for result in results if isinstance(result, Placed)]
+        for each in placed:
+            self.stdout.write(str(each.order))
+        refused = [result for result in results if isinstance(result, APIException)]
+        self.stdout.write(f"place: {len(placed)} placed, {len(refused)} refused; shall happen: {fate.label}")
+        if refused:
+            raise CommandError(str(refused[0].detail))
+
+
+def parse_count(text: str) -> int:
+    return parse_whole_number(text, 1, MOST_AT_ONCE)

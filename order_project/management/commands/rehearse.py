@@ -1,0 +1,65 @@
+"""`./manage.py order rehearse`"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from celery_config.common.arguments import parse_whole_number
+from celery_config.common.console import progress_bars
+from celery_config.errors import SagaPaused
+from celery_config.http.service_client import ServiceCallError
+from order_project.desk import rehearsal
+from order_project.desk.faults import FaultsRefused
+from order_project.desk.rehearsal import Cast, NotRehearsed
+from order_project.desk.shelves import NotDelivered
+
+COLOURS = {"completed": "green", "compensated": "yellow", "parked": "red"}
+WORDS = {
+    "completed": "completed",
+    "compensated": "cancelled, everything undone",
+    "parked": "waits for a decision",
+}
+
+
+class Command(BaseCommand):
+    help = "Make a bad day on purpose: an order of each fate, parked ones, a dead letter. With the sandbox alone."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--seed", type=parse_whole_number, default=1, help="of what is ordered")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console, began = Console(), time.monotonic()
+        try:
+            with progress_bars(console) as bar:
+                cast = rehearsal.place_cast(random.Random(options["seed"]))
+                letter = rehearsal.send_unknown_task() if rehearsal.has_dead_letters() else None
+                going = bar.add_task("orders", total=len(cast))
+                status = rehearsal.carry_out(cast, lambda n: bar.update(going, completed=n))
+                if letter:
+                    rehearsal.wait_for_letter(letter)
+        except (FaultsRefused, NotDelivered, NotRehearsed, SagaPaused, ServiceCallError) as error:
+            raise CommandError(str(error)) from error
+        console.print(tabulate(cast, status))
+        if not letter:
+            console.print("No dead letter: the broker of files keeps none.", style="dim")
+        parked = sum(word == "parked" for word in status.values())
+        seconds = time.monotonic() - began
+        self.stdout.write(
+            f"rehearse: {len(cast)} orders, {parked} parked, {int(bool(letter))} dead letter, after {seconds:.0f} s"
+        )
+
+
+def tabulate(cast: Cast, status: Mapping[UUID, str]) -> Table:
+    table = Table("what should happen", "what became of it", "order", title="The bad day")
+    for order, part in cast.items():
+        word = status[order]
+        table.add_row(f"{part.fate.label} ({part.title})", WORDS[word], str(order), style=COLOURS[word])
+    return table

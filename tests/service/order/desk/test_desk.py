@@ -1,0 +1,191 @@
+"""The order desk: what it places, what it refuses, what it shows, and what it costs to show it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from celery_config.sandbox.fates import FATES
+from celery_config.sandbox.goods import ADDRESS
+from order_project.desk.batches import Batch
+from order_project.forms import PARTS
+from order_project.models import CatalogueProduct, Customer, Order
+from tests.service.order.conftest import HEART, LAMP, Placed, Shop
+
+HTMX = {"HX-Request": "true"}
+PAGE, PLACE = "admin:order_desk_changelist", "admin:order_desk_place"
+
+
+def fill_in(**more: Any) -> dict[str, Any]:
+    address = {f"address_{part}": ADDRESS.get(part, "") for part in PARTS}
+    return {
+        "sku": [HEART, LAMP], "quantity": ["2", "1"], "fate": "fine", "flow": "orchestrated", "count": "1",
+        "rate": "1", "customer": "order-desk", "card": "tok_visa", **address, **more,
+    }  # fmt: skip
+
+
+def place(client: Client, **more: Any) -> str:
+    answer = client.post(reverse(PLACE), fill_in(**more), headers=HTMX)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@pytest.fixture
+def clerk(client: Client, shop: Shop) -> Client:
+    """Somebody with the permission of the desk alone."""
+    user = User.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="use_desk"))
+    client.force_login(user)
+    return client
+
+
+class TestPlacing:
+    def test_an_order_is_placed_as_the_form_says(self, clerk: Client) -> None:
+        assert "Placed 1 order." in place(clerk)
+        (order,) = Order.objects.all()
+        assert {line.sku: line.quantity for line in order.lines.all()} == {HEART: 2, LAMP: 1}
+        assert order.saga is not None
+        assert order.customer == Customer.objects.get(reference="order-desk")
+        assert {part: order.address[part] for part in ADDRESS} == ADDRESS
+
+    def test_without_a_script_the_page_is_loaded_again(self, clerk: Client) -> None:
+        answer = clerk.post(reverse(PLACE), fill_in(flow="choreographed"), follow=True)
+        assert "Placed 1 order." in answer.content.decode()
+        assert Order.objects.get().saga is None
+
+    @pytest.mark.parametrize("fate", FATES)
+    def test_each_fate_can_be_chosen(self, clerk: Client, fate: str) -> None:
+        assert "Placed 1 order." in place(clerk, fate=fate)
+        order = Order.objects.get()
+        assert order.address["country"] == FATES[fate].address.get("country", "IE")
+
+    def test_many_are_placed_second_by_second(self, clerk: Client) -> None:
+        page = place(clerk, count="5", rate="2")
+        for placed in (2, 4):
+            assert f"Placed {placed}, {5 - placed} to come, 2 a second." in page
+            hidden = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page))
+            given = {
+                name: hidden[name].replace("&quot;", '"') for name in ("order", "left", "rate", "placed")
+            }
+            page = clerk.post(reverse(PLACE), given, headers=HTMX).content.decode()
+        assert "Placed 5 orders." in page
+        assert Order.objects.count() == 5
+
+    @pytest.mark.parametrize(
+        ("wrong", "told"),
+        [
+            ({"sku": []}, "Choose 1 to 20 products."),
+            ({"sku": ["nothing"], "quantity": ["1"]}, "There is no product"),
+            ({"quantity": ["2", "%s"]}, "is not a whole number"),
+            ({"quantity": ["2"]}, "Choose 1 to 20 products."),
+            ({"fate": "glory"}, "fate:"),
+            ({"count": "201"}, "count:"),
+            ({"rate": "0"}, "rate:"),
+            ({"customer": "nobody"}, "There is no such customer."),
+            (
+                {
+                    "address_name": "",
+                    "address_line1": "",
+                    "address_city": "",
+                    "address_postal_code": "",
+                    "address_country": "",
+                },
+                "address:",
+            ),
+            ({"order": "{", "left": "1", "rate": "1"}, "this is no batch"),
+            ({"order": "{}", "left": "1", "rate": "99"}, "this is no batch"),
+        ],
+    )
+    def test_a_wrong_form_places_nothing(self, clerk: Client, wrong: dict[str, Any], told: str) -> None:
+        assert told in place(clerk, **wrong)
+        assert not Order.objects.exists()
+
+    def test_for_another_customer_only_with_the_permission_to_add_orders(
+        self, clerk: Client, admin_client: Client, shop: Shop
+    ) -> None:
+        theirs = fill_in(customer=str(shop.customer.pk))
+        assert clerk.post(reverse(PLACE), theirs, headers=HTMX).status_code == 403
+        batch = {"order": f'{{"customer": "{shop.customer.pk}"}}', "left": "1", "rate": "1", "placed": "0"}
+        assert clerk.post(reverse(PLACE), batch, headers=HTMX).status_code == 403
+        assert not Order.objects.exists()
+        assert admin_client.post(reverse(PLACE), theirs, headers=HTMX).status_code == 200
+        assert Order.objects.get().customer == shop.customer
+
+
+class TestWithoutTheSandbox:
+    @pytest.mark.parametrize(
+        "real", [{"ENVIRONMENT": "production"}, {"PAYMENT_GATEWAY": "stripe"}, {"CARRIER": "own.Carrier"}]
+    )
+    def test_no_order_has_a_fate(self, clerk: Client, settings: Any, real: dict[str, str]) -> None:
+        for name, value in real.items():
+            setattr(settings, name, value)
+        page = clerk.get(reverse(PAGE)).content.decode()
+        assert "Orders have no fate here" in page
+        assert [name for name in FATES if f'value="{name}"' in page] == ["fine"]
+        assert "fate:" in place(clerk, fate="declined")
+        assert "Placed 1 order." in place(clerk)
+
+
+class TestThePage:
+    def test_finds_products_and_adds_them(self, clerk: Client) -> None:
+        found = clerk.get(reverse("admin:order_desk_products"), {"q": "7105"}).content.decode()
+        assert (LAMP in found, HEART in found) == (True, False)
+        line = clerk.get(reverse("admin:order_desk_lines"), {"product": LAMP}).content.decode()
+        assert f'name="sku" value="{LAMP}"' in line
+        assert "€3.39" in line
+        assert clerk.get(reverse("admin:order_desk_lines"), {"product": "x"}).status_code == 404
+
+    def test_says_how_to_fill_empty_shelves(self, clerk: Client) -> None:
+        CatalogueProduct.objects.all().delete()
+        assert "order place" in clerk.get(reverse(PAGE)).content.decode()
+
+    def test_shows_the_same_request_as_curl(self, clerk: Client) -> None:
+        page = clerk.post(reverse("admin:order_desk_curl"), fill_in(fate="declined")).content.decode()
+        assert "curl http://testserver/api/orders/" in page
+        assert "tok_card_declined" in page
+        assert not Order.objects.exists()
+
+    def test_an_order_is_cancelled_in_mid_flight_by_who_may(
+        self, clerk: Client, admin_client: Client, placed: Placed
+    ) -> None:
+        url = reverse("admin:order_desk_cancel", args=[placed.id])
+        assert clerk.post(url, headers=HTMX).status_code == 403
+        assert "It is being cancelled" in admin_client.post(url, headers=HTMX).content.decode()
+        assert placed.saga.status == "stopping"
+        placed.set(status="completed")
+        assert "it is completed" in admin_client.post(url, headers=HTMX).content.decode()
+
+
+class TestTheLastOrders:
+    def test_cost_few_queries_however_many_travel(
+        self, admin_client: Client, shop: Shop, django_assert_max_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        for _ in range(12):
+            shop.order()
+        place(admin_client, flow="choreographed")
+        url = reverse("admin:order_desk_orders")
+        with django_assert_max_num_queries(10):
+            page = admin_client.get(url).content.decode()
+        assert page.count("<article") == 10
+        assert "choreographed" in page
+        assert "every 2s" in page
+
+    def test_are_not_sent_again_while_nothing_moves(self, admin_client: Client, placed: Placed) -> None:
+        first = admin_client.get(reverse("admin:order_desk_orders"))
+        again = admin_client.get(reverse("admin:order_desk_orders"), headers={"If-None-Match": first["ETag"]})
+        assert again.status_code == 304
+
+
+def test_a_batch_stops_at_the_first_that_is_refused(shop: Shop) -> None:
+    order = {
+        "lines": [{"sku": "nothing", "quantity": 1}], "currency": "EUR", "payment_token": "x", "address": ADDRESS,
+        "customer": str(shop.customer.pk),
+    }  # fmt: skip
+    done = Batch(order, left=5, rate=2).place_some()
+    assert (done.placed, done.left, "no such product" in done.refused) == (0, 3, True)
