@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, text_filter
 from celery_config.web.columns import column, id_column, label_column, money_column, number_column
+from celery_config.web.order_rows import OrderRowAdmin, order_column
 from inventory_app import domain, selectors, services
 from inventory_app.domain import ProductData
 from inventory_app.models import Movement, PayableCurrency, Product, Reservation, ReservationLine, Stock
@@ -78,20 +79,20 @@ class LineInline(ReadOnlyInline):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnlyAdmin):
+class ReservationAdmin(OrderRowAdmin):
     list_display = (id_column("order"), STATE, "created_at", "updated_at")
     list_filter = ("state",)
     search_ids = ("order", "id")
     search_help_text = "order id or reservation id"
     ordering = ("-created_at",)
     inlines = (LineInline,)
-    fields = ("id", "order", STATE, "created_at", "updated_at")
+    fields = ("id", order_column(), "elsewhere", STATE, "created_at", "updated_at")
 
 
 @admin.register(Movement)
 class MovementAdmin(ReadOnlyAdmin):
     list_display = (
-        "created_at", SKU, "kind", QUANTITY, number_column("on_hand"), number_column("reserved"), id_column("order"),
+        "created_at", SKU, "kind", QUANTITY, number_column("on_hand"), number_column("reserved"), order_column(short=True),
         "reason", "by",
     )  # fmt: skip
     list_filter = ("kind",)

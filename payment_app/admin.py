@@ -22,6 +22,7 @@ from celery_config.web.columns import (
     money_column,
     table_column,
 )
+from celery_config.web.order_rows import OrderRowAdmin, order_column
 from payment_app.models import Account, BillingCustomer, Currency, LedgerTransaction, Payment, Posting, Refund
 
 STATE = label_column("state", {"authorized": "info", "captured": "success", "voided": "warning"})
@@ -47,7 +48,7 @@ class RefundInline(ReadOnlyInline):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnlyAdmin):
+class PaymentAdmin(OrderRowAdmin):
     list_display = (
         id_column("order"), STATE, money_column("amount"), money_column("captured"), money_column("refunded"),
         "expires_at", "created_at",
@@ -59,8 +60,8 @@ class PaymentAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     inlines = (RefundInline,)
     fields = (
-        "id", "order", "customer", STATE, money_column("amount"), money_column("captured"), money_column("refunded"),
-        "provider_id", "expires_at", "created_at", "updated_at",
+        "id", order_column(), "elsewhere", "customer", STATE, money_column("amount"), money_column("captured"),
+        money_column("refunded"), "provider_id", "expires_at", "created_at", "updated_at",
     )  # fmt: skip
 
 
@@ -76,6 +77,7 @@ class RefundAdmin(ReadOnlyAdmin):
     fields = (
         "id",
         link_column("payment_id", PAYMENT_PAGE, "payment"),
+        order_column("payment__order"),
         REFUNDED,
         OUTCOME,
         "key",
@@ -100,7 +102,7 @@ class LedgerAdmin(ReadOnlyAdmin):
     search_help_text = "order id"
     ordering = ("-created_at",)
     inlines = (PostingInline,)
-    fields = ("id", "booking", "order", "created_at")
+    fields = ("id", "booking", order_column(), "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerTransaction]:
         rows: QuerySet[LedgerTransaction] = super().get_queryset(request)
