@@ -92,8 +92,8 @@ class ReservationAdmin(OrderRowAdmin):
 @admin.register(Movement)
 class MovementAdmin(ReadOnlyAdmin):
     list_display = (
-        "created_at", SKU, "kind", QUANTITY, number_column("on_hand"), number_column("reserved"), order_column(short=True),
-        "reason", "by",
+        "created_at", SKU, "kind", QUANTITY, number_column("on_hand"), number_column("reserved"),
+        order_column(short=True), "reason", "by",
     )  # fmt: skip
     list_filter = ("kind",)
     search_ids = ("order", "adjustment")

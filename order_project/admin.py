@@ -9,15 +9,18 @@ from django.contrib import admin, messages
 from django.db import IntegrityError, transaction
 from django.forms import HiddenInput
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
 from unfold.decorators import display
 
 from celery_config.common.address_parts import find_missing_parts
 from celery_config.common.identifiers import parse_uuid
+from celery_config.contracts.inventory import CommitStock, ReserveStock
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.erasure.tombstones import erased_among
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operator_pages import OperatorPages
+from celery_config.saga.admin.sagas import StepInline
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
 from celery_config.web.change_log import CREATED, record_changes
 from celery_config.web.columns import (
@@ -26,9 +29,12 @@ from celery_config.web.columns import (
     join_lines,
     label_column,
     link_column,
+    make_anchor,
     money_column,
     saga_column,
 )
+from celery_config.web.elsewhere import tasks_url
+from celery_config.web.order_rows import link_effects
 from order_project.choreography.admin import ChoreographyAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
 from order_project.erasure.admin import ErasureAdmin, ForgettableAdmin
@@ -88,9 +94,16 @@ class OrderAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     inlines = (LineInline, RefundInline)
     fields = (
-        "id", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_column(), "tracking_number",
-        "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
+        "id", "elsewhere", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_column(),
+        "tracking_number", "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
     )  # fmt: skip
+
+    @display(description="of this order")
+    def elsewhere(self, order: Order) -> Any:
+        links = [link_effects(order.pk), make_anchor(f"/api/orders/{order.pk}/", "as JSON")]
+        if url := tasks_url(order.saga or order.pk):
+            links.append(make_anchor(url, "tasks in Flower"))
+        return format_html_join(" · ", "{}", ((link,) for link in links))
 
     @display(description="address")
     def deliver_to(self, order: Order) -> Any:
@@ -212,6 +225,16 @@ SagaAdmin.subject_views = {
     "place-order": ORDER_PAGE,
     "refund-order": ORDER_PAGE,
     "forget-customer": ERASURE_PAGE,
+}
+# What its steps write elsewhere.
+StepInline.effects = {
+    command.wire_name(): word
+    for word, commands in {
+        "payment": (AuthorizePayment, CapturePayment, RefundPayment),
+        "reservation": (ReserveStock, CommitStock),
+        "shipment": (BookShipment, DispatchShipment),
+    }.items()
+    for command in commands
 }
 # The answers of provider and carrier, which the engine does not know either.
 OperatorPages.answers = {

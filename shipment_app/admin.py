@@ -18,7 +18,8 @@ STATE = label_column("state", {"booked": "info", "cancelled": "warning", "dispat
 @admin.register(Shipment)
 class ShipmentAdmin(OrderRowAdmin):
     list_display = (
-        "tracking_number", STATE, order_column(short=True), "country", "weight_grams", "parcels", "created_at", "updated_at",
+        "tracking_number", STATE, order_column(short=True), "country", "weight_grams", "parcels", "created_at",
+        "updated_at",
     )  # fmt: skip
     list_filter = ("state", text_filter("country"))
     search_ids = ("order",)
@@ -26,8 +27,8 @@ class ShipmentAdmin(OrderRowAdmin):
     search_help_text = "order id, tracking number or the carrier's id"
     ordering = ("-created_at",)
     fields = (
-        "id", order_column(), "elsewhere", STATE, "carrier_id", "tracking_number", "deliver_to", "weight_grams", "parcels",
-        "created_at", "updated_at",
+        "id", order_column(), "elsewhere", STATE, "carrier_id", "tracking_number", "deliver_to", "weight_grams",
+        "parcels", "created_at", "updated_at",
     )  # fmt: skip
 
     @display(description="address")

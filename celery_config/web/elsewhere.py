@@ -66,6 +66,11 @@ def row_url(service: str, table: str, order: UUID | str) -> str:
     return admin_url(service, f"{table}/of-order/{order}/")
 
 
+def tasks_url(saga: UUID | str) -> str:
+    """The address of the tasks of a saga, or of a choreographed order, in Flower; empty: there is no Flower."""
+    return f"{settings.FLOWER_PUBLIC_URL}/saga/{saga}" if settings.FLOWER_PUBLIC_URL else ""
+
+
 def task_url(task: UUID | str) -> str:
     """The address of a task in Flower; empty: there is no Flower."""
     return f"{settings.FLOWER_PUBLIC_URL}/task/{task}" if settings.FLOWER_PUBLIC_URL else ""

@@ -1,4 +1,4 @@
-"""Pages of tables that have one row an order at most: an address leads from the order to its row, and links lead back."""
+"""Pages of tables with one row an order at most: an address leads from the order to its row, and links lead back."""
 
 from __future__ import annotations
 
@@ -36,17 +36,22 @@ def order_column(path: str = "order", title: str = "order", *, short: bool = Fal
     return column("id", path, title, show)
 
 
+def link_effect(order: UUID | str, word: str) -> SafeString:
+    """A link to the participant's row of an order.
+
+    Args:
+        word: one of `EFFECTS`.
+    """
+    return make_anchor(row_url(*EFFECTS[word], order), word)
+
+
 def link_effects(order: UUID | str, *, without: str = "") -> SafeString:
     """Links to what the participants did for an order.
 
     Args:
         without: the table that shows the links.
     """
-    links = (
-        make_anchor(row_url(service, table, order), word)
-        for word, (service, table) in EFFECTS.items()
-        if table != without
-    )
+    links = (link_effect(order, word) for word, (_, table) in EFFECTS.items() if table != without)
     return format_html_join(" · ", "{}", ((link,) for link in links))
 
 

@@ -8,7 +8,6 @@ variables (FLOWER_ADDRESS, FLOWER_PORT, …) and options win.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,16 +23,13 @@ from flower.views import BaseHandler
 from flower.views.workers import WorkerView
 from tornado import web
 from tornado.httpserver import HTTPServer
-from tornado.template import Loader, Template
 
 from celery_config.broker import topology
 from celery_config.common.services import SUBSCRIPTIONS
-from celery_config.settings.addresses import public_urls
 from celery_config.settings.celery import read_broker_tls
 from compose.local.flower_logins import FailedLogins, guard
+from compose.local.flower_pages import link_services
 
-TEMPLATES = Path(__file__).resolve().parents[1] / "flower" / "templates"
-SAGA = re.compile(r"'saga': '([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})'")
 LOGIN_FAILURES = int(os.environ.get("LOGIN_FAILURES") or 5)
 LOGIN_LOCK_MINUTES = float(os.environ.get("LOGIN_LOCK_MINUTES") or 15)
 CLIENT_SECONDS = 60.0
@@ -66,27 +62,6 @@ class TasksOfWorker(BaseHandler):  # type: ignore[misc]
     @web.authenticated
     def get(self, name: str) -> None:
         self.redirect(f"{self.reverse_url('tasks')}?{urlencode({'worker': name})}")
-
-
-class Templates(Loader):
-    """Flower's templates; ours of the same name go before them, and include Flower's as `flower/NAME`."""
-
-    def _create_template(self, name: str) -> Template:
-        ours = TEMPLATES / name
-        path = ours if ours.is_file() else Path(self.root) / name.removeprefix("flower/")
-        return Template(path.read_bytes(), name=name, loader=self)
-
-
-def find_saga(task: Any) -> str:
-    """The id of the saga, or of the choreographed order, that a task belongs to; empty: of none, such as a batch of events."""
-    found = SAGA.search(str(getattr(task, "kwargs", "") or ""))
-    return found[1] if found else ""
-
-
-def link_services() -> None:
-    """Show the four services above each page of Flower, and on a task's page its saga."""
-    pages = {"service_urls": public_urls(), "find_saga": find_saga}
-    flower.urls.settings["template_loader"] = Templates(flower.urls.settings["template_path"], namespace=pages)
 
 
 def missing_settings() -> list[str]:

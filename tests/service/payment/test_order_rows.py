@@ -28,7 +28,9 @@ def test_an_order_without_a_payment_is_said(admin_client: Client) -> None:
     assert f"There is no payment of order {order} here" in answer.content.decode()
 
 
-def test_the_payment_leads_to_the_order_and_to_what_the_others_did(admin_client: Client, settings: Any) -> None:
+def test_the_payment_leads_to_the_order_and_to_what_the_others_did(
+    admin_client: Client, settings: Any
+) -> None:
     settings.PUBLIC_URLS = PUBLIC
     payment: Any = ensure_row(Payment)
     html = admin_client.get(reverse("admin:payment_payment_change", args=[payment.pk])).content.decode()
