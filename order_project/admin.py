@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.forms import HiddenInput
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
@@ -14,6 +15,7 @@ from unfold.decorators import display
 
 from celery_config.common.address_parts import find_missing_parts
 from celery_config.common.identifiers import parse_uuid
+from celery_config.common.money import money
 from celery_config.contracts.inventory import CommitStock, ReserveStock
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
@@ -21,6 +23,7 @@ from celery_config.erasure.tombstones import erased_among
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operator_pages import OperatorPages
 from celery_config.saga.admin.sagas import StepInline
+from celery_config.saga.models import SagaInstance
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
 from celery_config.web.change_log import CREATED, record_changes
 from celery_config.web.columns import (
@@ -35,6 +38,7 @@ from celery_config.web.columns import (
 )
 from celery_config.web.elsewhere import tasks_url
 from celery_config.web.order_rows import link_effects
+from celery_config.web.search import find_keys, match_ending
 from order_project.choreography.admin import ChoreographyAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
 from order_project.erasure.admin import ErasureAdmin, ForgettableAdmin
@@ -89,14 +93,28 @@ class OrderAdmin(ReadOnlyAdmin):
     list_filter = ("status", text_filter("currency"), text_filter("cancel_code"))
     list_select_related = ("customer",)
     search_ids = ("id", "saga")
-    search_fields = ("reference__exact", "customer__email__icontains")
-    search_help_text = "order id, saga id, invoice number, email"
+    search_endings = ("id",)
+    search_emails = ("customer__email",)
+    search_fields = ("reference__exact", "tracking_number__exact")
+    search_help_text = "order or saga id or its end, invoice number, tracking number, e-mail"
+    is_jumped_to = True
     ordering = ("-created_at",)
     inlines = (LineInline, RefundInline)
     fields = (
         "id", "elsewhere", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_column(),
         "tracking_number", "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
     )  # fmt: skip
+
+    def match_ending(self, ending: str) -> Q:
+        """The list also shows the saga; its end has an index in the table of sagas alone."""
+        sagas = find_keys(SagaInstance, match_ending(["id"], ending))
+        return super().match_ending(ending) | Q(saga__in=sagas)
+
+    def match_email(self, address: str) -> Q:
+        return Q(customer__in=find_keys(Customer, Q(email__istartswith=address)))
+
+    def describe_row(self, order: Order) -> str:
+        return f"{order.status}, {money(order.total, order.currency)}, {order.customer or 'customer erased'}"
 
     @display(description="of this order")
     def elsewhere(self, order: Order) -> Any:
@@ -126,12 +144,17 @@ class RefundAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     list_select_related = ("order",)
     search_ids = ("id", "order", "saga")
-    search_help_text = "refund id, order id or saga id"
+    search_endings = ("id",)
+    search_help_text = "refund id or its end, order id or saga id"
+    is_jumped_to = True
     ordering = ("-created_at",)
     fields = (
         "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", "by", REFUND_STATUS, "detail",
         saga_column(), "created_at",
     )  # fmt: skip
+
+    def describe_row(self, refund: Refund) -> str:
+        return f"{refund.status}, {money(refund.amount, refund.order.currency)}"
 
 
 def was_made(customer: UUID | None) -> bool:
@@ -145,8 +168,11 @@ def was_made(customer: UUID | None) -> bool:
 class CustomerAdmin(ForgettableAdmin):
     list_display = ("name", "email", "reference", "created_at")
     search_ids = ("id",)
-    search_fields = ("name__icontains", "email__icontains", "reference__exact")
-    search_help_text = "name, email, number or customer id"
+    search_endings = ("id",)
+    search_emails = ("email",)
+    search_fields = ("name__icontains", "reference__exact")
+    search_help_text = "name, e-mail, number, or customer id or its end"
+    is_jumped_to = True
     autocomplete_fields = ("user",)
     ordering = ("-created_at",)
     readonly_fields = ("id", "version", "created_at", "updated_at")

@@ -23,8 +23,10 @@ class ShipmentAdmin(OrderRowAdmin):
     )  # fmt: skip
     list_filter = ("state", text_filter("country"))
     search_ids = ("order",)
+    search_endings = ("order",)
     search_fields = ("tracking_number__exact", "carrier_id__exact")
-    search_help_text = "order id, tracking number or the carrier's id"
+    search_help_text = "order id or its end, tracking number or the carrier's id"
+    is_jumped_to = True
     ordering = ("-created_at",)
     fields = (
         "id", order_column(), "elsewhere", STATE, "carrier_id", "tracking_number", "deliver_to", "weight_grams",

@@ -99,7 +99,9 @@ class SagaAdmin(OperatorPages):
     )
     list_filter = ("status", DefinitionFilter, FingerprintFilter)
     search_ids = ("id", "subject")
-    search_help_text = "saga id or order id"
+    search_endings = ("id", "subject")
+    search_help_text = "saga or order id or its end"
+    is_jumped_to = True
     ordering = ("-started_at",)
     inlines = (StepInline, DecisionInline, OperatorInline)
     subject_views: ClassVar[Mapping[str, str]] = {}
