@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import F
+from django.db.models import F, Q
 from django.http import HttpRequest
 
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, text_filter
 from celery_config.web.columns import column, id_column, label_column, money_column, number_column
+from celery_config.web.order_rows import OrderRowAdmin, order_column
+from celery_config.web.search import find_keys, match_ending
 from inventory_app import domain, selectors, services
 from inventory_app.domain import ProductData
 from inventory_app.models import Movement, PayableCurrency, Product, Reservation, ReservationLine, Stock
@@ -78,27 +80,32 @@ class LineInline(ReadOnlyInline):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(ReadOnlyAdmin):
+class ReservationAdmin(OrderRowAdmin):
     list_display = (id_column("order"), STATE, "created_at", "updated_at")
     list_filter = ("state",)
     search_ids = ("order", "id")
-    search_help_text = "order id or reservation id"
+    search_endings = ("order",)
+    search_help_text = "order id or its end, or reservation id"
+    is_jumped_to = True
     ordering = ("-created_at",)
     inlines = (LineInline,)
-    fields = ("id", "order", STATE, "created_at", "updated_at")
+    fields = ("id", order_column(), "elsewhere", STATE, "created_at", "updated_at")
 
 
 @admin.register(Movement)
 class MovementAdmin(ReadOnlyAdmin):
     list_display = (
-        "created_at", SKU, "kind", QUANTITY, number_column("on_hand"), number_column("reserved"), id_column("order"),
-        "reason", "by",
+        "created_at", SKU, "kind", QUANTITY, number_column("on_hand"), number_column("reserved"),
+        order_column(short=True), "reason", "by",
     )  # fmt: skip
     list_filter = ("kind",)
     search_ids = ("order", "adjustment")
     search_fields = ("product__exact",)
-    search_help_text = "SKU, order id or adjustment id"
+    search_help_text = "SKU, order id or its end, or adjustment id"
     ordering = ("-id",)
+
+    def match_ending(self, ending: str) -> Q:
+        return Q(order__in=find_keys(Reservation, match_ending(["order"], ending), "order"))
 
 
 @admin.register(PayableCurrency)

@@ -12,7 +12,7 @@ from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import CopiedRow, Published
-from celery_config.db.functions import Now
+from celery_config.db.functions import IdEnding, Now
 from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
 
@@ -109,7 +109,10 @@ class Reservation(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["state", "-created_at"], name="reservation_by_state")]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "-created_at"], name="reservation_by_state"),
+            models.Index(IdEnding("order"), name="reservation_by_ending"),
+        ]
 
     def __str__(self) -> str:
         return f"reservation of order {self.order}: {self.state}"

@@ -8,17 +8,22 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.forms import HiddenInput
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
 from unfold.decorators import display
 
 from celery_config.common.address_parts import find_missing_parts
 from celery_config.common.identifiers import parse_uuid
+from celery_config.common.money import money
+from celery_config.contracts.inventory import CommitStock, ReserveStock
 from celery_config.contracts.payment import AuthorizePayment, CapturePayment, RefundPayment, VoidPayment
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment
 from celery_config.erasure.tombstones import erased_among
 from celery_config.saga.admin import SagaAdmin
 from celery_config.saga.admin.operator_pages import OperatorPages
+from celery_config.saga.admin.sagas import StepInline
 from celery_config.saga.admin.story import StoriesAdmin
 from celery_config.saga.models import SagaInstance
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
@@ -29,9 +34,13 @@ from celery_config.web.columns import (
     join_lines,
     label_column,
     link_column,
+    make_anchor,
     money_column,
     saga_column,
 )
+from celery_config.web.elsewhere import tasks_url
+from celery_config.web.order_rows import link_effects
+from celery_config.web.search import find_keys, match_ending
 from order_project.choreography.admin import ChoreographyAdmin
 from order_project.desk.admin import DeskAdmin
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
@@ -91,14 +100,35 @@ class OrderAdmin(ReadOnlyAdmin):
     list_filter = ("status", text_filter("currency"), text_filter("cancel_code"))
     list_select_related = ("customer",)
     search_ids = ("id", "saga")
-    search_fields = ("reference__exact", "customer__email__icontains")
-    search_help_text = "order id, saga id, invoice number, email"
+    search_endings = ("id",)
+    search_emails = ("customer__email",)
+    search_fields = ("reference__exact", "tracking_number__exact")
+    search_help_text = "order or saga id or its end, invoice number, tracking number, e-mail"
+    is_jumped_to = True
     ordering = ("-created_at",)
     inlines = (LineInline, RefundInline)
     fields = (
-        "id", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_column(), "tracking_number",
-        "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
+        "id", "elsewhere", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_column(),
+        "tracking_number", "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
     )  # fmt: skip
+
+    def match_ending(self, ending: str) -> Q:
+        """The list also shows the saga; its end has an index in the table of sagas alone."""
+        sagas = find_keys(SagaInstance, match_ending(["id"], ending))
+        return super().match_ending(ending) | Q(saga__in=sagas)
+
+    def match_email(self, address: str) -> Q:
+        return Q(customer__in=find_keys(Customer, Q(email__istartswith=address)))
+
+    def describe_row(self, order: Order) -> str:
+        return f"{order.status}, {money(order.total, order.currency)}, {order.customer or 'customer erased'}"
+
+    @display(description="of this order")
+    def elsewhere(self, order: Order) -> Any:
+        links = [link_effects(order.pk), make_anchor(f"/api/orders/{order.pk}/", "as JSON")]
+        if url := tasks_url(order.saga or order.pk):
+            links.append(make_anchor(url, "tasks in Flower"))
+        return format_html_join(" · ", "{}", ((link,) for link in links))
 
     @display(description="address")
     def deliver_to(self, order: Order) -> Any:
@@ -121,7 +151,9 @@ class RefundAdmin(StoriesAdmin):
     list_filter = ("status",)
     list_select_related = ("order",)
     search_ids = ("id", "order", "saga")
-    search_help_text = "refund id, order id or saga id"
+    search_endings = ("id",)
+    search_help_text = "refund id or its end, order id or saga id"
+    is_jumped_to = True
     ordering = ("-created_at",)
     fields = (
         "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", "by", REFUND_STATUS, "detail",
@@ -130,6 +162,9 @@ class RefundAdmin(StoriesAdmin):
 
     def find_sagas(self, row: Refund) -> Sequence[SagaInstance]:
         return list(SagaInstance.objects.filter(pk=row.saga))
+
+    def describe_row(self, refund: Refund) -> str:
+        return f"{refund.status}, {money(refund.amount, refund.order.currency)}"
 
 
 def was_made(customer: UUID | None) -> bool:
@@ -143,8 +178,11 @@ def was_made(customer: UUID | None) -> bool:
 class CustomerAdmin(ForgettableAdmin):
     list_display = ("name", "email", "reference", "created_at")
     search_ids = ("id",)
-    search_fields = ("name__icontains", "email__icontains", "reference__exact")
-    search_help_text = "name, email, number or customer id"
+    search_endings = ("id",)
+    search_emails = ("email",)
+    search_fields = ("name__icontains", "reference__exact")
+    search_help_text = "name, e-mail, number, or customer id or its end"
+    is_jumped_to = True
     autocomplete_fields = ("user",)
     ordering = ("-created_at",)
     readonly_fields = ("id", "version", "created_at", "updated_at")
@@ -223,6 +261,16 @@ SagaAdmin.subject_views = {
     "place-order": ORDER_PAGE,
     "refund-order": ORDER_PAGE,
     "forget-customer": ERASURE_PAGE,
+}
+# What its steps write elsewhere.
+StepInline.effects = {
+    command.wire_name(): word
+    for word, commands in {
+        "payment": (AuthorizePayment, CapturePayment, RefundPayment),
+        "reservation": (ReserveStock, CommitStock),
+        "shipment": (BookShipment, DispatchShipment),
+    }.items()
+    for command in commands
 }
 # The answers of provider and carrier, which the engine does not know either.
 OperatorPages.answers = {

@@ -13,7 +13,7 @@ from celery_config.common.identifiers import uuid7
 from celery_config.common.iso import validate_currency
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import CopiedRow, Published
-from celery_config.db.functions import Now
+from celery_config.db.functions import IdEnding, Now
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import OPEN
 from order_project.addresses import is_address, validate_address
@@ -51,7 +51,10 @@ class Customer(Published):
                 condition=is_address("delivery_address"), name="customer_delivery_address"
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["-created_at"], name="customer_by_age")]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="customer_by_age"),
+            models.Index(IdEnding("id"), name="customer_by_ending"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -96,6 +99,7 @@ class Order(models.Model):
         Customer,
         on_delete=models.PROTECT,
         related_name="orders",
+        db_index=False,  # `order_by_customer` begins with it
         null=True,
         blank=True,
         help_text="none: they were forgotten",
@@ -128,6 +132,10 @@ class Order(models.Model):
             models.Index(fields=["-created_at"], name="order_by_age"),
             models.Index(fields=["customer", "-created_at"], name="order_by_customer"),
             models.Index(fields=["status", "-created_at"], name="order_by_status"),
+            models.Index(IdEnding("id"), name="order_by_ending"),
+            models.Index(
+                fields=["tracking_number"], name="order_by_tracking", condition=~models.Q(tracking_number="")
+            ),
         ]
 
     @property
@@ -257,7 +265,10 @@ class Refund(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(amount__gt=0), name="refund_gives_something")
         ]
-        indexes: ClassVar = [models.Index(fields=["-created_at"], name="refund_by_age")]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="refund_by_age"),
+            models.Index(IdEnding("id"), name="refund_by_ending"),
+        ]
 
     def __str__(self) -> str:
         return f"refund {self.id}"

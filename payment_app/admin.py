@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
@@ -22,6 +22,8 @@ from celery_config.web.columns import (
     money_column,
     table_column,
 )
+from celery_config.web.order_rows import OrderRowAdmin, order_column
+from celery_config.web.search import find_keys, match_ending
 from payment_app.models import Account, BillingCustomer, Currency, LedgerTransaction, Payment, Posting, Refund
 
 STATE = label_column("state", {"authorized": "info", "captured": "success", "voided": "warning"})
@@ -47,20 +49,22 @@ class RefundInline(ReadOnlyInline):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnlyAdmin):
+class PaymentAdmin(OrderRowAdmin):
     list_display = (
         id_column("order"), STATE, money_column("amount"), money_column("captured"), money_column("refunded"),
         "expires_at", "created_at",
     )  # fmt: skip
     list_filter = ("state", text_filter("currency"), ("created_at", admin.DateFieldListFilter))
     search_ids = ("order", "id", "customer")
+    search_endings = ("order", "id")
     search_fields = ("provider_id__exact",)
-    search_help_text = "order, payment, customer or provider's id"
+    search_help_text = "order or payment id or its end, customer or provider's id"
+    is_jumped_to = True
     ordering = ("-created_at",)
     inlines = (RefundInline,)
     fields = (
-        "id", "order", "customer", STATE, money_column("amount"), money_column("captured"), money_column("refunded"),
-        "provider_id", "expires_at", "created_at", "updated_at",
+        "id", order_column(), "elsewhere", "customer", STATE, money_column("amount"), money_column("captured"),
+        money_column("refunded"), "provider_id", "expires_at", "created_at", "updated_at",
     )  # fmt: skip
 
 
@@ -70,12 +74,15 @@ class RefundAdmin(ReadOnlyAdmin):
     list_filter = (("outcome", admin.EmptyFieldListFilter),)
     list_select_related = ("payment", "outcome")
     search_ids = ("id", "payment__order")
+    search_endings = ("id",)
     search_fields = ("outcome__provider_id__exact",)
-    search_help_text = "refund or order id, or the provider's id"
+    search_help_text = "refund id or its end, order id, or the provider's id"
+    is_jumped_to = True
     ordering = ("-created_at",)
     fields = (
         "id",
         link_column("payment_id", PAYMENT_PAGE, "payment"),
+        order_column("payment__order"),
         REFUNDED,
         OUTCOME,
         "key",
@@ -97,14 +104,18 @@ class LedgerAdmin(ReadOnlyAdmin):
     list_display = (id_column("id"), "booking", id_column("order"), "debit", "credit", "created_at")
     list_filter = ("booking", ("created_at", admin.DateFieldListFilter))
     search_ids = ("order", "id")
-    search_help_text = "order id"
+    search_help_text = "order id or its end"
     ordering = ("-created_at",)
     inlines = (PostingInline,)
-    fields = ("id", "booking", "order", "created_at")
+    fields = ("id", "booking", order_column(), "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerTransaction]:
         rows: QuerySet[LedgerTransaction] = super().get_queryset(request)
         return rows.prefetch_related("postings__account")
+
+    def match_ending(self, ending: str) -> Q:
+        """Of the orders that have a payment; the ledger's own ids have no index of their ends."""
+        return Q(order__in=find_keys(Payment, match_ending(["order"], ending), "order"))
 
     @admin.display(description="debit")
     def debit(self, transaction: LedgerTransaction) -> Any:
@@ -143,8 +154,9 @@ class BillingCustomerAdmin(ReadOnlyAdmin):
     list_display = ("name", "email", "currency", "version", "changed_at")
     list_filter = (text_filter("currency"),)
     search_ids = ("customer",)
-    search_fields = ("name__icontains", "email__icontains")
-    search_help_text = "customer id, name or email"
+    search_emails = ("email",)
+    search_fields = ("name__icontains",)
+    search_help_text = "customer id, name or e-mail"
     ordering = ("customer",)
     fields = (
         "customer", "name", "email", "currency", table_column("billing_address"), "version", "changed_at", "applied_at",

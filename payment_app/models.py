@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import CopiedRow, Published
-from celery_config.db.functions import Now
+from celery_config.db.functions import IdEnding, Now
 from payment_app.domain import AccountCode, State, TransactionKind
 
 
@@ -80,6 +80,8 @@ class Payment(models.Model):
             models.Index(fields=["-created_at"], name="payment_by_age"),
             models.Index(fields=["state", "-created_at"], name="payment_by_state"),
             models.Index(fields=["customer"], name="payment_by_customer"),
+            models.Index(IdEnding("order"), name="payment_by_order_ending"),
+            models.Index(IdEnding("id"), name="payment_by_ending"),
         ]
 
     def __str__(self) -> str:
@@ -99,7 +101,10 @@ class Refund(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="refund_of_something")
         ]
-        indexes: ClassVar = [models.Index(fields=["-created_at"], name="refund_by_age")]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="refund_by_age"),
+            models.Index(IdEnding("id"), name="refund_by_ending"),
+        ]
 
     def __str__(self) -> str:
         return f"refund {self.id}"

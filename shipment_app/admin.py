@@ -9,24 +9,28 @@ from unfold.decorators import display
 
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
 from celery_config.web.columns import ADDRESS_LINES, id_column, join_lines, label_column, table_column
+from celery_config.web.order_rows import OrderRowAdmin, order_column
 from shipment_app.models import DeliveryAddress, Shipment
 
 STATE = label_column("state", {"booked": "info", "cancelled": "warning", "dispatched": "success"})
 
 
 @admin.register(Shipment)
-class ShipmentAdmin(ReadOnlyAdmin):
+class ShipmentAdmin(OrderRowAdmin):
     list_display = (
-        "tracking_number", STATE, id_column("order"), "country", "weight_grams", "parcels", "created_at", "updated_at",
+        "tracking_number", STATE, order_column(short=True), "country", "weight_grams", "parcels", "created_at",
+        "updated_at",
     )  # fmt: skip
     list_filter = ("state", text_filter("country"))
     search_ids = ("order",)
+    search_endings = ("order",)
     search_fields = ("tracking_number__exact", "carrier_id__exact")
-    search_help_text = "order id, tracking number or the carrier's id"
+    search_help_text = "order id or its end, tracking number or the carrier's id"
+    is_jumped_to = True
     ordering = ("-created_at",)
     fields = (
-        "id", "order", STATE, "carrier_id", "tracking_number", "deliver_to", "weight_grams", "parcels",
-        "created_at", "updated_at",
+        "id", order_column(), "elsewhere", STATE, "carrier_id", "tracking_number", "deliver_to", "weight_grams",
+        "parcels", "created_at", "updated_at",
     )  # fmt: skip
 
     @display(description="address")

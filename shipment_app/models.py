@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from celery_config.copies.models import CopiedRow
-from celery_config.db.functions import Now
+from celery_config.db.functions import IdEnding, Now
 from shipment_app.domain import ShipmentState
 
 
@@ -50,7 +50,10 @@ class Shipment(models.Model):
     updated_at = models.DateTimeField(db_default=Now(), db_index=True)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["state", "-created_at"], name="shipment_by_state")]
+        indexes: ClassVar = [
+            models.Index(fields=["state", "-created_at"], name="shipment_by_state"),
+            models.Index(IdEnding("order"), name="shipment_by_ending"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tracking_number}: {self.state}"

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.db.models import QuerySet, functions
+from django.db.models import Func, QuerySet, TextField, functions
 
 from celery_config.failpoints.points import Point, Way, reach
 
@@ -29,6 +29,23 @@ class Now(functions.Now):
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         # Doubled once for the template and once for the driver.
         return self.as_sql(compiler, connection, template=SQLITE_NOW.replace("%", "%%%%"), **context)
+
+
+ENDING_LENGTH = 8
+"""So many digits of an id are shown, its last ones: ids that grow with time begin alike."""
+
+
+class IdEnding(Func):
+    """The end of an id, by which people find it; an index on it is `Index(IdEnding("id"), name=…)`."""
+
+    template = f"RIGHT((%(expressions)s)::text, {ENDING_LENGTH})"
+    output_field = TextField()
+    arity = 1
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(
+            compiler, connection, template=f"SUBSTR(%(expressions)s, -{ENDING_LENGTH})", **context
+        )
 
 
 def cached_sql(query: Callable[..., QuerySet[Any, Any]]) -> Callable[..., tuple[str, tuple[Any, ...]]]:

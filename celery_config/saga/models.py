@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from celery_config.common.identifiers import uuid7
-from celery_config.db.functions import Now
+from celery_config.db.functions import IdEnding, Now
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import OPEN, Status, StepState
 
@@ -97,6 +97,8 @@ class SagaInstance(WatchedRow):
         indexes: ClassVar = [
             models.Index(fields=["due_at"], name="saga_due", condition=models.Q(due_at__isnull=False)),
             models.Index(fields=["subject"], name="saga_by_subject"),
+            models.Index(IdEnding("id"), name="saga_by_ending"),
+            models.Index(IdEnding("subject"), name="saga_by_subject_ending"),
             models.Index(fields=["-started_at"], name="saga_by_age"),
             models.Index(
                 fields=["status"],

@@ -17,6 +17,7 @@ from celery_config.common.service_calls import list_operator_pairs, list_pairs, 
 from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
 from celery_config.common.timeouts import Timeouts
 from celery_config.http.service_tokens import ServiceTokens, TokenMode
+from celery_config.settings.addresses import flower_public_url, public_urls, service_url
 from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database_settings, owner_settings
@@ -87,6 +88,9 @@ def service_settings(
         "SERVICE_URL": service_url(service),
         # For audit, importer, and copies, which compare themselves with their source.
         "SERVICE_URLS": {name: service_url(name) for name in SERVICES},
+        # For links from the pages of one service to those of another, and to Flower.
+        "PUBLIC_URLS": public_urls(),
+        "FLOWER_PUBLIC_URL": flower_public_url(),
         "SERVICE_TOKENS": read_service_tokens(service, with_defaults=not production),
         "MESSAGE_KEYS": read_message_keys(service),
         "ALLOWED_HOSTS": hosts,
@@ -217,8 +221,3 @@ def known_keys(service: str) -> tuple[str, ...]:
 def name_keys(service: str) -> str:
     """The environment variable of a service's message keys."""
     return f"{service.upper()}_MESSAGE_KEYS"
-
-
-def service_url(service: str) -> Any:
-    """The base address of a service's API."""
-    return env.str(f"{service.upper()}_URL", f"http://127.0.0.1:{SERVICES[service].port}")

@@ -71,8 +71,9 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
             "SITE_SUBHEADER": "Order Saga · times in UTC",
             "SITE_ICON": ICON,
             "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
+            "COMMAND": {"search_callback": "celery_config.web.jump.search"},
             "ENVIRONMENT": "celery_config.web.site.environment_badge",
-            "STYLES": [static_url("theme.css"), static_url("admin.css")],
-            "SCRIPTS": [static_url("htmx.js"), static_url("live.js")],
+            "STYLES": [*map(static_url, ("theme.css", "services.css", "admin.css"))],
+            "SCRIPTS": [*map(static_url, ("htmx.js", "live.js", "icons.js", "copy.js"))],
         },
     }

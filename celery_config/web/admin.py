@@ -17,10 +17,10 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from celery_config.common.identifiers import parse_uuid
 from celery_config.web.columns import json_column
 from celery_config.web.forms import AutocompleteWidget, StrictIntegerField, is_valid_key
 from celery_config.web.models import ChangeRecord, UserToken
+from celery_config.web.search import WordSearch
 from celery_config.web.text import validate_visible
 
 
@@ -67,31 +67,29 @@ class SafeFormMixin:
         return super().formfield_for_foreignkey(db_field, request, **options)  # type: ignore[misc]
 
 
-class ServiceAdmin(SafeFormMixin, ModelAdmin):  # type: ignore[misc]
-    """A page of a table that may be large.
+class ServiceAdmin(WordSearch, SafeFormMixin, ModelAdmin):  # type: ignore[misc]
+    """A page of a table that may be large; `WordSearch` says what its search finds."""
 
-    A search for a UUID compares it with `search_ids`; Django would compare texts, which no index supports. Other words
-    are searched by the lookups in `search_fields`: `name__icontains`.
-    """
-
-    search_ids: tuple[str, ...] = ()
+    is_jumped_to = False
+    """Whether Ctrl-K, and `/admin/find/`, also find its rows."""
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
     list_filter_submit = True
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return (*self.search_ids, *self.search_fields)
+        return (*self.search_ids, *self.search_emails, *self.search_fields)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         for word in search_term.split():
-            wanted: list[Any] = [(name, word) for name in self.search_fields]
-            if self.search_ids and (found := parse_uuid(word)):
-                wanted = [(name, found) for name in self.search_ids]
-            queryset = queryset.filter(Q.create(wanted, connector=Q.OR)) if wanted else queryset.none()
+            queryset = queryset.filter(self.match_word(word))
         return queryset, False
+
+    def describe_row(self, row: Any) -> str:
+        """A row in a few words, for the results of a jump."""
+        return str(row)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new row has no values yet that only the database writes: its form does not show them."""

@@ -137,15 +137,21 @@ def format_ago(at: datetime | None) -> SafeString | str:
 
 
 def shorten_id(value: Any) -> SafeString:
-    """The end of an id, because ids that grow with time begin alike."""
-    return format_html('<span title="{}">…{}</span>', value, str(value)[-8:]) if value else SafeString(EMPTY)
+    """The end of an id, because ids that grow with time begin alike; a script adds a button that copies it."""
+    if not value:
+        return SafeString(EMPTY)
+    return format_html('<span data-id="{}" title="{}">…{}</span>', value, value, str(value)[-8:])
 
 
 def make_link(view: str, pk: Any, text: Any) -> Any:
     try:
-        return format_html('<a class="text-link" href="{}">{}</a>', reverse(view, args=[pk]), text)
+        return make_anchor(reverse(view, args=[pk]), text)
     except NoReverseMatch:
         return text
+
+
+def make_anchor(url: str, text: Any) -> SafeString:
+    return format_html('<a class="text-link" href="{}">{}</a>', url, text)
 
 
 def join_lines(texts: Iterable[str]) -> SafeString:

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
+from django.urls import URLPattern, path
 from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
@@ -23,6 +24,15 @@ class ServiceSite(UnfoldAdminSite):
         if app_label:
             return list(apps.values())
         return [apps[label] for label in (settings.SERVICE, *APPS_AFTER_THE_SERVICE) if label in apps]
+
+    def extra_urls(self) -> list[URLPattern]:
+        """unfold asks for these."""
+        return [path("find/", self.admin_view(self.find), name="find")]
+
+    def find(self, request: HttpRequest) -> HttpResponse:
+        from celery_config.web.jump import show_find_page  # needs the registered admins, which need this site
+
+        return show_find_page(self, request)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """The theme's colours are in a file, order_saga/theme.css: a page has no style of its own."""

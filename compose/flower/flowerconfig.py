@@ -15,5 +15,5 @@ max_workers = int(os.environ.get("FLOWER_MAX_WORKERS") or 200)
 # A worker's name contains its host's name, which is new with every container: remove old ones after an hour.
 purge_offline_workers = int(os.environ.get("FLOWER_PURGE_OFFLINE_WORKERS") or 3600)
 
-# kwargs begin with saga and step.
-tasks_columns = os.environ.get("FLOWER_TASKS_COLUMNS") or "name,kwargs,state,received,runtime,worker"
+# kwargs begin with saga and step. Only the uuid is a link to a task's page.
+tasks_columns = os.environ.get("FLOWER_TASKS_COLUMNS") or "name,uuid,kwargs,state,received,runtime,worker"

@@ -28,6 +28,7 @@ from celery_config.broker import topology
 from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings.celery import read_broker_tls
 from compose.local.flower_logins import FailedLogins, guard
+from compose.local.flower_pages import link_services
 
 LOGIN_FAILURES = int(os.environ.get("LOGIN_FAILURES") or 5)
 LOGIN_LOCK_MINUTES = float(os.environ.get("LOGIN_LOCK_MINUTES") or 15)
@@ -108,6 +109,7 @@ def main(argv: list[str]) -> int:
     for position, handler in enumerate(flower.urls.handlers):
         if getattr(handler, "handler_class", None) is WorkerView:
             flower.urls.handlers[position] = web.url(r"/worker/(.+)", TasksOfWorker, name="worker")
+    link_services()
     guard(BaseHandler, FailedLogins(LOGIN_FAILURES, 60 * LOGIN_LOCK_MINUTES))
     # Without limits a client that sends nothing keeps its connection for an hour.
     flower.app.HTTPServer = partial(

@@ -76,6 +76,9 @@ class Stack:
             ),
             **(settings or {}),
         }
+        self.has_flower = with_flower and mode == "servers" and "FLOWER_BROKER_URL" in self.environment
+        if self.has_flower:
+            self.environment.setdefault("FLOWER_PUBLIC_URL", self.flower_url)
         self.blueprint = Blueprint(
             environment=self.environment,
             settings_of=self.settings_of,
@@ -83,7 +86,6 @@ class Stack:
             sandbox_database=self._sandbox_database,
             with_webhooks=with_webhooks,
         )
-        self.has_flower = with_flower and mode == "servers" and "FLOWER_BROKER_URL" in self.environment
 
     def _folders(self) -> dict[Path, int]:
         """The folders of this stack, each with its mode. `var` itself may be one that others use."""

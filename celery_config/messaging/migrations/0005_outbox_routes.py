@@ -2,16 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
 import celery_config.db.functions
+from celery_config.db.index_operations import AddIndex, RemoveIndex, is_postgresql
 
 UNSENT = models.Q(published_at__isnull=True, fault__isnull=True)
-
-
-def is_postgresql(schema_editor: Any) -> bool:
-    return bool(schema_editor.connection.vendor == "postgresql")
 
 
 def drop_triggers(apps: Any, schema_editor: Any) -> None:
@@ -27,30 +23,6 @@ def drop_triggers(apps: Any, schema_editor: Any) -> None:
         )
         for (name,) in cursor.fetchall():
             cursor.execute(f"DROP TRIGGER {name}")
-
-
-class AddIndex(AddIndexConcurrently):
-    """Adds an index while orders flow; SQLite has only the plain way."""
-
-    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        way = AddIndexConcurrently if is_postgresql(schema_editor) else migrations.AddIndex
-        way.database_forwards(self, app_label, schema_editor, *states)
-
-    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        way = AddIndexConcurrently if is_postgresql(schema_editor) else migrations.AddIndex
-        way.database_backwards(self, app_label, schema_editor, *states)
-
-
-class RemoveIndex(RemoveIndexConcurrently):
-    """Removes an index while orders flow."""
-
-    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        way = RemoveIndexConcurrently if is_postgresql(schema_editor) else migrations.RemoveIndex
-        way.database_forwards(self, app_label, schema_editor, *states)
-
-    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        way = RemoveIndexConcurrently if is_postgresql(schema_editor) else migrations.RemoveIndex
-        way.database_backwards(self, app_label, schema_editor, *states)
 
 
 class Migration(migrations.Migration):

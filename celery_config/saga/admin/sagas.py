@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.http import HttpRequest
 from unfold.decorators import display
@@ -23,10 +23,13 @@ from celery_config.web.columns import (
     format_time,
     id_column,
     label_column,
+    make_anchor,
     make_link,
     table_column,
     time_column,
 )
+from celery_config.web.elsewhere import tasks_url
+from celery_config.web.order_rows import link_effect
 
 STATUS = label_column("status", COLOURS)
 STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning"}
@@ -41,15 +44,23 @@ SAGA_TIMES = (
 class StepInline(ReadOnlyInline):
     classes = ("collapse",)
     model = SagaStep
+    effects: ClassVar[Mapping[str, str]] = {}
+    """What each command writes at its participant, by the command's wire name: one of `order_rows.EFFECTS`."""
     fields = (
         "name", "kind", label_column("logged", STEP_COLOURS, "state", empty="not known"),
         table_column("reply", currency="currency"), table_column("refusal"), table_column("failure"), "updated_at",
+        "wrote",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SagaStep]:
         """A reply may name an amount alone; its currency is the saga's, if it has one."""
         steps: QuerySet[SagaStep] = super().get_queryset(request)
-        return steps.annotate(currency=KeyTextTransform("currency", "saga__data"))
+        return steps.annotate(currency=KeyTextTransform("currency", "saga__data"), subject=F("saga__subject"))
+
+    @display(description="at the participant")
+    def wrote(self, step: Any) -> Any:
+        word = self.effects.get(step.command)
+        return link_effect(step.subject, word) if word and step.logged else EMPTY
 
 
 class DecisionInline(ReadOnlyInline):
@@ -91,13 +102,15 @@ class SagaAdmin(OperatorPages):
     )
     list_filter = ("status", DefinitionFilter, FingerprintFilter)
     search_ids = ("id", "subject")
-    search_help_text = "saga id or order id"
+    search_endings = ("id", "subject")
+    search_help_text = "saga or order id or its end"
+    is_jumped_to = True
     ordering = ("-started_at",)
     inlines = (StepInline, DecisionInline, OperatorInline)
     subject_views: ClassVar[Mapping[str, str]] = {}
     """The names of the admin pages of what sagas are about, by the sagas' names."""
     fieldsets = (
-        (None, {"fields": ("definition", "about", STATUS, "started_at", "ended_at")}),
+        (None, {"fields": ("definition", "about", "elsewhere", STATUS, "started_at", "ended_at")}),
         # Closed until asked for: an order of many lines would push the steps off the screen.
         ("More", {"classes": ("collapse",), "fields": (
             "id", table_column("cause"), "attempt", "drives", *SAGA_TIMES, "saga_time", "owner", "answer_by",
@@ -113,6 +126,11 @@ class SagaAdmin(OperatorPages):
     def about(self, saga: SagaInstance) -> Any:
         view = self.subject_views.get(saga.name)
         return make_link(view, saga.subject, saga.subject) if view else saga.subject
+
+    @display(description="its messages")
+    def elsewhere(self, saga: SagaInstance) -> Any:
+        url = tasks_url(saga.pk)
+        return make_anchor(url, "tasks in Flower") if url else EMPTY
 
     @display(description="saga time now")
     def saga_time(self, saga: SagaInstance) -> str:

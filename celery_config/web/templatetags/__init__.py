@@ -1,0 +1,1 @@
+"""Tags of the templates: live fragments, and the bar of the services."""
