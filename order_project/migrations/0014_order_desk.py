@@ -5,7 +5,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('order', '0012_keys_of_all_requests'),
+        ('order', '0013_id_endings'),
     ]
 
     operations = [
