@@ -102,9 +102,10 @@ def measure_choreographed() -> tuple[dict[str, float], int]:
 
     settings.MESSAGE_KEYS = keys = make_keys(Mode.REQUIRE)
     lines, address = (Line(sku="85123A", quantity=7),), Address(**ADDRESS)
-    placed = OrderPlaced(
-        **{**PLACE_ORDER, "order": SAGA, "customer": SAGA, "lines": lines, "address": address}
-    )
+    given: dict[str, Any] = {
+        **PLACE_ORDER, "order": SAGA, "customer": SAGA, "lines": lines, "address": address
+    }  # fmt: skip
+    placed = OrderPlaced(**given)
     event = encode_contract(placed)
     brought = {MANDATE: make_mandate(placed), PROOFS: ""}
     spent = {"make": time_call(lambda: make_mandate(placed)), "check": 0.0, "proofs": 0.0}
