@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from whitenoise.compress import Compressor
+
 from celery_config.settings.environment import env
 
 THIRD_PARTY_APPS = [
@@ -62,7 +64,7 @@ def static_settings() -> dict[str, Any]:
     """
     folder = env.str("STATIC_FOLDER", "")
     backend = (
-        "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "celery_config.web.static_files.StaticFilesStorage"
         if folder
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     )
@@ -72,6 +74,9 @@ def static_settings() -> dict[str, Any]:
         # The umask of who collects them decides who may read them.
         "FILE_UPLOAD_PERMISSIONS": None,
         "WHITENOISE_USE_FINDERS": not folder,
+        "WHITENOISE_KEEP_ONLY_HASHED_FILES": True,
+        # Debuggers alone ask for maps, and they are half of all bytes.
+        "WHITENOISE_SKIP_COMPRESS_EXTENSIONS": [*Compressor.SKIP_COMPRESS_EXTENSIONS, "map"],
         "STORAGES": {
             "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
             "staticfiles": {"BACKEND": backend},

@@ -187,16 +187,19 @@ class Stack:
             static.result()
             self.supervisor.start(self.blueprint.all_of(service), timeout)
 
-        running = [database, broker, static]
-        running.append(pool.submit(self.supervisor.start, [self.blueprint.sandbox()], timeout))
-        running += [pool.submit(start_service, service) for service in SERVICES]
+        running = {database: "PostgreSQL", broker: "RabbitMQ", static: "static files"}
+        running[pool.submit(self.supervisor.start, [self.blueprint.sandbox()], timeout)] = "sandbox"
+        running |= {pool.submit(start_service, service): service for service in SERVICES}
         if self.has_flower:
-            running.append(pool.submit(self._start_flower, broker, timeout))
+            running[pool.submit(self._start_flower, broker, timeout)] = "Flower"
         ended, under_way = wait(running, timeout=timeout, return_when=FIRST_EXCEPTION)
         for future in ended:
             future.result()
         if under_way:
-            raise LocalError(f"The stack is not ready after {timeout:g} s. Its logs are in {self.logs}.")
+            missing = ", ".join(name for future, name in running.items() if future in under_way)
+            raise LocalError(
+                f"The stack is not ready after {timeout:g} s: {missing}. Its logs are in {self.logs}."
+            )
 
     def _start_flower(self, broker: "Future[None]", timeout: float) -> None:
         broker.result()
