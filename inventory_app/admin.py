@@ -9,7 +9,14 @@ from django.db.models import F, Q
 from django.http import HttpRequest
 
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, text_filter
-from celery_config.web.columns import column, id_column, label_column, money_column, number_column
+from celery_config.web.columns import (
+    column,
+    id_column,
+    label_column,
+    money_column,
+    number_column,
+    weight_column,
+)
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from celery_config.web.search import find_keys, match_ending
 from inventory_app import domain, selectors, services
@@ -35,7 +42,15 @@ PAYMENT = column(
 
 @admin.register(Product)
 class ProductAdmin(ServiceAdmin):
-    list_display = ("sku", "name", money_column("price"), "weight_grams", "active", "version", "updated_at")
+    list_display = (
+        "sku",
+        "name",
+        money_column("price"),
+        weight_column("weight_grams"),
+        "active",
+        "version",
+        "updated_at",
+    )
     list_filter = ("active", text_filter("currency"))
     search_fields = ("sku__icontains", "name__icontains")
     search_help_text = "SKU or name"

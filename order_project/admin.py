@@ -37,6 +37,7 @@ from celery_config.web.columns import (
     make_anchor,
     money_column,
     saga_column,
+    weight_column,
 )
 from celery_config.web.elsewhere import tasks_url
 from celery_config.web.order_rows import link_effects
@@ -108,8 +109,9 @@ class OrderAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     inlines = (LineInline, RefundInline)
     fields = (
-        "id", "elsewhere", STATUS, "customer", money_column("total"), "weight_grams", "deliver_to", saga_column(),
-        "tracking_number", "cancel_code", "cancel_reason", "reference", "created_at", "ended_at",
+        "id", "elsewhere", STATUS, "customer", money_column("total"), weight_column("weight_grams"),
+        "deliver_to", saga_column(), "tracking_number", "cancel_code", "cancel_reason", "reference", "created_at",
+        "ended_at",
     )  # fmt: skip
 
     def match_ending(self, ending: str) -> Q:
@@ -238,7 +240,7 @@ class CatalogueAdmin(ReadOnlyAdmin):
         "sku",
         "name",
         money_column("price"),
-        "weight_grams",
+        weight_column("weight_grams"),
         "active",
         "version",
         "changed_at",

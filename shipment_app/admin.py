@@ -8,7 +8,14 @@ from django.contrib import admin
 from unfold.decorators import display
 
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
-from celery_config.web.columns import ADDRESS_LINES, id_column, join_lines, label_column, table_column
+from celery_config.web.columns import (
+    ADDRESS_LINES,
+    id_column,
+    join_lines,
+    label_column,
+    table_column,
+    weight_column,
+)
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from shipment_app.models import DeliveryAddress, Shipment
 
@@ -18,8 +25,8 @@ STATE = label_column("state", {"booked": "info", "cancelled": "warning", "dispat
 @admin.register(Shipment)
 class ShipmentAdmin(OrderRowAdmin):
     list_display = (
-        "tracking_number", STATE, order_column(short=True), "country", "weight_grams", "parcels", "created_at",
-        "updated_at",
+        "tracking_number", STATE, order_column(short=True), "country", weight_column("weight_grams"), "parcels",
+        "created_at", "updated_at",
     )  # fmt: skip
     list_filter = ("state", text_filter("country"))
     search_ids = ("order",)
@@ -29,8 +36,8 @@ class ShipmentAdmin(OrderRowAdmin):
     is_jumped_to = True
     ordering = ("-created_at",)
     fields = (
-        "id", order_column(), "elsewhere", STATE, "carrier_id", "tracking_number", "deliver_to", "weight_grams",
-        "parcels", "created_at", "updated_at",
+        "id", order_column(), "elsewhere", STATE, "carrier_id", "tracking_number", "deliver_to",
+        weight_column("weight_grams"), "parcels", "created_at", "updated_at",
     )  # fmt: skip
 
     @display(description="address")

@@ -61,6 +61,7 @@ class Tombstone(models.Model):
     deleted_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "deleted row"
         constraints: ClassVar = [models.UniqueConstraint(fields=["source", "key"], name="tombstone_once")]
 
     def __str__(self) -> str:

@@ -1,11 +1,12 @@
-"""Admin pages of barrier, outbox, inbox, keys and contradictions in every service: read-only.
+"""Admin pages of barrier, outbox, inbox, keys and contradictions in every service: read-only, and in plain words.
 
 The one act is to send again what the outbox has set aside.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -16,6 +17,7 @@ from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from celery_config.common.visible_text import is_visible
+from celery_config.messaging.inbox.subscriptions import subscriptions
 from celery_config.messaging.models import (
     SET_ASIDE,
     BarrierRow,
@@ -26,7 +28,16 @@ from celery_config.messaging.models import (
 )
 from celery_config.messaging.outbox import publishing
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
-from celery_config.web.columns import id_column, json_column, label_column, saga_column
+from celery_config.web.columns import (
+    EMPTY,
+    id_column,
+    json_column,
+    label_column,
+    make_anchor,
+    make_table,
+    saga_column,
+)
+from celery_config.web.elsewhere import tasks_url
 
 MAX_SHOWN = 60
 OUTCOMES = {
@@ -35,20 +46,71 @@ OUTCOMES = {
     "intent": "warning",
     "tombstone": "info",
 }
-ACTION, UNDO = label_column("action", OUTCOMES), label_column("undo", OUTCOMES)
+ACTION_WORDS = {
+    "intent": "called, no answer yet",
+    "done": "done",
+    "refused": "refused",
+    "tombstone": "never ran, and never will",
+}
+UNDO_WORDS = {"intent": "called, no answer yet", "done": "undone"}
+ACTION = label_column("action", OUTCOMES, "what came of it", words=ACTION_WORDS)
+UNDO = label_column("undo", OUTCOMES, "its undoing", words=UNDO_WORDS)
+
+
+class WordsFilter(admin.SimpleListFilter):
+    """A filter by a state, in the words of its column."""
+
+    words: ClassVar[Mapping[str, str]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*self.words.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        field = str(self.parameter_name).partition("__")[0]
+        return queryset.filter(**{field: self.value()}) if self.value() in self.words else queryset
+
+
+class ActionFilter(WordsFilter):
+    title, parameter_name, words = "what came of it", "action__exact", ACTION_WORDS
+
+
+class UndoFilter(WordsFilter):
+    title, parameter_name, words = "its undoing", "undo__exact", UNDO_WORDS
+
+
+def describe_handler(name: str) -> str:
+    """What a handler of events does; of one that this code no longer has, its name."""
+    known = next((each.handler for each in subscriptions if each.name == name), None)
+    text = (known.__doc__ or "").strip().partition("\n")[0] if known else ""
+    return text or name.rpartition(".")[2].replace("_", " ")
 
 
 @admin.register(BarrierRow)
 class BarrierAdmin(ReadOnlyAdmin):
     list_display = (id_column("saga"), "step", ACTION, UNDO, "created_at", "updated_at")
-    list_filter = ("action", "undo", text_filter("step"))
+    list_filter = (ActionFilter, UndoFilter, text_filter("step"))
     search_ids = ("saga", "key")
     search_help_text = "saga id"
     ordering = ("-created_at",)
     fields = (
-        "key", saga_column(), "step", "command", "command_hash", ACTION, UNDO, json_column("request"),
-        json_column("reply"), "note", "created_at", "updated_at",
+        saga_column(), "tasks", "step", ACTION, UNDO, "asked", "answered", "note", "created_at", "updated_at",
+        "key", "command", "command_hash",
     )  # fmt: skip
+
+    @admin.display(description="asked for")
+    def asked(self, row: BarrierRow) -> Any:
+        return make_table(row.request)
+
+    @admin.display(description="answer")
+    def answered(self, row: BarrierRow) -> Any:
+        """An answer may name an amount alone; its currency is that of what was asked for, if it has one."""
+        asked = row.request if isinstance(row.request, dict) else {}
+        return make_table(row.reply, asked.get("currency"))
+
+    @admin.display(description="its messages")
+    def tasks(self, row: BarrierRow) -> Any:
+        url = tasks_url(row.saga)
+        return make_anchor(url, "tasks in Flower") if url else EMPTY
 
 
 class WhyActionForm(ActionForm):  # type: ignore[misc]
@@ -107,11 +169,16 @@ class OutboxAdmin(ReadOnlyAdmin):
 
 @admin.register(InboxEntry)
 class InboxAdmin(ReadOnlyAdmin):
-    list_display = (id_column("event"), "handler", "received_at")
+    list_display = (id_column("event"), "purpose", "received_at")
     list_filter = (text_filter("handler"),)
     search_ids = ("event",)
     search_help_text = "event id"
     ordering = ("-received_at",)
+    fields = ("event", "purpose", "received_at", "handler")
+
+    @admin.display(description="what it was for")
+    def purpose(self, entry: InboxEntry) -> str:
+        return describe_handler(entry.handler)
 
 
 @admin.register(Contradiction)

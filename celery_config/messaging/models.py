@@ -40,7 +40,8 @@ class BarrierRow(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name = "barrier row"
+        verbose_name = "step at this service"
+        verbose_name_plural = "steps at this service"
         indexes: ClassVar = [
             models.Index(
                 fields=["updated_at"],
@@ -51,7 +52,7 @@ class BarrierRow(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.step} of {self.saga}: {self.action}{' / undo ' + self.undo if self.undo else ''}"
+        return f"{self.step} of {self.saga}"
 
 
 UNSENT = models.Q(published_at__isnull=True, fault__isnull=True)
@@ -85,7 +86,8 @@ class OutboxMessage(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name = "outbox message"
+        verbose_name = "message to send"
+        verbose_name_plural = "messages to send"
         indexes: ClassVar = [
             models.Index(fields=["due_at", "id"], name="outbox_due", condition=UNSENT),
             # For what is left while some routes are held back.
@@ -108,8 +110,8 @@ class InboxEntry(models.Model):
     received_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        verbose_name = "inbox entry"
-        verbose_name_plural = "inbox entries"
+        verbose_name = "event received"
+        verbose_name_plural = "events received"
         constraints: ClassVar = [models.UniqueConstraint(fields=["event", "handler"], name="inbox_once")]
         indexes: ClassVar = [models.Index(fields=["received_at"], name="inbox_retention")]
 
@@ -132,6 +134,8 @@ class IdempotencyKey(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        verbose_name = "request with a key"
+        verbose_name_plural = "requests with a key"
         indexes: ClassVar = [models.Index(fields=["created_at"], name="idempotency_key_by_time")]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -9,15 +10,20 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.core.paginator import Paginator
-from django.db.models import CharField, IntegerField, Q, QuerySet, TextField
+from django.db.models import CharField, DateTimeField, IntegerField, Model, Q, QuerySet, TextField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import FieldTextFilter
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import (
+    AdminPasswordChangeForm,
+    PaginationInlineFormSet,
+    UserChangeForm,
+    UserCreationForm,
+)
 
-from celery_config.web.columns import json_column
+from celery_config.web.columns import ago_column, json_column
 from celery_config.web.forms import AutocompleteWidget, StrictIntegerField, is_valid_key
 from celery_config.web.models import ChangeRecord, UserToken
 from celery_config.web.search import WordSearch
@@ -39,6 +45,15 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     def count(self) -> int:
         rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
         return int(rows[: self.max_count].count())
+
+
+@functools.cache
+def present_in_list(model: type[Model], name: Any) -> Any:
+    """The column of a list that shows a field: a time as so long ago, any other as it is."""
+    if not isinstance(name, str) or name not in {field.name for field in model._meta.fields}:
+        return name
+    field: Any = model._meta.get_field(name)
+    return ago_column(name, field.verbose_name) if isinstance(field, DateTimeField) else name
 
 
 class SafeFormMixin:
@@ -91,6 +106,10 @@ class ServiceAdmin(WordSearch, SafeFormMixin, ModelAdmin):  # type: ignore[misc]
         """A row in a few words, for the results of a jump."""
         return str(row)
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """A list says how long ago a time was; the page of a row says when."""
+        return [present_in_list(self.model, each) for each in super().get_list_display(request)]
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new row has no values yet that only the database writes: its form does not show them."""
         fields = super().get_fields(request, obj)
@@ -125,7 +144,18 @@ class ReadOnlyAdmin(ReadOnlyMixin, ServiceAdmin):
     """A read-only page."""
 
 
+class ParentFormSet(PaginationInlineFormSet):  # type: ignore[misc]
+    """The rows of an inline know their parent, so that a column which shows something of it asks nothing for it."""
+
+    def get_queryset(self) -> Any:
+        rows = super().get_queryset()
+        for row in rows:
+            setattr(row, self.fk.name, self.instance)
+        return rows
+
+
 class ReadOnlyInline(ReadOnlyMixin, TabularInline):  # type: ignore[misc]
+    formset = ParentFormSet
     extra = 0
     can_delete = False
     hide_title = True

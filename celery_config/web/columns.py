@@ -9,8 +9,10 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import reduce
+from types import MappingProxyType
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
@@ -21,6 +23,8 @@ from django.utils.timezone import localtime
 from unfold.utils import display_for_label, prettify_json
 
 from celery_config.common.money import money
+from celery_config.common.services import ORCHESTRATOR
+from celery_config.web.elsewhere import find_url
 
 Column = Callable[[Model], Any]
 EMPTY = "-"
@@ -33,6 +37,8 @@ AMOUNT_FIELDS = (
     "amount", "captured", "captured_amount", "price", "refund_amount", "refunded", "refunded_amount", "total",
     "unit_price",
 )  # fmt: skip
+
+TITLES = {"weight_grams": "weight"}
 
 
 def column(kind: str, path: str, title: str, show: Callable[[Any], Any]) -> Column:
@@ -68,8 +74,37 @@ def time_column(path: str, title: str = "") -> Column:
     return column("time", path, title, lambda row: format_time(get_value(row, path)))
 
 
-def label_column(path: str, colours: Mapping[str, str], title: str = "", *, empty: str = "") -> Column:
-    return column("label", path, title, lambda row: make_label(str(get_value(row, path)) or empty, colours))
+def ago_column(path: str, title: str = "") -> Column:
+    """A time as so long ago, for lists."""
+    return column("time", path, title, lambda row: format_ago(get_value(row, path)))
+
+
+def weight_column(path: str, title: str = "weight") -> Column:
+    """A weight in grams or kilograms, aligned like an amount of money."""
+    return column("number", path, title, lambda row: format_weight(get_value(row, path)))
+
+
+def label_column(
+    path: str,
+    colours: Mapping[str, str],
+    title: str = "",
+    *,
+    empty: str = "",
+    words: Mapping[str, str] = MappingProxyType({}),
+) -> Column:
+    """
+    Args:
+        colours: by value.
+        words: what is shown in place of a value.
+    """
+
+    def show(row: Model) -> Any:
+        value = str(get_value(row, path)) or empty
+        return make_label(
+            words.get(value, value), {words.get(key, key): each for key, each in colours.items()}
+        )
+
+    return column("label", path, title, show)
 
 
 def link_column(path: str, view: str, title: str = "", *, short: bool = False) -> Column:
@@ -83,7 +118,19 @@ def link_column(path: str, view: str, title: str = "", *, short: bool = False) -
 
 
 def saga_column(path: str = "saga", title: str = "", *, short: bool = False) -> Column:
-    return link_column(path, "admin:saga_sagainstance_change", title, short=short)
+    """A link to the saga's page, from another service to the page that finds it: of a choreographed order it is the
+    order's id."""
+
+    def show(row: Model) -> Any:
+        value = get_value(row, path)
+        if not value:
+            return EMPTY
+        text = shorten_id(value) if short else value
+        if settings.SERVICE == ORCHESTRATOR:
+            return make_link("admin:saga_sagainstance_change", value, text)
+        return make_anchor(find_url(ORCHESTRATOR, value), text)
+
+    return column("id", path, title, show)
 
 
 def table_column(path: str, title: str = "", *, currency: str = "") -> Column:
@@ -124,6 +171,13 @@ def format_number(value: int | None) -> str:
     return EMPTY if value is None else f"{value:,}".replace("-", "−")
 
 
+def format_weight(grams: int | None) -> str:
+    """In grams below a kilogram, else in kilograms with as many digits as say something."""
+    if grams is None:
+        return EMPTY
+    return f"{grams} g" if grams < 1000 else f"{grams / 1000:,.3f}".rstrip("0").rstrip(".") + " kg"
+
+
 def format_time(at: datetime | None) -> str:
     return date_format(localtime(at), "DATETIME_FORMAT") if at else EMPTY
 
@@ -132,7 +186,7 @@ def format_ago(at: datetime | None) -> SafeString | str:
     """A time that the browser shows as so long ago, or so far ahead; a tooltip, click or tap shows the time itself."""
     if at is None:
         return EMPTY
-    shown = f"{date_format(localtime(at), 'DATETIME_FORMAT')} UTC"
+    shown = format_time(at)
     return format_html('<time class="ago" datetime="{}" title="{}">{}</time>', at.isoformat(), shown, shown)
 
 
@@ -188,12 +242,18 @@ def list_items(value: dict[str, Any], currency: str | None = "") -> list[tuple[s
     has_amount = any(name in value for name in AMOUNT_FIELDS)
     return [
         (
-            name.replace("_", " "),
-            money(item, currency) if currency and name in AMOUNT_FIELDS else describe_value(item),
+            TITLES.get(name, name.replace("_", " ")),
+            describe_item(name, item, currency),
         )
         for name, item in value.items()
         if item not in BLANK and not (name == "currency" and has_amount)
     ]
+
+
+def describe_item(name: str, value: Any, currency: str | None) -> Any:
+    if name in AMOUNT_FIELDS and isinstance(value, int):
+        return money(value, currency) if currency else f"{value:,} minor units"
+    return format_weight(value) if name in TITLES and isinstance(value, int) else describe_value(value)
 
 
 def describe_value(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -45,6 +46,11 @@ def list_parts(here: str) -> list[Link]:
 def admin_url(service: str, page: str = "") -> str:
     """The address of a page of a service's admin: `payment/payment/?q=…`."""
     return f"{settings.PUBLIC_URLS[service]}/admin/{page}"
+
+
+def find_url(service: str, word: object) -> str:
+    """The address of a service's page that finds what a word stands for."""
+    return admin_url(service, f"find/?{urlencode({'q': word})}")
 
 
 def order_url(order: UUID | str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -19,7 +18,7 @@ from unfold.dataclasses import SearchResult
 from celery_config.common.services import SERVICES
 from celery_config.db.functions import ENDING_LENGTH
 from celery_config.web.admin import ServiceAdmin
-from celery_config.web.elsewhere import admin_url
+from celery_config.web.elsewhere import find_url
 from celery_config.web.text import has_unstorable_text
 
 MOST_OF_A_TABLE = 5
@@ -58,9 +57,8 @@ def find_in(model_admin: ServiceAdmin, request: HttpRequest, word: str) -> Itera
 
 def list_elsewhere(word: str) -> list[Hit]:
     """The same search in the other services."""
-    query = urlencode({"q": word})
     return [
-        Hit(f"Look for it in {name}", f"the {name} service", admin_url(name, f"find/?{query}"))
+        Hit(f"Look for it in {name}", f"the {name} service", find_url(name, word))
         for name in SERVICES
         if name != settings.SERVICE
     ]

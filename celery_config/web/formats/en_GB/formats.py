@@ -1,3 +1,3 @@
-"""How times are shown: to the second."""
+"""How times are shown: to the second, with their zone."""
 
-DATETIME_FORMAT = "j M Y, H:i:s"
+DATETIME_FORMAT = "j M Y, H:i:s T"
