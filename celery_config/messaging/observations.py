@@ -6,10 +6,12 @@ says how old it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from celery_config.db.functions import Now
 from celery_config.messaging.models import Observation
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 
 
 def note(name: str, content: Any) -> None:
@@ -20,3 +22,9 @@ def note(name: str, content: Any) -> None:
 def read_observations() -> dict[str, Observation]:
     """Return all of them by name; one query."""
     return {row.name: row for row in Observation.objects.all()}
+
+
+def make_duty(name: str, look: Callable[[], Any], seconds: float) -> Duty:
+    """Make a duty of the relay that keeps what `look` returns, every so many seconds."""
+    duty = BackgroundDuty(f"{name} seen", lambda: note(name, look()))
+    return Duty(duty.name, duty.start, seconds)

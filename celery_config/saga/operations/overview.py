@@ -17,7 +17,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
 from celery_config.saga.engine.flows import WatchedFlow, flows
-from celery_config.saga.models import DeadLetter, WatchedRow
+from celery_config.saga.models import DeadLetter, ParkedSaga, WatchedRow
 from celery_config.saga.operations.selectors import ParkedGroup, merge_group
 from celery_config.saga.states import OPEN, Status
 
@@ -93,7 +93,7 @@ def query_waiting(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
         When(amount_text__regex=AMOUNT, then=Cast("amount_text", BigIntegerField())),
         output_field=BigIntegerField(),
     )
-    return (
+    counted: QuerySet[Any, Any] = (
         parked.annotate(
             kind=Value(flow.model._meta.label_lower),
             state=state,
@@ -105,6 +105,7 @@ def query_waiting(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
             count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"), amount=Sum(amount)
         )
     )
+    return counted
 
 
 def read_open_counts() -> list[OpenCount]:
@@ -116,7 +117,10 @@ def read_open_counts() -> list[OpenCount]:
 def query_open(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
     rows: QuerySet[Any, Any] = flow.model._default_manager.filter(status__in=OPEN).order_by()
     kind = Value(flow.model._meta.label_lower)
-    return rows.annotate(kind=kind).values("kind", "status").annotate(count=Count("pk"))
+    counted: QuerySet[Any, Any] = (
+        rows.annotate(kind=kind).values("kind", "status").annotate(count=Count("pk"))
+    )
+    return counted
 
 
 def read_oldest(limit: int = OLDEST) -> list[OnItsWay]:
@@ -139,6 +143,25 @@ def count_dead_letters() -> tuple[int, datetime | None]:
         n=Count("pk"), at=Min("received_at")
     )
     return found["n"], found["at"]
+
+
+def count_badges() -> dict[str, int]:
+    """Count what is parked and which dead letters are open, by the label of the model with the page; one query."""
+    rows: list[Any] = [
+        flow.model._default_manager.filter(status=Status.PARKED).order_by() for flow in flows.values()
+    ]
+    parked = [
+        each.annotate(label=Value(ParkedSaga._meta.label_lower)).values("label").annotate(n=Count("pk"))
+        for each in rows
+    ]
+    letters = DeadLetter.objects.filter(dealt_with_at__isnull=True).order_by()
+    opened = (
+        letters.annotate(label=Value(DeadLetter._meta.label_lower)).values("label").annotate(n=Count("pk"))
+    )
+    counts: Counter[str] = Counter()
+    for row in unite([*parked, opened]):
+        counts[row["label"]] += row["n"]
+    return dict(counts)
 
 
 def unite(queries: Iterable[QuerySet[Any, Any]]) -> QuerySet[Any, Any]:

@@ -53,8 +53,7 @@ class Seconds(Func):
 
     output_field = FloatField()
 
-    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return super().as_sql(compiler, connection, template="EXTRACT(EPOCH FROM %(expressions)s)", **context)
+    template = "EXTRACT(EPOCH FROM %(expressions)s)"
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return super().as_sql(compiler, connection, template="((%(expressions)s) / 1e6)", **context)

@@ -22,7 +22,7 @@ Kind = FlowSum.Kind
 class Span(Enum):
     """A time up to now: its name, the seconds of its sums, how many of them one bar has, and how many bars it has."""
 
-    HOUR = ("60 min", MINUTE, 1, 60)
+    LAST_HOUR = ("60 min", MINUTE, 1, 60)
     DAY = ("24 h", HOUR, 1, 24)
     WEEK = ("7 d", HOUR, 6, 28)
 

@@ -36,14 +36,14 @@ class TestOutcomes:
         add(timedelta(days=3), "ended", "completed", 4, took=1)
         add(timedelta(days=9), "ended", "completed", 100, took=1)
         add(timedelta(minutes=5), "began", count=8)
-        totals = read_outcomes(FLOWS, Span.HOUR, NOW).totals
+        totals = read_outcomes(FLOWS, Span.LAST_HOUR, NOW).totals
         assert [(each.began, each.completed, each.undone) for each in totals] == [
             (8, 7, 0),
             (8, 7, 2),
             (8, 11, 2),
         ]
 
-    @pytest.mark.parametrize(("span", "bar"), [(Span.HOUR, 54), (Span.DAY, 23), (Span.WEEK, 27)])
+    @pytest.mark.parametrize(("span", "bar"), [(Span.LAST_HOUR, 54), (Span.DAY, 23), (Span.WEEK, 27)])
     def test_stand_in_the_bar_of_their_time(self, span: Span, bar: int) -> None:
         add(timedelta(minutes=5), "ended", "completed", 3, took=1)
         bars = read_outcomes(FLOWS, span, NOW).bars
@@ -54,7 +54,7 @@ class TestOutcomes:
 
     def test_of_other_flows_do_not_count(self) -> None:
         add(timedelta(minutes=5), "ended", "completed", took=1, flow="refund-order")
-        assert read_outcomes(FLOWS, Span.HOUR, NOW).totals[0].completed == 0
+        assert read_outcomes(FLOWS, Span.LAST_HOUR, NOW).totals[0].completed == 0
 
 
 class TestDetails:
@@ -64,7 +64,7 @@ class TestDetails:
         add(timedelta(minutes=5), "step", "reserve-stock", 4, took=0.2)
         add(timedelta(minutes=5), "cause", "out_of_stock", 2)
         add(timedelta(minutes=5), "cause", "card_declined", 3)
-        details = read_details(FLOWS, Span.HOUR, NOW)
+        details = read_details(FLOWS, Span.LAST_HOUR, NOW)
         (ended,) = details.ends
         assert (ended.what, ended.count) == ("completed", 100)
         assert 0.7 < ended.p50 < 1.5 > ended.p99
