@@ -31,8 +31,11 @@ class ServiceSite(UnfoldAdminSite):
         return [apps[label] for label in (settings.SERVICE, *APPS_AFTER_THE_SERVICE) if label in apps]
 
     def extra_urls(self) -> list[URLPattern]:
-        """unfold asks for these."""
-        return [path("find/", self.admin_view(self.find), name="find")]
+        """unfold asks for these. The parts of the board renew themselves."""
+        return [
+            path("find/", self.admin_view(self.find), name="find"),
+            path("board/<slug:name>/", self.admin_view(self.show_part), name="board"),
+        ]
 
     def find(self, request: HttpRequest) -> HttpResponse:
         from celery_config.web.jump import show_find_page  # needs the registered admins, which need this site
@@ -54,10 +57,6 @@ class ServiceSite(UnfoldAdminSite):
         context = {**(extra_context or {}), "parts": board.make_parts(request)}
         answer: TemplateResponse = super().index(request, context)
         return answer
-
-    def extra_urls(self) -> list[URLPattern]:
-        """The parts of the board, which renew themselves."""
-        return [path("board/<slug:name>/", self.admin_view(self.show_part), name="board")]
 
     def show_part(self, request: HttpRequest, name: str) -> HttpResponse:
         return answer_fragment(
