@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, text_filter
@@ -20,6 +20,7 @@ from celery_config.web.columns import (
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from celery_config.web.search import find_keys, match_ending
 from inventory_app import domain, selectors, services
+from inventory_app.board import LOW
 from inventory_app.domain import ProductData
 from inventory_app.models import Movement, PayableCurrency, Product, Reservation, ReservationLine, Stock
 
@@ -72,8 +73,25 @@ class ProductAdmin(ServiceAdmin):
         return False  # orders and movements refer to the product; make it inactive instead
 
 
+class LeftFilter(admin.SimpleListFilter):
+    """Products on sale of which few units can still be ordered."""
+
+    title = "units left"
+    parameter_name = "left"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("low", f"{LOW} or fewer"), ("none", "sold out")]
+
+    def queryset(self, request: HttpRequest, stock: QuerySet[Stock]) -> QuerySet[Stock]:
+        most = {"low": LOW, "none": 0}.get(self.value() or "")
+        if most is None:
+            return stock
+        return stock.filter(on_hand__lte=F("reserved") + most, product__active=True)
+
+
 @admin.register(Stock)
 class StockAdmin(ReadOnlyAdmin):
+    list_filter = (LeftFilter,)
     list_display = ("product", *LEVELS)
     list_select_related = ("product",)
     search_fields = ("product__sku__icontains", "product__name__icontains")

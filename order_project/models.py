@@ -136,6 +136,10 @@ class Order(models.Model):
             models.Index(
                 fields=["tracking_number"], name="order_by_tracking", condition=~models.Q(tracking_number="")
             ),
+            # For the sums by the minute, and the lists behind them.
+            models.Index(
+                fields=["ended_at"], name="order_by_end", condition=models.Q(ended_at__isnull=False)
+            ),
         ]
 
     @property

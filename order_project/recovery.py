@@ -34,6 +34,7 @@ from celery_config.saga.dsl import Saga, Step
 from celery_config.saga.engine import clock, parking
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.states import Status, StepState
+from celery_config.saga.sums.writing import sum_again
 from order_project import lost_lines, selectors
 from order_project.addresses import KEPT_PARTS
 from order_project.choreography.derivation import EVENTS_OF_REFUSALS, EVENTS_OF_STEPS
@@ -173,6 +174,7 @@ def write_order(found: LostOrder, note: str) -> None:
         for sku, quantity in found.lines.items()
     )
     row = (write_choreography if found.is_choreographed else write_saga)(order, found, note)
+    sum_again(found.created_at)
     lost_lines.record_recovery(row, note, lines_lost=not found.lines)
 
 

@@ -176,6 +176,17 @@ class Trouble(models.Model):
         return f"{self.cause}: {self.reason}"
 
 
+class Observation(models.Model):
+    """What the relay saw last of something outside of this database (one row for each); see `observations`."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    content: models.JSONField[Any, Any] = models.JSONField()
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Contradiction(models.Model):
     """A provider's event that contradicts our rows; it changed nothing and waits for an operator. Append-only."""
 

@@ -21,6 +21,7 @@ from rich.table import Column, Table
 
 from celery_config.common import metrics
 from celery_config.common.arguments import parse_days
+from celery_config.messaging.observations import note
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.reconciliation.comparison import FindingKind
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
@@ -31,6 +32,7 @@ REACHES_BACK_DAYS = 8
 # A relay that has just started publishes its outbox first.
 FIRST_AFTER_SECONDS = 300.0
 PIPED_WIDTH = 200
+BOOKS = "books"
 DIFFERENCES = Gauge(
     "order_saga_book_differences",
     "Differences found by the last sweep.",
@@ -60,6 +62,7 @@ def sweep(source: ReconciliationSource) -> None:
     for kind in FindingKind:
         DIFFERENCES.labels(source.name, kind.value).set(counted[kind])
     SWEPT_AT.labels(source.name).set_to_current_time()
+    note(BOOKS, {"books": source.name, "checked": result.checked, "differences": len(result.findings)})
     log.info("books compared", books=source.name, checked=result.checked, differences=len(result.findings))
 
 

@@ -1,4 +1,4 @@
-"""Duties of the orchestrator's relay: watchdog, dead letters, members of queues, retention of the saga log."""
+"""Duties of the orchestrator's relay: watchdog, dead letters, members of queues, sums, retention."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep
+from celery_config.saga.operations.services import LOOK_SECONDS, look_at_queues, look_at_services
 from celery_config.saga.states import ENDED
+from celery_config.saga.sums.writing import SUM_SECONDS, delete_old_sums, sum_up
 
 log = structlog.get_logger(__name__)
 QUEUES_SECONDS = 30.0
@@ -53,6 +55,10 @@ def saga_duties() -> list[Duty]:
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
+        Duty("services", BackgroundDuty("services", look_at_services).start, LOOK_SECONDS * scale),
+        Duty("queues seen", partial(look_at_queues, standstill), LOOK_SECONDS * scale),
+        Duty("sums", BackgroundDuty("sums", sum_up).start, SUM_SECONDS * scale),
+        Duty("retention of sums", slow_statements()(delete_old_sums), EVERY_SECONDS),
         *(
             [Duty("queues", BackgroundDuty("queues", measure_queues).start, QUEUES_SECONDS)]
             * bool(settings.BROKER_API)

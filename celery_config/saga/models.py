@@ -105,6 +105,8 @@ class SagaInstance(WatchedRow):
                 name="saga_unended",
                 condition=~models.Q(status__in=["completed", "compensated"]),
             ),
+            # For the sums by the minute: one entry for each saga, written when it ends.
+            models.Index(fields=["ended_at"], name="saga_by_end", condition=models.Q(ended_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -242,7 +244,55 @@ class DeadLetter(models.Model):
 
     class Meta:
         verbose_name = "dead letter"
-        indexes: ClassVar = [models.Index(fields=["-received_at"], name="dead_letter_by_age")]
+        indexes: ClassVar = [
+            models.Index(fields=["-received_at"], name="dead_letter_by_age"),
+            models.Index(
+                fields=["received_at"],
+                name="dead_letter_open",
+                condition=models.Q(dealt_with_at__isnull=True),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.task or 'a message'} from {self.queue}: {self.reason}"
+
+
+class FlowSum(models.Model):
+    """How many flows of one name began or ended in one minute or hour; the relay writes it, see `sums`."""
+
+    class Kind(models.TextChoices):
+        BEGAN = "began"
+        ENDED = "ended"  # key: the status; bucket: how long it took
+        CAUSE = "cause"  # key: the code of why it was undone
+        STEP = "step"  # key: the step; bucket: how long after the step before
+
+    seconds = models.PositiveSmallIntegerField(help_text="60: a minute; 3600: an hour")
+    at = models.DateTimeField(help_text="when the minute or hour began")
+    flow = models.CharField(max_length=80, help_text="the name of the flows")
+    kind = models.CharField(max_length=5, choices=Kind)
+    key = models.CharField(max_length=80, blank=True)
+    bucket = models.SmallIntegerField(help_text="of a duration; -1: none")
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["seconds", "at", "flow", "kind", "key", "bucket"], name="summed_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.flow} {self.kind} {self.key} at {self.at}"
+
+
+class SumMark(models.Model):
+    """How far flows were summed up (one row). Its lock makes the relays sum one after another."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    summed_to = models.DateTimeField(help_text="the sums of all minutes before are final")
+    settled_to = models.DateTimeField(help_text="no transaction writes an earlier time any more")
+    seen_at = models.DateTimeField(null=True, help_text="when its last look began")
+    seen_transaction = models.BigIntegerField(default=0, help_text="the number of that look")
+
+    def __str__(self) -> str:
+        return f"summed to {self.summed_to}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -39,6 +39,9 @@ def service_settings(
     measures: tuple[str, ...] = (),
     flow_checks: Mapping[str, str] = MappingProxyType({}),
     secrets: tuple[str, ...] = (),
+    board: Mapping[str, tuple[int, Sequence[str]]] = MappingProxyType({}),
+    tiles: tuple[str, ...] = (),
+    badges: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The settings of one service.
 
@@ -50,6 +53,9 @@ def service_settings(
         measures: dotted paths of functions that return what its database says, for Prometheus.
         flow_checks: dotted paths of functions that say whether something moves, by the names that `/flowz` gives them.
         secrets: further environment variables that production must set.
+        board: further parts of the admin's home: how often each is asked for, in seconds, and its providers.
+        tiles: further providers of the part that every service's home has.
+        badges: functions that count what waits for somebody, by the label of the model whose page shows it.
 
     Raises:
         ImproperlyConfigured: there is no such environment, or a secret, database or broker is missing.
@@ -129,6 +135,18 @@ def service_settings(
             "recovery": "celery_config.messaging.measures.check_recovery",
             "copies": "celery_config.copies.freshness.summarize_lag",
             **flow_checks,
+        },
+        "BADGES": badges,
+        "BOARD": {
+            **board,
+            "service": (
+                10 if board else 2,
+                [
+                    *tiles,
+                    "celery_config.messaging.board.show_messages",
+                    "celery_config.copies.board.show_copies",
+                ],
+            ),
         },
         "METRICS_PORT": env.int("METRICS_PORT", 0),
         "METRICS_HOST": env.str("METRICS_HOST", "127.0.0.1"),

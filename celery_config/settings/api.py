@@ -73,7 +73,8 @@ def api_settings(service: str, *, tls: bool) -> dict[str, Any]:
             "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": ICON}],
             "COMMAND": {"search_callback": "celery_config.web.jump.search"},
             "ENVIRONMENT": "celery_config.web.site.environment_badge",
-            "STYLES": [*map(static_url, ("theme.css", "services.css", "admin.css"))],
+            "SIDEBAR": {"navigation": "celery_config.web.navigation.list_groups"},
+            "STYLES": [*map(static_url, ("theme.css", "services.css", "admin.css", "board.css"))],
             "SCRIPTS": [*map(static_url, ("htmx.js", "live.js", "icons.js", "copy.js"))],
         },
     }

@@ -13,11 +13,16 @@ from django.urls import URLPattern, path
 from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
+from celery_config.web import board
+from celery_config.web.live import answer_fragment
+
 APPS_AFTER_THE_SERVICE = ("saga", "copies", "messaging", "auth", "api")
 
 
 class ServiceSite(UnfoldAdminSite):
-    """Lists each app's models in the order in which its admin module registers them."""
+    """Lists each app's models in the order in which its admin module registers them; its home is the board."""
+
+    index_template = "order_saga/board/home.html"
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         apps: dict[str, dict[str, Any]] = self._build_app_dict(request, app_label)
@@ -26,8 +31,11 @@ class ServiceSite(UnfoldAdminSite):
         return [apps[label] for label in (settings.SERVICE, *APPS_AFTER_THE_SERVICE) if label in apps]
 
     def extra_urls(self) -> list[URLPattern]:
-        """unfold asks for these."""
-        return [path("find/", self.admin_view(self.find), name="find")]
+        """unfold asks for these. The parts of the board renew themselves."""
+        return [
+            path("find/", self.admin_view(self.find), name="find"),
+            path("board/<slug:name>/", self.admin_view(self.show_part), name="board"),
+        ]
 
     def find(self, request: HttpRequest) -> HttpResponse:
         from celery_config.web.jump import show_find_page  # needs the registered admins, which need this site
@@ -46,8 +54,14 @@ class ServiceSite(UnfoldAdminSite):
             messages.warning(
                 request, f"Saga time {text}. No order is driven or stopped by its deadline meanwhile."
             )
-        answer: TemplateResponse = super().index(request, extra_context)
+        context = {**(extra_context or {}), "parts": board.make_parts(request)}
+        answer: TemplateResponse = super().index(request, context)
         return answer
+
+    def show_part(self, request: HttpRequest, name: str) -> HttpResponse:
+        return answer_fragment(
+            request, "order_saga/board/part.html", {"part": board.make_part(request, name)}
+        )
 
 
 def icon_url(_: HttpRequest | None = None) -> str:

@@ -2,4 +2,11 @@
 
 from celery_config.settings import service_settings
 
-globals().update(service_settings("inventory", "inventory_app"))
+globals().update(
+    service_settings(
+        "inventory",
+        "inventory_app",
+        duties=("inventory_app.board.duties",),
+        tiles=("inventory_app.board.show_stock",),
+    )
+)

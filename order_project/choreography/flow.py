@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from celery_config.common.grouping import group_by
 from celery_config.common.services import PARTICIPANTS
@@ -20,7 +20,7 @@ from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import FLOW
 from celery_config.saga.course import Course, Known, read_data
 from celery_config.saga.engine import flows, parking
-from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
+from celery_config.saga.engine.flows import Cause, Holds, Times, Transition, Verb, WatchedFlow, make_view
 from celery_config.saga.engine.machine import Decision, Retry
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.flow_facts import Happening
@@ -33,6 +33,7 @@ from order_project.choreography.derivation import (
     EVENTS_OF_STEPS,
     RECEIVED,
     RELEASED,
+    RETAINED,
     WITHDRAWN,
     Announcement,
     Seen,
@@ -59,6 +60,14 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     event_flow = FLOW
     columns = (*WatchedFlow.columns, "failure")
     news = (SeenEvent, "choreography", "at")
+    times = Times(
+        began="order__created_at",
+        ended="order__ended_at",
+        step="kind",
+        steps={EVENTS_OF_STEPS[step.command][0]: step.name for step in PlaceOrder.steps},
+        only=Q(order__saga__isnull=True),
+    )
+    data = "placed"
     to_outbox = staticmethod(writing.event_statements)
     # There is none that sends an order forward: payment says whether it is too late to undo anything.
     verbs = {
@@ -157,6 +166,17 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     def find_service(self, row: Choreography, facts: SeenByOrder) -> str:
         service, _, _ = find_next_event(facts[row.pk]).partition(".")
         return service if service in PARTICIPANTS else ""
+
+    @property
+    def money(self) -> Holds:
+        seen = SeenEvent.objects.filter(choreography=OuterRef("pk"))
+        taken, held, released = (
+            Exists(seen.filter(kind__in=kinds)) for kinds in ((COLLECTED, RETAINED), (RECEIVED,), (RELEASED,))
+        )
+        return Holds(taken=taken, held=Q(held) & ~Q(released), doubtful=~Q(released) & ~Q(held))
+
+    def describe_next(self, row: Choreography, facts: SeenByOrder) -> str:
+        return find_next_event(facts[row.pk])
 
     def deadline_seconds(self, row: Choreography) -> float:
         return PlaceOrder.deadline

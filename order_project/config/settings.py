@@ -11,6 +11,13 @@ CHECKS = {
     for name in ("saga_time", "participants", "hindrances", "queues", "pauses", "definitions", "deadlines")
 }
 MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in ("flows", "dead_letters", "time"))
+# The admin's home: how often each part is asked for, in seconds, and what shows it.
+BOARD_PARTS = {
+    "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
+    "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
+    "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
+    "outcomes": (10, ["order_project.board.show_orders"]),
+}
 globals().update(
     service_settings(
         "order",
@@ -19,6 +26,9 @@ globals().update(
         duties=DUTIES,
         measures=MEASURES,
         flow_checks=CHECKS,
+        board=BOARD_PARTS,
+        badges=("celery_config.saga.operations.overview.count_badges",),
+        tiles=("celery_config.saga.admin.board.show_services",),
     )
 )
 

@@ -7,7 +7,16 @@ WEBHOOK_SECRETS = {"sandbox": "PAYMENT_WEBHOOK_SECRET", "stripe": "STRIPE_WEBHOO
 
 needed = tuple(name for gateway, name in WEBHOOK_SECRETS.items() if gateway == PAYMENT_GATEWAY)
 DUTIES = ("payment_app.reconciliation.duties", "payment_app.currencies.duties")
-globals().update(service_settings("payment", "payment_app", duties=DUTIES, secrets=needed))
+globals().update(
+    service_settings(
+        "payment",
+        "payment_app",
+        duties=DUTIES,
+        secrets=needed,
+        flow_checks={"books": "celery_config.reconciliation.board.check_books"},
+        tiles=("payment_app.board.show_money", "celery_config.reconciliation.board.show_books"),
+    )
+)
 
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")
 STRIPE_API_KEY = env.str("STRIPE_API_KEY", "")

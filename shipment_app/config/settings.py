@@ -2,9 +2,16 @@
 
 from celery_config.settings import env, service_settings
 
-DUTIES = ("shipment_app.reconciliation.duties",)
+DUTIES = ("shipment_app.reconciliation.duties", "shipment_app.board.duties")
 globals().update(
-    service_settings("shipment", "shipment_app", duties=DUTIES, secrets=("SHIPMENT_WEBHOOK_SECRET",))
+    service_settings(
+        "shipment",
+        "shipment_app",
+        duties=DUTIES,
+        secrets=("SHIPMENT_WEBHOOK_SECRET",),
+        flow_checks={"books": "celery_config.reconciliation.board.check_books"},
+        tiles=("shipment_app.board.show_parcels", "celery_config.reconciliation.board.show_books"),
+    )
 )
 
 CARRIER = env.str("CARRIER", "sandbox")

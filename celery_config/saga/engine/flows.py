@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -61,6 +61,33 @@ class Transition(Generic[Row]):
         return self.after in ENDED and self.after != self.before
 
 
+@dataclass(frozen=True)
+class Times:
+    """Where a kind of flow keeps when its rows began and ended, and when each step was done.
+
+    Args:
+        began, ended: paths from its model; an index serves each.
+        step: the field of the table of `news` that names the step.
+        steps: the steps that its values stand for; empty: the values are the steps' own names.
+        only: what the indexes leave out.
+    """
+
+    began: str
+    ended: str
+    step: str
+    steps: Mapping[str, str] = field(default_factory=dict)
+    only: Q = field(default_factory=Q)
+
+
+@dataclass(frozen=True)
+class Holds:
+    """Whether a row has taken money, holds some, or may hold some, as far as our own database knows."""
+
+    taken: Any
+    held: Any
+    doubtful: Any
+
+
 class WatchedFlow(ABC, Generic[Row, Facts]):
     """One kind of flow. `Facts` is what its decisions need and its rows do not hold, read for many rows at once."""
 
@@ -71,6 +98,10 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     """What a unit of work writes of a row."""
     news: tuple[type[Model], str, str]
     """The table that shows when something was heard of a row: the table, its key to the row, its time."""
+    times: Times
+    """What the sums by the minute are made from."""
+    data: ClassVar[str]
+    """The field with what the row was started with: perhaps an `amount` in minor units of its `currency`."""
     to_outbox: Callable[[Iterable[Any]], list[Statement]]
     """What writes messages to the outbox."""
     verbs: Mapping[str, Verb]
@@ -97,6 +128,15 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     @abstractmethod
     def explain_status(self, row: Row, cause: Cause | None, facts: Facts) -> None:
         """Write on the row why it has its new status; `parking.park` it if that is parked."""
+
+    @property
+    def money(self) -> Holds | None:
+        """Conditions on rows whose amount is money; None: no row holds any."""
+        return None
+
+    def describe_next(self, row: Row, facts: Facts) -> str:
+        """Return what an open row waits for, for people; empty: that is not known."""
+        return ""
 
     def open_too_long(self, now: datetime) -> Q:
         """The open rows that began longer ago than their deadline, by the clock on the wall."""

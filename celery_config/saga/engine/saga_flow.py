@@ -11,12 +11,12 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from celery_config.common import metrics
 from celery_config.common.grouping import group_by
-from celery_config.contracts.base import decode
+from celery_config.contracts.base import Command, contract_fields, decode
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.outbox import writing
@@ -25,7 +25,7 @@ from celery_config.saga.course import Answer, Course, Known, read_data
 from celery_config.saga.dsl import Saga, StepKind, find_saga
 from celery_config.saga.engine import flows, parking, refusals, step_log
 from celery_config.saga.engine.chains import ChainBuilder, find_queue, plan_chain
-from celery_config.saga.engine.flows import Cause, Transition, Verb, WatchedFlow, make_view
+from celery_config.saga.engine.flows import Cause, Holds, Times, Transition, Verb, WatchedFlow, make_view
 from celery_config.saga.engine.machine import (
     CancelRequested,
     Completed,
@@ -80,6 +80,8 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     model = SagaInstance
     columns = (*WatchedFlow.columns, "ended_at")
     news = (SagaStep, "saga", "updated_at")
+    times = Times(began="started_at", ended="ended_at", step="name")
+    data = "data"
     to_outbox = staticmethod(writing.task_statements)
     verbs = {
         "retry": Verb(
@@ -200,6 +202,24 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         step = plan_next_link(saga, row, facts).step if saga else ""
         return saga.steps[saga.index(step)].command.service if saga and step else ""
 
+    @property
+    def money(self) -> Holds:
+        """Of the first step of each definition that names an amount: the steps behind it are about the same money."""
+        steps = SagaStep.objects.filter(saga=OuterRef("pk"))
+        first = steps.filter(command__in=list_money_commands())
+        held = first.filter(kind=StepKind.COMPENSATABLE, logged=StepState.DONE)
+        pivot = steps.filter(kind=StepKind.PIVOT, logged=StepState.DONE)
+        return Holds(
+            taken=Q(Exists(held)) & Q(Exists(pivot)),
+            held=Exists(held),
+            doubtful=Exists(first.filter(logged=StepState.NOTHING)),
+        )
+
+    def describe_next(self, row: SagaInstance, facts: SagaFacts) -> str:
+        saga = find_saga(row.name, row.version)
+        link = plan_next_link(saga, row, facts) if saga else None
+        return f"{link.operation} {link.step}".strip() if link else ""
+
     def deadline_seconds(self, row: SagaInstance) -> float:
         return definition(row).deadline
 
@@ -219,6 +239,20 @@ def plan_next_link(saga: type[Saga], row: SagaInstance, facts: SagaFacts) -> Pla
     assert send is not None
     done = {step for step, outcome in log.items() if outcome is StepState.DONE}
     return plan_chain(saga, send, done)[0]
+
+
+def list_money_commands() -> list[str]:
+    """The commands of the first steps that name an amount, of every definition."""
+    commands = set()
+    for saga in Saga.registry.values():
+        named = (step.command for step in saga.steps if find_amount_field(step.command))
+        commands |= {command.wire_name() for command in list(named)[:1]}
+    return sorted(commands)
+
+
+def find_amount_field(command: type[Command]) -> str:
+    """The first field of a command that is an amount; empty: it has none."""
+    return next((field.name for field in contract_fields(command) if field.name.endswith("amount")), "")
 
 
 def definition(row: SagaInstance) -> type[Saga]:

@@ -73,6 +73,8 @@ class WorkerCheck:
         self.connection: Connection | None = None
         table = topology.Topology.load(SUBSCRIPTIONS)
         self.queues = [queue for service in SERVICES for queue in table.worker_queues(service)]
+        self.consumers: dict[str, int] = {}
+        """Workers that take messages, by queue."""
         self.lengths: dict[str, int] = {}
         """Messages that no worker has taken yet, by queue; without a consumer, as without a leader, none are seen."""
 
@@ -89,6 +91,7 @@ class WorkerCheck:
             return []
         channel = self.connection.default_channel
         found = {queue: channel.queue_declare(queue, passive=True) for queue in self.queues}
+        self.consumers = {queue: look.consumer_count for queue, look in found.items()}
         self.lengths = {queue: look.message_count for queue, look in found.items() if look.consumer_count}
         return [
             service

@@ -15,18 +15,19 @@ register = template.Library()
 
 
 @register.simple_tag
-def live(url: str = "") -> SafeString:
+def live(url: str = "", seconds: int = POLL_SECONDS) -> SafeString:
     """The attributes of a fragment's outermost element, which also needs an id.
 
     Args:
         url: where the fragment is asked for again; empty: what it shows has ended, and it stays as it is.
+        seconds: how often it is asked for.
     """
     if not url:
         return SafeString("")
     return format_html(
         'data-live hx-get="{}" hx-trigger="every {}s [isLive()]" hx-swap="outerHTML" hx-sync="this:drop"',
         url,
-        POLL_SECONDS,
+        seconds,
     )
 
 

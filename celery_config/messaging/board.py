@@ -1,0 +1,84 @@
+"""The board's tiles of messages, in every service: the outbox, calls to the outside, what contradicts our rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Count, Min
+from django.http import HttpRequest
+
+from celery_config.common.services import ORCHESTRATOR
+from celery_config.db.functions import Now
+from celery_config.messaging.measures import RELAY_LAG_LIMIT
+from celery_config.messaging.models import BarrierRow, Contradiction
+from celery_config.messaging.outbox.publishing import count_set_aside
+from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.messaging.retention import OPEN_CALL
+from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list
+from celery_config.web.columns import format_ago
+
+LONG = timedelta(minutes=1)
+LATELY = timedelta(days=1)
+
+
+def show_messages(request: HttpRequest) -> Iterator[Section]:
+    tiles: list[Tile] = []
+    if request.user.has_perm("messaging.view_outboxmessage"):
+        tiles += [make_outbox_tile(), make_set_aside_tile()]
+    if request.user.has_perm("messaging.view_barrierrow") and settings.SERVICE != ORCHESTRATOR:
+        tiles.append(make_calls_tile())
+    if request.user.has_perm("messaging.view_contradiction") and settings.SERVICE != ORCHESTRATOR:
+        tiles.append(make_contradictions_tile())
+    if tiles:
+        yield Section("Messages", TILES, tiles)
+
+
+def make_outbox_tile() -> Tile:
+    """Whole seconds while it is late; else only that it is not, so that the page does not change all the time."""
+    seconds = oldest_unpublished_seconds()
+    late = seconds >= RELAY_LAG_LIMIT
+    return Tile(
+        "Messages to send",
+        f"{seconds:.0f} s late" if late else "in time",
+        "the relay does not run, or the broker takes none" if late else "",
+        ACT if late else GOOD,
+        find_list("messaging_outboxmessage"),
+    )
+
+
+def make_set_aside_tile() -> Tile:
+    count = count_set_aside()
+    note = "each says why; somebody decides" if count else ""
+    return Tile(
+        "Messages that cannot be sent",
+        count,
+        note,
+        ACT if count else GOOD,
+        find_list("messaging_outboxmessage"),
+    )
+
+
+def make_calls_tile() -> Tile:
+    """Calls to a provider or carrier whose outcome is not known yet."""
+    rows = BarrierRow.objects.filter(OPEN_CALL, updated_at__lt=Now() - LONG)
+    found = rows.aggregate(n=Count("pk"), at=Min("updated_at"))
+    return Tile(
+        "Calls open for more than a minute",
+        found["n"],
+        format_ago(found["at"]) if found["n"] else "",
+        LOOK if found["n"] else GOOD,
+        find_list("messaging_barrierrow", action__exact="intent"),
+    )
+
+
+def make_contradictions_tile() -> Tile:
+    count = Contradiction.objects.filter(received_at__gt=Now() - LATELY).count()
+    return Tile(
+        "Contradictions from outside in 24 h",
+        count,
+        "a provider says other than we know" if count else "",
+        ACT if count else GOOD,
+        find_list("messaging_contradiction"),
+    )

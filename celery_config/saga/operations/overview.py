@@ -1,0 +1,169 @@
+"""What waits for a decision, what is on its way and since when, for the board and the terminal.
+
+Each function reads the order service's own database alone, with one query, or one for each kind of flow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from typing import Any
+
+from django.db.models import BigIntegerField, Case, CharField, Count, Min, QuerySet, Sum, Value, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
+
+from celery_config.saga.engine.flows import WatchedFlow, flows
+from celery_config.saga.models import DeadLetter, ParkedSaga, WatchedRow
+from celery_config.saga.operations.selectors import ParkedGroup, merge_group
+from celery_config.saga.states import OPEN, Status
+
+HELD, TAKEN, DOUBTFUL = "held", "taken", "in doubt"
+AMOUNT = r"^[0-9]{1,18}$"
+OLDEST = 5
+
+
+@dataclass(frozen=True)
+class Money:
+    """An amount in minor units of `currency` that parked flows hold, have taken, or may hold."""
+
+    state: str
+    currency: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is parked for one cause, and the money that it holds as far as our own database knows."""
+
+    group: ParkedGroup
+    money: list[Money]
+
+
+@dataclass(frozen=True)
+class OpenCount:
+    """How many flows of a kind are on their way with one status."""
+
+    kind: str
+    status: str
+    count: int
+
+
+@dataclass(frozen=True)
+class OnItsWay:
+    """A flow that has not ended, and whose word it waits for."""
+
+    row: WatchedRow
+    service: str
+    """Empty: not known."""
+    waits_for: str
+
+
+def read_waiting() -> list[Waiting]:
+    """Return what is parked by cause, what is due first at the top; one query."""
+    parts: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for part in unite(query_waiting(flow) for flow in flows.values()):
+        parts[part["kind"], part["fingerprint"]].append(part)
+    found = []
+    for (kind, fingerprint), some in parts.items():
+        sums: Counter[tuple[str, str]] = Counter()
+        for part in some:
+            if part["state"] and part["amount"]:
+                sums[part["state"], part["currency"] or ""] += int(part["amount"])
+        money = [Money(state, currency, amount) for (state, currency), amount in sorted(sums.items())]
+        found.append(Waiting(merge_group(kind, fingerprint, some), money))
+    return sorted(found, key=lambda each: (each.group.answer_by is None, each.group.answer_by))
+
+
+def query_waiting(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
+    """The parked rows of one kind, counted by cause, owner and what became of their money."""
+    holds, data = flow.money, flow.data
+    state: Any = Value("", CharField())
+    if holds is not None:
+        cases = [When(holds.taken, then=Value(TAKEN)), When(holds.held, then=Value(HELD))]
+        cases.append(When(holds.doubtful, then=Value(DOUBTFUL)))
+        state = Case(*cases, default=Value(""), output_field=CharField())
+    parked: QuerySet[Any, Any] = flow.model._default_manager.filter(status=Status.PARKED).order_by()
+    text = KeyTextTransform("amount", data)
+    # Data of an unreadable flow may hold anything.
+    amount = Case(
+        When(amount_text__regex=AMOUNT, then=Cast("amount_text", BigIntegerField())),
+        output_field=BigIntegerField(),
+    )
+    counted: QuerySet[Any, Any] = (
+        parked.annotate(
+            kind=Value(flow.model._meta.label_lower),
+            state=state,
+            currency=Coalesce(Cast(KeyTextTransform("currency", data), CharField()), Value("")),
+            amount_text=Cast(text, CharField()),
+        )
+        .values("kind", "fingerprint", "owner", "state", "currency")
+        .annotate(
+            count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"), amount=Sum(amount)
+        )
+    )
+    return counted
+
+
+def read_open_counts() -> list[OpenCount]:
+    """Return how many flows of each kind are on their way, by status; one query."""
+    counted = unite(query_open(flow) for flow in flows.values())
+    return [OpenCount(row["kind"], row["status"], row["count"]) for row in counted]
+
+
+def query_open(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
+    rows: QuerySet[Any, Any] = flow.model._default_manager.filter(status__in=OPEN).order_by()
+    kind = Value(flow.model._meta.label_lower)
+    counted: QuerySet[Any, Any] = (
+        rows.annotate(kind=kind).values("kind", "status").annotate(count=Count("pk"))
+    )
+    return counted
+
+
+def read_oldest(limit: int = OLDEST) -> list[OnItsWay]:
+    """Return the open flows whose deadline comes first; two queries for each kind of flow that has some."""
+    found: list[OnItsWay] = []
+    for flow in flows.values():
+        # By the deadline: an order that an index has would make the database look for the open ones through all.
+        rows = list(flow.model._default_manager.filter(status__in=OPEN).order_by("deadline_at")[:limit])
+        if rows:
+            facts = flow.read_facts(rows)
+            found += [
+                OnItsWay(row, flow.find_service(row, facts), flow.describe_next(row, facts)) for row in rows
+            ]
+    return sorted(found, key=lambda each: each.row.deadline_at)[:limit]
+
+
+def count_dead_letters() -> tuple[int, datetime | None]:
+    """Return how many dead letters no operator has dealt with, and when the oldest came."""
+    found = DeadLetter.objects.filter(dealt_with_at__isnull=True).aggregate(
+        n=Count("pk"), at=Min("received_at")
+    )
+    return found["n"], found["at"]
+
+
+def count_badges() -> dict[str, int]:
+    """Count what is parked and which dead letters are open, by the label of the model with the page; one query."""
+    rows: list[Any] = [
+        flow.model._default_manager.filter(status=Status.PARKED).order_by() for flow in flows.values()
+    ]
+    parked = [
+        each.annotate(label=Value(ParkedSaga._meta.label_lower)).values("label").annotate(n=Count("pk"))
+        for each in rows
+    ]
+    letters = DeadLetter.objects.filter(dealt_with_at__isnull=True).order_by()
+    opened = (
+        letters.annotate(label=Value(DeadLetter._meta.label_lower)).values("label").annotate(n=Count("pk"))
+    )
+    counts: Counter[str] = Counter()
+    for row in unite([*parked, opened]):
+        counts[row["label"]] += row["n"]
+    return dict(counts)
+
+
+def unite(queries: Iterable[QuerySet[Any, Any]]) -> QuerySet[Any, Any]:
+    """The rows of all queries as one query."""
+    return reduce(lambda one, other: one.union(other, all=True), queries)

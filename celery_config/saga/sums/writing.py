@@ -1,0 +1,166 @@
+"""Writes the sums: whole minutes are counted again until no transaction can add to them, and replaced.
+
+So a look may be repeated at any time. Several relays take turns by the lock of the mark. The mark and the sums are one
+transaction, so a crash or a restored backup leaves them together as they were. Nothing is written for an order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Min, Q, Sum
+from django.db.models.functions import TruncHour
+from django.utils import timezone
+
+from celery_config.db.functions import POSTGRESQL_NOW, SQLITE_NOW, fetch_all, parse_time
+from celery_config.messaging.retention import BATCH, delete_batch
+from celery_config.saga.engine.flows import flows
+from celery_config.saga.models import FlowSum, SumMark
+from celery_config.saga.sums.counting import Group, count_flow
+
+MINUTE, HOUR = 60, 3600
+SUM_SECONDS = 10.0
+# What a first look sums up; the pages show no more.
+REACHES_BACK = timedelta(days=8)
+# Minutes that an open transaction keeps from being final are counted again for so long in each look.
+RECENT = timedelta(minutes=10)
+MINUTES_KEPT = timedelta(days=2)
+MOMENT = timedelta(microseconds=1)
+
+
+def sum_up() -> None:
+    """Sum up all that began and ended since the last look."""
+    while sum_next():
+        pass
+
+
+@transaction.atomic
+def sum_next() -> bool:
+    """Sum up what became final, at most an hour, then what is recent; return whether more became final."""
+    mark = lock_mark()
+    if mark is None:
+        return False
+    now, oldest, own = read_transactions()
+    settle(mark, now, oldest, own)
+    final = min(mark.settled_to, floor_hour(mark.summed_to) + timedelta(hours=1))
+    if final > mark.summed_to:
+        replace_sums(mark.summed_to, final)
+        mark.summed_to = final
+    mark.save()
+    if mark.summed_to < mark.settled_to:
+        return True
+    recent = max(mark.summed_to, floor_minute(now - RECENT))
+    replace_sums(recent, floor_minute(now) + timedelta(minutes=1))
+    return False
+
+
+def settle(mark: SumMark, now: datetime, oldest: int, own: int) -> None:
+    """Find up to when no transaction writes a time any more.
+
+    A statement writes the time at which it began, and its transaction has a number when it ends. So once all
+    transactions with a lower number than the look at `seen_at` have ended, no time is written any more that is earlier
+    than the longest statement before `seen_at`.
+
+    Args:
+        oldest: the number of the oldest open transaction.
+        own: the number of this one.
+    """
+    # A database that was copied to another server has other numbers: what the mark says of them is void.
+    is_foreign = mark.seen_transaction > own
+    if mark.seen_at and not is_foreign and mark.seen_transaction > oldest:
+        return
+    if mark.seen_at and not is_foreign:
+        settled = floor_minute(mark.seen_at - timedelta(seconds=settings.STATEMENT_SECONDS))
+        mark.settled_to = max(mark.settled_to, settled)
+    mark.seen_at, mark.seen_transaction = now, own
+
+
+def lock_mark() -> SumMark | None:
+    """Return the locked mark; None while another relay has it."""
+    skip = connection.features.has_select_for_update_skip_locked
+    locked = SumMark.objects.select_for_update(skip_locked=skip).filter(pk=1)
+    mark = locked.first()
+    if mark is None and not SumMark.objects.filter(pk=1).exists():
+        begin = find_beginning()
+        SumMark.objects.bulk_create([SumMark(summed_to=begin, settled_to=begin)], ignore_conflicts=True)
+        mark = locked.first()
+    return mark
+
+
+def find_beginning() -> datetime:
+    """The hour of the first flow, as far as sums reach back."""
+    began = [flow.model._default_manager.aggregate(at=Min(flow.times.began))["at"] for flow in flows.values()]
+    now = timezone.now()
+    first = max(min(filter(None, began), default=now), now - REACHES_BACK)
+    return floor_hour(first)
+
+
+def read_transactions() -> tuple[datetime, int, int]:
+    """The database's time, its oldest open transaction, and this one; on SQLite they are serial."""
+    if connection.vendor != "postgresql":
+        ((now,),) = fetch_all(f"SELECT {SQLITE_NOW}")
+        return parse_time(now), 0, 0
+    ((now, oldest, own),) = fetch_all(
+        f"SELECT {POSTGRESQL_NOW}, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,"
+        " pg_current_xact_id()::text::bigint"
+    )
+    return now, oldest, own
+
+
+def replace_sums(begin: datetime, end: datetime) -> None:
+    """Count the minutes from `begin` to before `end`, and the hours that they are in."""
+    counts: Counter[Group] = Counter()
+    for flow in flows.values():
+        counts += count_flow(flow, begin, end)
+    write_sums(MINUTE, begin, end, counts)
+    first, last = floor_hour(begin), floor_hour(end - MOMENT) + timedelta(hours=1)
+    minutes: Any = FlowSum.objects.filter(seconds=MINUTE, at__gte=first, at__lt=last)
+    summed = minutes.values_list(TruncHour("at"), "flow", "kind", "key", "bucket").annotate(n=Sum("count"))
+    write_sums(HOUR, first, last, Counter({Group(*group): n for *group, n in summed}))
+
+
+def write_sums(seconds: int, begin: datetime, end: datetime, counts: Counter[Group]) -> None:
+    """Replace the sums of a time; without a write if they are the same."""
+    rows: Any = FlowSum.objects.filter(seconds=seconds, at__gte=begin, at__lt=end)
+    fields = ("at", "flow", "kind", "key", "bucket", "count")
+    known = {Group(*group): (pk, n) for pk, *group, n in rows.values_list("pk", *fields)}
+    wrong = [pk for group, (pk, n) in known.items() if counts[group] != n]
+    if wrong:
+        FlowSum.objects.filter(pk__in=wrong).delete()
+    FlowSum.objects.bulk_create(
+        FlowSum(seconds=seconds, **vars(group), count=n)
+        for group, n in counts.items()
+        if group not in known or known[group][1] != n
+    )
+
+
+@transaction.atomic
+def sum_again(since: datetime) -> None:
+    """Let the next look count again what began or ended since then; for rows that are written with an earlier time."""
+    hour = floor_hour(max(since, timezone.now() - REACHES_BACK))
+    for mark in SumMark.objects.select_for_update().filter(summed_to__gt=hour):
+        mark.summed_to = hour
+        mark.save(update_fields=["summed_to"])
+
+
+def delete_old_sums(batch: int = BATCH) -> bool:
+    """Delete a batch of minutes and hours past their time; return whether there may be more."""
+    now = timezone.now()
+    hours = Q(seconds=HOUR, at__lt=now - timedelta(days=settings.SAGA_RETENTION_DAYS))
+    # An hour is counted from its minutes, so those of hours that are not final stay.
+    final = SumMark.objects.filter(pk=1).values_list("summed_to", flat=True).first() or now
+    minutes = Q(seconds=MINUTE, at__lt=min(now, final) - MINUTES_KEPT)
+    full = [delete_batch(FlowSum, old, "at", batch) for old in (minutes, hours)]
+    return any(full)
+
+
+def floor_minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)
+
+
+def floor_hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,311 @@
+"""The board of the order service: what it shows, to whom, and what a poll costs."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from celery_config.messaging.observations import note
+from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause
+from celery_config.saga.operations import overview, services
+from celery_config.saga.operations.overview import Money
+from celery_config.saga.sums.writing import sum_up
+from order_project.choreography.derivation import COLLECTED, RECEIVED, RELEASED
+from order_project.domain import Flow
+from order_project.models import Choreography, Order, SeenEvent
+from tests.service.order.conftest import Placed, Shop
+
+pytestmark = pytest.mark.django_db
+MOST_QUERIES = 10
+PARTS = ("waiting", "under-way", "oldest", "outcomes", "service")
+
+
+def read(client: Client, part: str, **query: str) -> str:
+    answer = client.get(reverse("admin:board", args=[part]), query)
+    assert answer.status_code == 200
+    return re.sub(r"\s+", " ", answer.content.decode())
+
+
+def park(placed: Placed, fingerprint: str = "place-order: no word of its end", **fields: Any) -> None:
+    placed.set(
+        status="parked", due_at=None, fingerprint=fingerprint, owner="operations",
+        answer_by=timezone.now() + timedelta(hours=4), **fields,
+    )  # fmt: skip
+
+
+def place_choreographed(shop: Shop, status: str, *kinds: str) -> Choreography:
+    order = Order.objects.get(pk=shop.place(flow=Flow.CHOREOGRAPHED).order)
+    row = Choreography.objects.get(pk=order.pk)
+    for kind in kinds:
+        SeenEvent.objects.create(choreography=row, kind=kind, content={})
+    Choreography.objects.filter(pk=row.pk).update(status=status, owner="operations", fingerprint="f")
+    return row
+
+
+@pytest.fixture
+def staff() -> Client:
+    """Staff with every permission, who are no administrators: their permissions are read, too."""
+    user = User.objects.create_user("bob", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.all())
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def newcomer() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_user("eve", password="x", is_staff=True))
+    return client
+
+
+class TestWaiting:
+    def test_is_shown_by_cause_with_the_money_and_a_way_to_mend_it(
+        self, admin_client: Client, shop: Shop
+    ) -> None:
+        for _ in range(2):
+            placed = shop.order()
+            placed.log_as("done", "authorize-payment")
+            park(placed)
+        page = read(admin_client, "waiting")
+        assert "place-order: no word of its end" in page
+        assert "€35.70 held" in page
+        assert "fingerprint=place-order" in page
+        assert "Look and mend" in page
+
+    @pytest.mark.parametrize(
+        ("done", "undone", "state"),
+        [
+            (["authorize-payment"], [], "held"),
+            (["authorize-payment", "capture-payment"], [], "taken"),
+            ([], [], "in doubt"),
+            ([], ["authorize-payment"], ""),
+        ],
+    )
+    def test_money_is_held_taken_or_in_doubt_as_far_as_the_log_knows(
+        self, placed: Placed, done: list[str], undone: list[str], state: str
+    ) -> None:
+        placed.log_as("done", *done)
+        placed.log_as("undone", *undone)
+        park(placed)
+        (waiting,) = overview.read_waiting()
+        assert waiting.money == ([Money(state, "EUR", placed.order.total)] if state else [])
+
+    @pytest.mark.parametrize(
+        ("seen", "state"),
+        [
+            ([RECEIVED], "held"),
+            ([RECEIVED, COLLECTED], "taken"),
+            ([], "in doubt"),
+            ([RECEIVED, RELEASED], ""),
+        ],
+    )
+    def test_the_same_of_choreographed_orders(self, shop: Shop, seen: list[str], state: str) -> None:
+        row = place_choreographed(shop, "parked", *seen)
+        (waiting,) = overview.read_waiting()
+        assert waiting.money == ([Money(state, "EUR", row.order.total)] if state else [])
+
+    def test_data_that_cannot_be_read_break_nothing(self, placed: Placed, admin_client: Client) -> None:
+        park(placed, data={"amount": "much", "currency": 7})
+        assert "no word of its end" in read(admin_client, "waiting")
+
+    def test_counts_dead_letters_that_nobody_has_dealt_with(self, admin_client: Client) -> None:
+        DeadLetter.objects.create(reason="rejected", queue="q")
+        DeadLetter.objects.create(reason="rejected", queue="q", dealt_with_at=timezone.now())
+        assert overview.count_dead_letters()[0] == 1
+        page = read(admin_client, "waiting")
+        where = re.search(r'href="([^"]*deadletter[^"]*)"', page)
+        assert where
+        assert len(admin_client.get(where[1]).context["cl"].result_list) == 1
+
+
+class TestUnderWay:
+    def test_counts_both_flows_by_how_they_stand(
+        self, placed: Placed, shop: Shop, admin_client: Client
+    ) -> None:
+        shop.order().set(status="stopping")
+        place_choreographed(shop, "running")
+        counts = {(each.kind, each.status): each.count for each in overview.read_open_counts()}
+        assert counts == {
+            ("saga.sagainstance", "running"): 1,
+            ("saga.sagainstance", "stopping"): 1,
+            ("order.choreography", "running"): 1,
+        }
+        page = read(admin_client, "under-way")
+        assert "1 choreographed orders" in page
+        assert "Undoing" in page
+
+    def test_shows_what_the_oldest_wait_for(self, placed: Placed, admin_client: Client) -> None:
+        placed.log_as("done", "authorize-payment")
+        (each,) = overview.read_oldest()
+        assert (each.service, each.waits_for) == ("inventory", "do reserve-stock")
+        assert "inventory: do reserve-stock" in read(admin_client, "oldest")
+
+    def test_says_that_saga_time_stands(self, placed: Placed, admin_client: Client) -> None:
+        SagaClock.objects.update(ticked_at=timezone.now(), stands_since=timezone.now(), stands_for="broker")
+        assert "broker; since" in read(admin_client, "under-way")
+
+
+class TestOutcomes:
+    @pytest.fixture(autouse=True)
+    def ended(self, shop: Shop) -> None:
+        at = timezone.now()
+        for status, order_status, code in (
+            ("completed", "confirmed", ""),
+            ("compensated", "cancelled", "out_of_stock"),
+        ):
+            placed = shop.order()
+            placed.set(status=status, due_at=None, ended_at=at, cause={"code": code})
+            Order.objects.filter(pk=placed.order.pk).update(
+                status=order_status, ended_at=at, cancel_code=code
+            )
+        sum_up()
+
+    @pytest.mark.parametrize("span", ["last_hour", "day", "week", "nonsense"])
+    def test_are_bars_that_lead_to_their_orders(self, admin_client: Client, span: str) -> None:
+        page = read(admin_client, "outcomes", span=span)
+        assert page.count("<rect class=") == 2  # a bar with two parts
+        where = re.search(r'<a href="([^"]+)" tabindex="-1"', page)
+        assert where
+        found = admin_client.get(where[1].replace("&amp;", "&")).context["cl"].result_list
+        assert len(found) == 2
+
+    def test_have_a_table_with_the_same_numbers(self, admin_client: Client) -> None:
+        page = read(admin_client, "outcomes", form="table")
+        assert "<svg" not in page
+        assert "ended_at__lt" in page
+
+    def test_causes_lead_to_the_orders_that_they_ended(self, admin_client: Client) -> None:
+        page = read(admin_client, "outcomes")
+        where = re.search(r'href="([^"]*cancel_code__exact=out_of_stock)"> ?out of stock', page)
+        assert where
+        found = admin_client.get(where[1].replace("&amp;", "&")).context["cl"].result_list
+        assert [order.cancel_code for order in found] == ["out_of_stock"]
+
+
+class TestServices:
+    def test_are_shown_as_the_relay_heard_them(self, admin_client: Client) -> None:
+        note(
+            services.SERVICES_SEEN,
+            {
+                "payment": {"flows": True, "relay": "ok: 0.1 s behind"},
+                "shipment": {"flows": False, "workers": "none on shipment.commands", "relay": "late: 70 s"},
+            },
+        )
+        note(services.QUEUES_SEEN, {"queues": {"payment.commands": [12, 2], "payment.urgent": [None, 0]}})
+        page = read(admin_client, "service")
+        assert "workers: none on shipment.commands" in page
+        assert "late: 70 s" in page
+        assert "not known" in page
+
+    def test_are_not_asked_by_a_poll(self, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(services, "ask_service", lambda service: 1 / 0)
+        assert "Not asked yet" in read(admin_client, "service")
+
+    def test_one_that_is_away_is_noted(self, settings: Any) -> None:
+        settings.SERVICE_URLS = dict.fromkeys(settings.SERVICE_URLS, "http://127.0.0.1:1")
+        services.look_at_services()
+        found = services.list_services(services.Observation.objects.in_bulk())
+        assert {each.service for each in found} == {*settings.SERVICE_URLS}
+        assert all(each.faults == {"service": "does not answer"} for each in found)
+
+    def test_pauses_are_shown(self, admin_client: Client) -> None:
+        SagaPause.objects.create(step="capture-payment", by="ada", why="w")
+        assert "no new sagas with step capture-payment" in read(admin_client, "service")
+
+
+class TestThePage:
+    def test_shows_every_part_and_each_renews_itself(self, admin_client: Client) -> None:
+        page = admin_client.get(reverse("admin:index"), {"span": "day"}).content.decode()
+        assert set(settings.BOARD) == {*PARTS}
+        for part in PARTS:
+            assert f'hx-get="/admin/board/{part}/?span=day"' in page
+
+    def test_shows_nothing_that_a_person_may_not_see(
+        self, newcomer: Client, placed: Placed, django_assert_max_num_queries: Any
+    ) -> None:
+        park(placed)
+        for part in PARTS:
+            assert "<h2>" not in read(newcomer, part)
+
+    def test_has_no_other_part(self, admin_client: Client) -> None:
+        assert admin_client.get(reverse("admin:board", args=["other"])).status_code == 404
+
+    def test_is_for_staff(self, client: Client) -> None:
+        assert client.get(reverse("admin:board", args=["waiting"])).status_code == 302
+
+    def test_an_unchanged_part_is_not_sent_again(self, admin_client: Client, placed: Placed) -> None:
+        for part in PARTS:
+            url = reverse("admin:board", args=[part])
+            tag = admin_client.get(url)["ETag"]
+            assert admin_client.get(url, headers={"if-none-match": tag}).status_code == 304, part
+
+
+class TestTheSidebar:
+    def test_has_a_badge_where_somebody_must_act(self, admin_client: Client, placed: Placed) -> None:
+        quiet = admin_client.get(reverse("admin:saga_sagapause_changelist")).content.decode()
+        assert ", waiting: " not in quiet
+        park(placed)
+        page = admin_client.get(reverse("admin:saga_sagapause_changelist")).content.decode()
+        assert page.count(", waiting: ") == 1
+
+    def test_folds_the_internals_together(self, admin_client: Client) -> None:
+        groups = admin_client.get(reverse("admin:index")).context["sidebar_navigation"]
+        assert [group["title"] for group in groups][-1] == "Internals"
+        assert "Outbox messages" in [item["title"] for item in groups[-1]["items"]]
+        assert "Sagas" not in [item["title"] for item in groups[-1]["items"]]
+
+
+class TestAPoll:
+    @pytest.mark.parametrize("part", PARTS)
+    def test_asks_the_database_little(self, staff: Client, shop: Shop, part: str) -> None:
+        park(shop.order())
+        park(place_choreographed_placed(shop))
+        for status in ("running", "stopping"):
+            shop.order().set(status=status)
+            place_choreographed(shop, status)
+        note(services.SERVICES_SEEN, {"payment": {"flows": True}})
+        read(staff, part)
+        with CaptureQueriesContext(connection) as asked:
+            read(staff, part)
+        queries = [each["sql"] for each in asked.captured_queries if "SAVEPOINT" not in each["sql"]]
+        assert len(queries) <= MOST_QUERIES, queries
+
+
+def place_choreographed_placed(shop: Shop) -> Any:
+    """A parked choreographed order, which `park` may set like a saga."""
+    row = place_choreographed(shop, "parked")
+
+    class Row:
+        def set(self, **fields: Any) -> None:
+            Choreography.objects.filter(pk=row.pk).update(**fields)
+
+    return Row()
+
+
+def test_badges_are_one_query(placed: Placed, django_assert_num_queries: Any) -> None:
+    park(placed)
+    DeadLetter.objects.create(reason="rejected", queue="q")
+    with django_assert_num_queries(1):
+        assert overview.count_badges() == {"saga.parkedsaga": 1, "saga.deadletter": 1}
+
+
+def test_each_read_is_a_query_or_one_for_each_flow(placed: Placed, django_assert_num_queries: Any) -> None:
+    SagaInstance.objects.update(status="running")
+    for read_it, most in (
+        (overview.read_waiting, 1),
+        (overview.read_open_counts, 1),
+        (overview.read_oldest, 3),
+    ):
+        with django_assert_num_queries(most):
+            read_it()

@@ -1,0 +1,77 @@
+"""Payment's home: the money that it holds, calls that are open, and the provider's books."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from celery_config.messaging.models import BarrierRow, Contradiction
+from celery_config.messaging.observations import note
+from celery_config.reconciliation.board import check_books
+from payment_app.models import Payment
+
+pytestmark = pytest.mark.django_db
+MOST_QUERIES = 10
+
+
+def read(client: Client) -> str:
+    answer = client.get(reverse("admin:board", args=["service"]))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def hold(amount: int, currency: str, state: str = "authorized") -> None:
+    Payment.objects.create(
+        id=uuid4(), order=uuid4(), amount=amount, currency=currency, state=state, provider_id=str(uuid4()),
+        captured=amount if state == "captured" else 0, expires_at=timezone.now() + timedelta(days=7),
+    )  # fmt: skip
+
+
+def test_money_that_is_held_is_added_up_in_each_currency(admin_client: Client) -> None:
+    for amount, currency, state in (
+        (1000, "GBP", "authorized"),
+        (250, "GBP", "authorized"),
+        (300, "EUR", "authorized"),
+        (9900, "EUR", "captured"),
+    ):
+        hold(amount, currency, state)
+    page = read(admin_client)
+    assert "£12.50" in page
+    assert "€3.00" in page
+    assert "99.00" not in page
+    assert "state__exact=authorized&amp;currency__exact=GBP" in page
+
+
+def test_calls_that_are_open_for_long_are_counted(admin_client: Client) -> None:
+    for ago in (5, 120):
+        BarrierRow.objects.create(
+            key=uuid4(), saga=uuid4(), step="s", command="c", action="intent",
+            updated_at=timezone.now() - timedelta(seconds=ago),
+        )  # fmt: skip
+    page = read(admin_client)
+    assert "Calls open for more than a minute" in page
+    assert ">1<" in page.replace(" ", "")
+
+
+def test_the_books_are_shown_and_told_to_the_order_service(admin_client: Client) -> None:
+    assert "not compared yet" in read(admin_client)
+    assert check_books() == ""
+    note("books", {"books": "provider", "checked": 10, "differences": 3})
+    assert "3 differences" in read(admin_client)
+    assert check_books().startswith("warning: 3 differences from the provider")
+    note("books", {"books": "provider", "checked": 10, "differences": 0})
+    assert check_books() == "ok"
+
+
+def test_a_poll_asks_the_database_little(admin_client: Client, django_assert_max_num_queries: Any) -> None:
+    hold(100, "GBP")
+    Contradiction.objects.create(event="e", kind="k", key=uuid4(), subject=uuid4(), reason="r", told={})
+    # Two more read the permissions of those who are no administrators.
+    with django_assert_max_num_queries(MOST_QUERIES - 2):
+        read(admin_client)
