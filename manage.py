@@ -24,7 +24,7 @@ from celery_config.common.services import SERVICES
 
 UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)
 VENV = Path(__file__).resolve().parent / ".venv"
-ASKING = ("audit", "import_orders", "place", "reconcile", "recover", "rehearse", "sync")
+ASKING = ("audit", "explain", "import_orders", "place", "reconcile", "recover", "rehearse", "sync", "watch")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "status": ("compose.local.status", "addresses, login, health, and what waits for a human"),
