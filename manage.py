@@ -24,10 +24,11 @@ from celery_config.common.services import SERVICES
 
 UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)
 VENV = Path(__file__).resolve().parent / ".venv"
-ASKING = ("audit", "import_orders", "place", "reconcile", "recover", "rehearse", "sync")
+ASKING = ("audit", "explain", "import_orders", "place", "reconcile", "recover", "rehearse", "sync", "watch")
 SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "status": ("compose.local.status", "addresses, login, health, and what waits for a human"),
+    "top": ("compose.local.top", "rates, orders on their way, queues, relays, what stands, again and again"),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
     "sandbox": ("compose.local.sandbox", "break or mend the provider or the carrier of what runs"),
     "bench": ("tests.bench.run", "orders per second, latency and CPU, against a bare Celery chain"),

@@ -9,13 +9,14 @@ from rich.table import Table
 from celery_config.common.services import SERVICES
 from compose.local.environment import ADMIN
 
+DESK = "/admin/order/desk/"
 PAGES = {"": "/", "admin": "/admin/", "API docs": "/api/docs/"}
 
 
 def make_overview(
     environment: Mapping[str, str], title: str, *, flower: str = "", notes: Iterable[str] = ()
 ) -> Table:
-    """Return a table of all addresses, with the login, the folder of the logs and the notes below it.
+    """Return a table of all addresses, the order desk first; below it the login, the folder of the logs and the notes.
 
     Args:
         environment: that of the stack's processes.
@@ -26,6 +27,7 @@ def make_overview(
     table = Table(title=title, caption="\n".join([login, logs, *notes]))
     table.add_column("what")
     table.add_column("where", no_wrap=True)
+    table.add_row("place an order", f"{environment['ORDER_URL']}{DESK}", end_section=True)
     for service in SERVICES:
         for page, path in PAGES.items():
             address = f"{environment[f'{service.upper()}_URL']}{path}"

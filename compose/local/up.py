@@ -6,6 +6,7 @@ import signal
 import time
 from threading import Thread
 
+import httpx
 from rich.console import Console
 
 from celery_config.common.services import SERVICES
@@ -15,6 +16,7 @@ from compose.local.errors import LocalError
 from compose.local.output import print_error
 from compose.local.overview import make_overview
 from compose.local.rollover import LogRollover
+from compose.local.shopper import fill_empty_shelves
 from compose.local.stack import Stack
 
 _LONGEST_PAUSE = 30.0
@@ -50,6 +52,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             stack.delete_data()
         with console.status("Starting PostgreSQL, RabbitMQ and four services …"):
             stack.start()
+            fill_shelves(stack, console)
         flower = stack.flower_url if stack.has_flower else ""
         with running.announce(stack.var, stack.environment, flower=flower):
             notes = (
@@ -72,6 +75,16 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             stack.stop()
     console.print("Stopped. The data are kept; `./manage.py up --fresh` starts without them.")
     return 0
+
+
+def fill_shelves(stack: Stack, console: Console) -> None:
+    """Put something to order on empty shelves, where orders are for trying out."""
+    if stack.environment.get("ENVIRONMENT") == "production":
+        return
+    try:
+        fill_empty_shelves(stack.environment)
+    except httpx.HTTPError as error:  # the system runs all the same
+        console.print(f"No goods were put on the shelves: {error!r}", markup=False, style="yellow")
 
 
 def _hold(options: argparse.Namespace, console: Console) -> int:

@@ -7,18 +7,20 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rest_framework.exceptions import APIException
+from rich.console import Console
 
 from celery_config.common.arguments import parse_whole_number
 from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.sandbox.fates import FATES, FINE
-from order_project.desk import orders, shelves
+from order_project.desk import orders, shelves, terminal
 from order_project.desk.faults import FaultsRefused, require_sandbox
 from order_project.desk.shelves import NotDelivered
 from order_project.domain import Flow
 from order_project.requests import Placed
 
 MOST_AT_ONCE = 1000
+WATCHED = 5
 
 
 class Command(BaseCommand):
@@ -33,6 +35,7 @@ class Command(BaseCommand):
             help="who carries them out",
         )
         parser.add_argument("--count", type=parse_count, default=1, help=f"how many, {MOST_AT_ONCE} at most")
+        parser.add_argument("--watch", action="store_true", help=f"the first {WATCHED} of them on their way")
 
     def handle(self, *args: Any, **options: Any) -> None:
         fate, flow, rng = FATES[options["fate"]], Flow(options["flow"]), random.Random()
@@ -46,6 +49,8 @@ class Command(BaseCommand):
         placed = [result for result in results if isinstance(result, Placed)]
         for each in placed:
             self.stdout.write(str(each.order))
+        if options["watch"] and placed:
+            terminal.watch(Console(), [each.order for each in placed[:WATCHED]])
         refused = [result for result in results if isinstance(result, APIException)]
         self.stdout.write(f"place: {len(placed)} placed, {len(refused)} refused; shall happen: {fate.label}")
         if refused:

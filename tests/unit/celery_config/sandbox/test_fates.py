@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,10 @@ def test_demo_draws_its_hundred_orders_from_the_table() -> None:
     assert {line["sku"] for order in orders for line in order["lines"]} <= {
         good.sku for good in (*GOODS, SOLD_OUT)
     }
+
+
+def test_the_reference_page_has_every_fate() -> None:
+    page = (Path(__file__).resolve().parents[4] / "docs/reference/commands.md").read_text(encoding="utf-8")
+    ends = {End.CONFIRMED: "confirmed", End.CANCELLED: "cancelled, `{}`", End.PARKED: "waits for a decision"}
+    rows = [f"| `{f.name}` | {f.label} | {ends[f.end].format(f.code)} |" for f in FATES.values()]
+    assert [row for row in rows if row not in page] == []

@@ -1,0 +1,246 @@
+"""`./manage.py top`: what the running system does now: rates, orders on their way, queues, relays, what stands."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from kombu import Connection
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from celery_config.broker.topology import events_queue, task_queues
+from celery_config.common.arguments import parse_rate
+from celery_config.common.service_calls import OPERATOR, name_token
+from celery_config.common.services import SERVICES
+from compose.local import running
+from compose.local.environment import var_folder
+from compose.local.errors import LocalError
+from compose.local.output import print_error
+from compose.local.status import find_faults
+
+ANSWER_SECONDS = 8.0
+BROKER_SECONDS = 3.0
+RATE_SECONDS = 10
+NEWEST = 500
+"""Rates are counted among so many orders."""
+State = dict[str, Any]
+
+
+def main(argv: list[str]) -> int:
+    """Print the state, again and again unless `--once`.
+
+    Returns:
+        1 if nothing runs, or with `--once` if something does not work.
+    """
+    options = parse(argv)
+    try:
+        environment = find_environment()
+    except LocalError as error:
+        print_error(error)
+        return 1
+    with httpx.Client(timeout=ANSWER_SECONDS, trust_env=False) as client:
+        if options.once:
+            state = read_state(environment, client)
+            if options.json:
+                print(json.dumps(state, indent=1))
+            else:
+                Console().print(draw_state(state))
+            return int(any(each["faults"] for each in state["services"].values()))
+        with Live(console=Console(), auto_refresh=False, screen=not options.json) as live:
+            while True:
+                state = read_state(environment, client)
+                if options.json:
+                    print(json.dumps(state), flush=True)
+                else:
+                    live.update(draw_state(state), refresh=True)
+                time.sleep(options.every)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./manage.py top", description=__doc__)
+    parser.add_argument(
+        "--once", action="store_true", help="print it once; exit 1 if something does not work"
+    )
+    parser.add_argument("--json", action="store_true", help="for scripts; without --once a line each time")
+    parser.add_argument(
+        "--every", type=parse_rate, default=2.0, metavar="SECONDS", help="default %(default)s"
+    )
+    return parser.parse_args(argv)
+
+
+def find_environment() -> Mapping[str, str]:
+    """Return the environment of the system that runs here, or the one that is set.
+
+    Raises:
+        LocalError: there is none.
+    """
+    found = running.find_running(var_folder())
+    if found:
+        return {**os.environ, **found[0].environment}
+    if all(f"{service.upper()}_URL" in os.environ for service in SERVICES):
+        return os.environ
+    raise LocalError(f"Nothing is running in {var_folder()}: start it with `make up` or `KEEP=1 make demo`.")
+
+
+def read_state(environment: Mapping[str, str], client: httpx.Client) -> State:
+    """Return what the services, their metrics and the broker say now, as JSON values; times are in seconds."""
+    metrics = {service: read_metrics(client, url_of(environment, service)) for service in SERVICES}
+    order = metrics["order"]
+    by_status = {labels["status"]: int(value) for labels, value in order.get("order_saga_sagas", [])}
+    standing = {
+        labels.get("cause", ""): value
+        for labels, value in order.get("order_saga_time_standing_seconds", [])
+        if value
+    }
+    return {
+        "at": datetime.now(UTC).isoformat(),
+        "rates": read_rates(environment, client),
+        "on_their_way": {name: by_status.get(name, 0) for name in ("running", "stopping", "forward")},
+        "parked": by_status.get("parked", 0),
+        "parked_overdue": int(largest(order, "order_saga_parked_overdue") or 0),
+        "dead_letters": int(largest(order, "order_saga_dead_letters_open") or 0),
+        "standing": standing,
+        "services": {
+            service: {
+                "faults": [
+                    fault
+                    for page in ("readyz", "flowz")
+                    for fault in find_faults(client, f"{url_of(environment, service)}/{page}")
+                ],
+                "outbox_age": largest(metrics[service], "order_saga_outbox_age_seconds"),
+                "set_aside": largest(metrics[service], "order_saga_outbox_set_aside"),
+                "copy_lag": largest(metrics[service], "order_saga_copy_lag_seconds"),
+            }
+            for service in SERVICES
+        },
+        "queues": read_queues(environment),
+    }
+
+
+def url_of(environment: Mapping[str, str], service: str) -> str:
+    return environment[f"{service.upper()}_URL"]
+
+
+def read_metrics(client: httpx.Client, url: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """Return the samples of a service by name; none if it does not answer."""
+    try:
+        page = client.get(f"{url}/metrics").text
+    except httpx.HTTPError:
+        return {}
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+def largest(samples: Mapping[str, list[tuple[dict[str, str], float]]], name: str) -> float | None:
+    """Return the largest finite value of a metric; None if nobody knows one."""
+    return max((value for _, value in samples.get(name, []) if math.isfinite(value)), default=None)
+
+
+def read_rates(environment: Mapping[str, str], client: httpx.Client) -> dict[str, float] | None:
+    """Return how many orders were placed and have ended a second, lately; None if the order service does not say.
+
+    Counted are the newest orders: of more in `RATE_SECONDS` the rate is that of the time they were placed in.
+    """
+    token = environment.get(name_token((OPERATOR, "order")), "")
+    try:
+        answer = client.get(
+            f"{url_of(environment, 'order')}/api/orders/?limit={NEWEST}",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        orders = answer.raise_for_status().json()["results"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return None
+    now = datetime.now(UTC)
+    since = now - timedelta(seconds=RATE_SECONDS)
+    if len(orders) == NEWEST:
+        since = max(since, datetime.fromisoformat(orders[-1]["created_at"]))
+    seconds = max((now - since).total_seconds(), 0.001)
+    counts = {name: sum(is_since(order[at], since) for order in orders) for name, at in TIMES.items()}
+    return {name: round(count / seconds, 2) for name, count in counts.items()}
+
+
+TIMES = {"placed": "created_at", "ended": "ended_at"}
+
+
+def is_since(at: str | None, since: datetime) -> bool:
+    return at is not None and datetime.fromisoformat(at) >= since
+
+
+def read_queues(environment: Mapping[str, str]) -> dict[str, dict[str, int]] | None:
+    """Return the messages and the workers of each queue; None if there is no broker to ask, or it does not answer."""
+    url = environment.get("ORDER_BROKER_URL", "")
+    if not url.startswith("amqp"):
+        return None
+    try:
+        with Connection(url, connect_timeout=BROKER_SECONDS) as connection:
+            return dict(look_at_queues(connection))
+    except (OSError, *Connection(url).connection_errors, *Connection(url).channel_errors):
+        return None
+
+
+def look_at_queues(connection: Connection) -> Iterator[tuple[str, dict[str, int]]]:
+    channel = connection.default_channel
+    for service in SERVICES:
+        for queue in (*task_queues(service), events_queue(service)):
+            seen = channel.queue_declare(queue, passive=True)
+            yield queue, {"messages": seen.message_count, "workers": seen.consumer_count}
+
+
+def draw_state(state: State) -> RenderableType:
+    rates, way = state["rates"], state["on_their_way"]
+    orders = Table(title=f"Orders at {state['at'][11:19]} UTC", show_header=False)
+    told = f"{rates['placed']:g} placed, {rates['ended']:g} ended a second" if rates else "not known"
+    orders.add_row("rates", told)
+    orders.add_row(
+        "on their way",
+        f"{way['running']} running, {way['stopping']} being cancelled, {way['forward']} being finished",
+    )
+    overdue = f", {state['parked_overdue']} overdue" if state["parked_overdue"] else ""
+    orders.add_row(
+        "wait for a decision", f"{state['parked']}{overdue}", style="red" if state["parked"] else ""
+    )
+    orders.add_row("dead letters", str(state["dead_letters"]), style="red" if state["dead_letters"] else "")
+    stands = ", ".join(f"{seconds:.0f} s for {cause}" for cause, seconds in state["standing"].items())
+    orders.add_row("saga time", f"stands: {stands}" if stands else "runs", style="red" if stands else "")
+    services = Table("service", "works", "outbox", "copies behind", "not sendable", title="Services")
+    for name, each in state["services"].items():
+        works = "\n".join(each["faults"]) or "yes"
+        values = (
+            format_seconds(each["outbox_age"]),
+            format_seconds(each["copy_lag"]),
+            format_count(each["set_aside"]),
+        )
+        services.add_row(name, works, *values, style="red" if each["faults"] else "")
+    return Group(orders, services, draw_queues(state["queues"]))
+
+
+def draw_queues(queues: Mapping[str, Mapping[str, int]] | None) -> RenderableType:
+    if queues is None:
+        return "Queues: no broker to ask."
+    table = Table("queue", "messages", "workers", title="Queues")
+    for name, each in queues.items():
+        table.add_row(
+            name, str(each["messages"]), str(each["workers"]), style="" if each["workers"] else "red"
+        )
+    return table
+
+
+def format_seconds(seconds: float | None) -> str:
+    return "not known" if seconds is None else f"{seconds:.1f} s"
+
+
+def format_count(count: float | None) -> str:
+    return "not known" if count is None else f"{count:g}"

@@ -1,0 +1,134 @@
+"""The case file of an order: everything that is known of it, to be attached to a ticket. Personal data are masked.
+
+What the customer gave (name, e-mail, address, card) is masked wherever it stands, also in free texts that repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from celery_config.common.money import money
+from celery_config.errors import OperatorRefused
+from celery_config.saga.engine.flows import find_flow
+from celery_config.saga.models import DeadLetter, OperatorAction, SagaDecision, SagaInstance
+from celery_config.saga.operations import barrier_client
+from celery_config.saga.operations.explanation import explain
+from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.strip import draw_strip
+from celery_config.saga.operations.wording import describe_status
+from order_project import selectors
+from order_project.models import Choreography, Order, SeenEvent
+
+MASK = "[masked]"
+# A country and a city say little of a person, and much of why a carrier refuses.
+SHOWN_PARTS = ("country", "city")
+SHORTEST = 3
+"""A shorter text than this is not masked elsewhere: it would be a part of many words."""
+
+
+def make_case_file(order: Order, *, ask: bool = True) -> dict[str, Any]:
+    """Return what is known of an order, as JSON values.
+
+    Args:
+        ask: also ask the participants what their barriers say now.
+    """
+    row = selectors.read_flows([order])[order.pk]
+    facts = read_flow(row)
+    letters = DeadLetter.objects.filter(saga=row.pk).order_by("received_at")
+    actions = OperatorAction.objects.filter(subject=str(order.pk)).order_by("at")
+    known = {
+        "order": str(order.pk),
+        "saga": str(order.saga or ""),
+        "flow": order.flow.value,
+        "made_at": timezone.now().isoformat(),
+        "sentence": explain(facts).text,
+        "status": {"order": order.status, "flow": row.status, "in_words": describe_status(row.status)},
+        "total": money(order.total, order.currency),
+        "placed_at": order.created_at.isoformat(),
+        "ended_at": order.ended_at and order.ended_at.isoformat(),
+        "address": {part: order.address.get(part, "") for part in SHOWN_PARTS},
+        "lines": [
+            f"{line.quantity} × {line.sku} at {money(line.unit_price, order.currency)}" for line in order.lines.all()
+        ],
+        "cause": row.cause,
+        "parked": list_values(row, "owner", "answer_by", "fingerprint"),
+        "steps": [
+            {
+                "step": cell.name, "service": cell.service, "state": cell.state.value, "reason": cell.reason,
+                "at": cell.at and cell.at.isoformat(),
+            }
+            for cell in draw_strip(facts)
+        ],
+        "decisions": list_decisions(row) if isinstance(row, SagaInstance) else [],
+        "events": list_events(row) if isinstance(row, Choreography) else [],
+        "barriers": read_barriers(row) if ask else {},
+        "operators": [list_values(each, "at", "verb", "what", "by", "why", "effect") for each in actions],
+        "dead_letters": [
+            list_values(each, "received_at", "reason", "queue", "task", "fault", "consequence") for each in letters
+        ],
+    }  # fmt: skip
+    masked: dict[str, Any] = mask(known, find_personal_texts(order, row))
+    return masked
+
+
+def list_values(row: Any, *fields: str) -> dict[str, Any]:
+    """Return these fields of a row, times as texts."""
+    values = {name: getattr(row, name) for name in fields}
+    return {name: each.isoformat() if isinstance(each, datetime) else each for name, each in values.items()}
+
+
+def list_decisions(row: SagaInstance) -> list[dict[str, Any]]:
+    fields = ("at", "came", "status_before", "status_after", "sent", "detail")
+    return [list_values(each, *fields) for each in SagaDecision.objects.filter(saga=row).order_by("id")]
+
+
+def list_events(row: Choreography) -> list[dict[str, Any]]:
+    seen = SeenEvent.objects.filter(choreography=row).order_by("at", "id")
+    return [list_values(each, "at", "kind") for each in seen]
+
+
+def read_barriers(row: Any) -> dict[str, Any]:
+    """Return what each participant says now of its steps; a text if it does not answer."""
+    try:
+        steps = find_flow(type(row)).find_course(row).steps
+    except OperatorRefused as refusal:
+        return {"refused": str(refusal)}
+    return {
+        service: "does not answer"
+        if answer is None
+        else {
+            step: {"action": str(held.action), "undo": str(held.undo), "reply": held.reply, "note": held.note}
+            for step, held in answer.items()
+        }
+        for service, answer in barrier_client.read_barriers(steps, row.pk).items()
+    }
+
+
+def find_personal_texts(order: Order, row: Any) -> list[str]:
+    """Return the texts that are masked wherever they stand, the longest first."""
+    data: Mapping[str, Any] = row.data if isinstance(row, SagaInstance) else row.placed
+    texts = [value for part, value in order.address.items() if part not in SHOWN_PARTS]
+    texts.append(str(data.get("payment_token", "")) if isinstance(data, Mapping) else "")
+    if customer := order.customer:
+        texts += [customer.name, customer.email, customer.reference or "", str(customer.pk)]
+        for address in (customer.billing_address, customer.delivery_address):
+            texts += [value for part, value in (address or {}).items() if part not in SHOWN_PARTS]
+    found = {text for text in texts if isinstance(text, str) and len(text) >= SHORTEST}
+    return sorted(found, key=len, reverse=True)
+
+
+def mask(value: Any, texts: Iterable[str]) -> Any:
+    """Return the JSON value without these texts."""
+    if isinstance(value, str):
+        for text in texts:
+            value = value.replace(text, MASK)
+        return value
+    if isinstance(value, Mapping):
+        return {name: mask(each, texts) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask(each, texts) for each in value]
+    return value

@@ -1,0 +1,121 @@
+"""`./manage.py top`: what it reads of services that answer, lag, or are down; what a script gets."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from celery_config.common.services import SERVICES
+from compose.local import running, top
+
+ENVIRONMENT = {f"{service.upper()}_URL": f"http://{service}" for service in SERVICES} | {
+    "OPERATOR_TO_ORDER_TOKEN": "secret"
+}
+METRICS = {
+    "order": (
+        'order_saga_sagas{status="running"} 7\norder_saga_sagas{status="parked"} 2\norder_saga_parked_overdue 1\n'
+        'order_saga_dead_letters_open 3\norder_saga_time_standing_seconds{cause="broker"} 12\n'
+        'order_saga_outbox_age_seconds 4.5\norder_saga_copy_lag_seconds{copy="products"} +Inf\n'
+        'order_saga_copy_lag_seconds{copy="currencies"} 1.5\n'
+    ),
+    "payment": "order_saga_outbox_age_seconds 0\n",
+    "inventory": "",
+}
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    service, path = request.url.host, request.url.path
+    if service == "shipment":
+        raise httpx.ConnectError("down", request=request)
+    if path == "/metrics":
+        return httpx.Response(200, text=METRICS[service])
+    if path == "/flowz" and service == "inventory":
+        return httpx.Response(503, json={"relay": "9 s behind", "broker": "ok"})
+    if path == "/api/orders/":
+        assert request.headers["Authorization"] == "Bearer secret"
+        return httpx.Response(200, json={"results": list_orders()})
+    return httpx.Response(200, json={})
+
+
+def list_orders() -> list[dict[str, Any]]:
+    """Twenty that were placed now, of which five have ended, and one of an hour ago."""
+    now, long_ago = datetime.now(UTC), datetime.now(UTC) - timedelta(hours=1)
+    fresh = [
+        {"created_at": now.isoformat(), "ended_at": now.isoformat() if number < 5 else None}
+        for number in range(20)
+    ]
+    return [*fresh, {"created_at": long_ago.isoformat(), "ended_at": long_ago.isoformat()}]
+
+
+@pytest.fixture
+def client() -> httpx.Client:
+    return httpx.Client(transport=httpx.MockTransport(answer))
+
+
+def test_the_state_has_whatever_the_services_say(client: httpx.Client) -> None:
+    state = top.read_state(ENVIRONMENT, client)
+    assert state["on_their_way"] == {"running": 7, "stopping": 0, "forward": 0}
+    assert (state["parked"], state["parked_overdue"], state["dead_letters"]) == (2, 1, 3)
+    assert state["standing"] == {"broker": 12}
+    assert state["rates"] == {"placed": 2.0, "ended": 0.5}
+    assert state["services"]["order"] == {"faults": [], "outbox_age": 4.5, "set_aside": None, "copy_lag": 1.5}
+    assert state["services"]["inventory"]["faults"] == ["relay: 9 s behind"]
+    assert "no answer" in state["services"]["shipment"]["faults"][0]
+    assert state["queues"] is None
+    assert json.loads(json.dumps(state)) == state
+
+
+def test_of_more_orders_than_are_read_the_rate_is_that_of_their_time(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(top, "NEWEST", 20)
+    now = datetime.now(UTC) - timedelta(seconds=2)
+    orders = [{"created_at": now.isoformat(), "ended_at": None}] * 20
+    many = httpx.Client(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"results": orders}))
+    )
+    rates = top.read_rates(ENVIRONMENT, many)
+    assert rates is not None
+    assert 8 < rates["placed"] <= 10
+
+
+def test_the_screen_shows_it_in_words(client: httpx.Client) -> None:
+    console = Console(record=True, width=150, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(top.draw_state(top.read_state(ENVIRONMENT, client)))
+    text = console.export_text()
+    for told in (
+        "2 placed, 0.5 ended a second",
+        "2, 1 overdue",
+        "stands: 12 s for broker",
+        "relay: 9 s behind",
+    ):
+        assert told in text
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_once_says_by_its_exit_code_that_something_does_not_work(
+    option: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    client: httpx.Client,
+) -> None:
+    monkeypatch.setattr(top, "find_environment", lambda: ENVIRONMENT)
+    monkeypatch.setattr(httpx, "Client", lambda **_: client)
+    assert top.main(["--once", *option]) == 1
+    out = capsys.readouterr().out
+    assert (json.loads(out)["parked"] == 2) if option else ("wait for a decision" in out)
+
+
+def test_nothing_runs(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(running, "find_running", lambda _: [])
+    for service in SERVICES:
+        monkeypatch.delenv(f"{service.upper()}_URL", raising=False)
+    assert top.main(["--once"]) == 1
+    assert "Nothing is running" in capsys.readouterr().err
