@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0007_idempotencykey'),
+        ('messaging', '0008_plain_words'),
     ]
 
     operations = [
