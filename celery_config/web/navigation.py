@@ -7,16 +7,19 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
+from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
+BADGE_SECONDS = 5
+BADGES_KEY = "badges of the sidebar"
 INTERNAL = ("copies", "messaging", "auth", "api")
 
 
 def list_groups(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of unfold's sidebar: each app's pages that this person may see."""
-    waiting = count_waiting(request)
+    waiting = count_waiting()
     groups, internals = [], []
     for app in admin.site.get_app_list(request):
         items = [make_item(model, waiting) for model in app["models"] if model["admin_url"]]
@@ -37,9 +40,12 @@ def make_item(model: dict[str, Any], waiting: Counter[str]) -> dict[str, Any]:
     return {**item, "badge": count, "badge_variant": "danger"} if count else item
 
 
-def count_waiting(request: HttpRequest) -> Counter[str]:
-    """Count what waits on each page, by the label of its model."""
-    counts: Counter[str] = Counter()
-    for path in settings.BADGES:
-        counts.update(import_string(path)())
+def count_waiting() -> Counter[str]:
+    """Count what waits on each page, by the label of its model; a process counts at most once in `BADGE_SECONDS`."""
+    counts: Counter[str] | None = cache.get(BADGES_KEY)
+    if counts is None:
+        counts = Counter()
+        for path in settings.BADGES:
+            counts.update(import_string(path)())
+        cache.set(BADGES_KEY, counts, BADGE_SECONDS)
     return counts

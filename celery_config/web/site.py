@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.urls import URLPattern, path
-from django.utils.module_loading import import_string
 from unfold.sites import UnfoldAdminSite
 
 from celery_config.web import board
@@ -47,13 +45,7 @@ class ServiceSite(UnfoldAdminSite):
         return {**super().each_context(request), "colors": None}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        """The home page says that saga time stands, where the service has one: then no order is stopped or driven."""
-        if (check := settings.FLOW_CHECKS.get("saga_time")) and not (
-            text := import_string(check)()
-        ).startswith("ok"):
-            messages.warning(
-                request, f"Saga time {text}. No order is driven or stopped by its deadline meanwhile."
-            )
+        """The board with all its parts, which then renew themselves."""
         context = {**(extra_context or {}), "parts": board.make_parts(request)}
         answer: TemplateResponse = super().index(request, context)
         return answer

@@ -175,9 +175,6 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         )
         return Holds(taken=taken, held=Q(held) & ~Q(released), doubtful=~Q(released) & ~Q(held))
 
-    def describe_next(self, row: Choreography, facts: SeenByOrder) -> str:
-        return find_next_event(facts[row.pk])
-
     def deadline_seconds(self, row: Choreography) -> float:
         return PlaceOrder.deadline
 

@@ -22,6 +22,7 @@ from celery_config.common.money import money
 from celery_config.db.functions import Now
 from celery_config.messaging.observations import read_observations
 from celery_config.saga.admin.parked import get_list_url
+from celery_config.saga.admin.story import format_explanation
 from celery_config.saga.admin.widgets import LINK, break_words, format_deadline, get_page_url
 from celery_config.saga.measures import find_standstill
 from celery_config.saga.models import SagaClock, SagaPause
@@ -35,6 +36,7 @@ from celery_config.saga.operations.services import (
     list_queues,
     list_services,
 )
+from celery_config.saga.operations.wording import STATUS_WORDS, capitalize
 from celery_config.saga.states import Status
 from celery_config.saga.sums.reading import (
     Bar,
@@ -50,13 +52,12 @@ from celery_config.web.charts import HEIGHT, WIDTH, stack_bars
 from celery_config.web.columns import EMPTY, format_ago, format_number, make_label, shorten_id
 
 SEE = "saga.view_sagainstance"
-WORDS = {Status.RUNNING: "running", Status.STOPPING: "undoing", Status.FORWARD: "finishing"}
 NOTES = {
     Status.RUNNING: "each step may still be undone",
     Status.STOPPING: "what was done is being undone",
-    Status.FORWARD: "paid: it goes on to its end",
+    Status.FORWARD: "paid, so it goes on to its end",
 }
-ENDS = {Status.COMPLETED: "completed", Status.COMPENSATED: "cancelled, everything undone"}
+ENDS = {Status.COMPLETED: "completed", Status.COMPENSATED: STATUS_WORDS[Status.COMPENSATED]}
 QUEUES_SHOWN = 8
 CAUSES_SHOWN = 10
 
@@ -119,12 +120,15 @@ def format_money(waiting: Waiting) -> SafeString | str:
 
 @needs(SEE)
 def show_under_way(request: HttpRequest) -> Iterator[Section]:
-    """How many flows are on their way, and whether saga time runs."""
+    """How many flows are on their way, whether saga time runs, and what is paused."""
     counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for each in overview.read_open_counts():
         counts[each.status][each.kind] = each.count
-    tiles = [make_open_tile(status, counts[status]) for status in WORDS]
-    yield Section("On their way", TILES, [*tiles, make_time_tile()])
+    tiles = [make_open_tile(status, counts[status]) for status in NOTES]
+    tiles.append(make_time_tile())
+    if request.user.has_perm("saga.view_sagapause"):
+        tiles.append(make_pauses_tile())
+    yield Section("On their way", TILES, tiles)
 
 
 @needs(SEE)
@@ -132,7 +136,7 @@ def show_oldest(request: HttpRequest) -> Iterator[Section]:
     """What the oldest flows on their way wait for."""
     if oldest := overview.read_oldest():
         rows = [make_oldest_row(each) for each in oldest]
-        headers = ["what", "how it stands", "began", "waits for"]
+        headers = ["what", "began", "how it stands, and what it waits for"]
         yield Section("The oldest of them", TABLE, {"headers": headers, "rows": rows})
 
 
@@ -147,7 +151,7 @@ def make_open_tile(status: Status, counts: dict[str, int]) -> Tile:
     ]
     note = format_html_join(SafeString(", "), LINK, lists) if len(lists) > 1 else NOTES[status]
     url = lists[0][0] if lists else find_list("saga_sagainstance", status__exact=status.value)
-    return Tile(WORDS[status].capitalize(), format_number(sum(counts.values())), note, "", url)
+    return Tile(capitalize(STATUS_WORDS[status]), format_number(sum(counts.values())), note, "", url)
 
 
 def make_time_tile() -> Tile:
@@ -156,15 +160,16 @@ def make_time_tile() -> Tile:
     if clock is None or not causes:
         return Tile("Saga time", "runs", "", GOOD)
     since = format_ago(clock.stands_since or clock.ticked_at)
-    return Tile("Saga time", "stands", format_html("{}; since {}", ", ".join(causes), since), ACT)
+    note = format_html(
+        "{}; since {}. No order is driven or stopped by its deadline.", ", ".join(causes), since
+    )
+    return Tile("Saga time", "stands", note, ACT)
 
 
 def make_oldest_row(each: OnItsWay) -> list[Any]:
     row = each.row
-    waits = f"{each.service}: {each.waits_for}" if each.service else each.waits_for
-    label = make_label(WORDS.get(Status(row.status), row.status), {"running": "info", "undoing": "warning"})
-    link = format_html(LINK, get_page_url(row), shorten_id(row.pk))
-    return [format_html("{} {}", row.name, link), label, format_ago(uuid7_time(row.pk)), waits or EMPTY]
+    link = format_html("{} {}", each.facts.noun, format_html(LINK, get_page_url(row), shorten_id(row.pk)))
+    return [link, format_ago(uuid7_time(row.pk)), format_explanation(each.explanation)]
 
 
 @dataclass(frozen=True)
@@ -311,7 +316,7 @@ def make_causes_table(details: Details, outcomes: Outcomes, shown: Shown) -> dic
 
 @needs(SEE)
 def show_services(request: HttpRequest) -> Iterator[Section]:
-    """How each service is, as the relay heard it last, how long the queues are, and what is paused."""
+    """How each service is, as the relay heard it last, and how long the queues are."""
     seen = read_observations()
     services = list_services(seen)
     asked = format_ago(seen[SERVICES_SEEN].at) if services else ""
@@ -327,8 +332,6 @@ def show_services(request: HttpRequest) -> Iterator[Section]:
         title = format_html("Queues, as of {}", format_ago(seen[QUEUES_SEEN].at))
         table = {"headers": ["queue", "messages that wait", "workers on it"], "rows": lengths}
         yield Section(title, TABLE, table)
-    if request.user.has_perm("saga.view_sagapause"):
-        yield Section("Pauses", TILES, [make_pauses_tile()])
 
 
 def make_service_row(health: ServiceHealth) -> list[Any]:

@@ -134,10 +134,6 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
         """Conditions on rows whose amount is money; None: no row holds any."""
         return None
 
-    def describe_next(self, row: Row, facts: Facts) -> str:
-        """Return what an open row waits for, for people; empty: that is not known."""
-        return ""
-
     def open_too_long(self, now: datetime) -> Q:
         """The open rows that began longer ago than their deadline, by the clock on the wall."""
         return Q(pk__in=[])

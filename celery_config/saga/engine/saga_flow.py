@@ -215,11 +215,6 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
             doubtful=Exists(first.filter(logged=StepState.NOTHING)),
         )
 
-    def describe_next(self, row: SagaInstance, facts: SagaFacts) -> str:
-        saga = find_saga(row.name, row.version)
-        link = plan_next_link(saga, row, facts) if saga else None
-        return f"{link.operation} {link.step}".strip() if link else ""
-
     def deadline_seconds(self, row: SagaInstance) -> float:
         return definition(row).deadline
 

@@ -1,6 +1,6 @@
 """What waits for a decision, what is on its way and since when, for the board and the terminal.
 
-Each function reads the order service's own database alone, with one query, or one for each kind of flow.
+Each function reads the order service's own database alone, with one query, or a few for each kind of flow.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce
 
 from celery_config.saga.engine.flows import WatchedFlow, flows
+from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.models import DeadLetter, ParkedSaga, WatchedRow
+from celery_config.saga.operations.explanation import Explanation, explain
+from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.operations.selectors import ParkedGroup, merge_group
 from celery_config.saga.states import OPEN, Status
 
@@ -54,12 +57,15 @@ class OpenCount:
 
 @dataclass(frozen=True)
 class OnItsWay:
-    """A flow that has not ended, and whose word it waits for."""
+    """A flow that has not ended, and what is known of it."""
 
     row: WatchedRow
-    service: str
-    """Empty: not known."""
-    waits_for: str
+    facts: FlowFacts
+
+    @property
+    def explanation(self) -> Explanation:
+        """The sentence that says what it waits for, and why."""
+        return explain(self.facts)
 
 
 def read_waiting() -> list[Waiting]:
@@ -124,16 +130,13 @@ def query_open(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
 
 
 def read_oldest(limit: int = OLDEST) -> list[OnItsWay]:
-    """Return the open flows whose deadline comes first; two queries for each kind of flow that has some."""
+    """Return the open flows whose deadline comes first; three queries for each kind of flow that has some."""
     found: list[OnItsWay] = []
     for flow in flows.values():
         # By the deadline: an order that an index has would make the database look for the open ones through all.
         rows = list(flow.model._default_manager.filter(status__in=OPEN).order_by("deadline_at")[:limit])
-        if rows:
-            facts = flow.read_facts(rows)
-            found += [
-                OnItsWay(row, flow.find_service(row, facts), flow.describe_next(row, facts)) for row in rows
-            ]
+        facts = read_flows(rows)
+        found += [OnItsWay(row, facts[row.pk]) for row in rows]
     return sorted(found, key=lambda each: each.row.deadline_at)[:limit]
 
 
