@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from celery_config.messaging.observations import note
+from celery_config.messaging.observations import note, read_observations
 from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause
 from celery_config.saga.operations import overview, services
 from celery_config.saga.operations.overview import Money
@@ -216,7 +216,7 @@ class TestServices:
     def test_one_that_is_away_is_noted(self, settings: Any) -> None:
         settings.SERVICE_URLS = dict.fromkeys(settings.SERVICE_URLS, "http://127.0.0.1:1")
         services.look_at_services()
-        found = services.list_services(services.Observation.objects.in_bulk())
+        found = services.list_services(read_observations())
         assert {each.service for each in found} == {*settings.SERVICE_URLS}
         assert all(each.faults == {"service": "does not answer"} for each in found)
 
