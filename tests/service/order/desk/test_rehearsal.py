@@ -64,6 +64,13 @@ def test_each_fate_and_each_cause_is_played(shop: Shop) -> None:
     }  # fmt: skip
 
 
+def test_nobody_waits_for_what_takes_minutes() -> None:
+    (long,) = [part for part in rehearsal.list_parts() if not part.waited_for]
+    assert long.fate.name == "never"
+    assert rehearsal.has_ended(long, "running")
+    assert not rehearsal.has_ended(Part(FATES["fine"]), "running")
+
+
 def test_only_what_failed_or_is_silent_on_purpose_is_parked(shop: Shop) -> None:
     told, quiet, silent = (shop.order() for _ in range(3))
     choreographed = shop.place(flow=Flow.CHOREOGRAPHED).order
