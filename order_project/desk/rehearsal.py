@@ -48,11 +48,13 @@ class Part:
 
     Args:
         silent: it is parked before anybody said why it fails.
+        waited_for: whether the rehearsal waits for its end, which may take minutes.
     """
 
     fate: Fate
     flow: Flow = Flow.ORCHESTRATED
     silent: bool = False
+    waited_for: bool = True
 
     @property
     def title(self) -> str:
@@ -70,7 +72,7 @@ Cast = Mapping[UUID, Part]
 def list_parts() -> list[Part]:
     """Return what is placed: each fate once, and what is parked for causes that the flow makes."""
     return [
-        *(Part(fate) for fate in FATES.values()),
+        *(Part(fate, waited_for=fate is not FATES["never"]) for fate in FATES.values()),
         Part(FATES["void-fails"], silent=True),
         Part(FATES["void-fails"], Flow.CHOREOGRAPHED),
         Part(FATES["fine"], Flow.CHOREOGRAPHED),
@@ -137,6 +139,8 @@ def carry_out(cast: Cast, progress: Callable[[int], None]) -> dict[UUID, str]:
 
 
 def has_ended(part: Part, status: str) -> bool:
+    if not part.waited_for:
+        return True
     return status == Status.PARKED if part.fate.end is End.PARKED else status in ENDED
 
 

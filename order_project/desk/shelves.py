@@ -9,10 +9,11 @@ from django.db.models import Q, QuerySet
 
 from celery_config.common.service_calls import OPERATOR
 from celery_config.http.service_client import ServiceClient
-from celery_config.sandbox.goods import DELIVERY, GOODS
+from celery_config.sandbox.goods import DELIVERY, GOODS, SOLD_OUT
 from order_project.models import CatalogueProduct
 
 SHOWN = 12
+SKUS = {good.sku for good in (*GOODS, SOLD_OUT)}
 LOOK_SECONDS = 0.1
 MOST_SECONDS = 30.0
 
@@ -33,22 +34,28 @@ def find_product(sku: str) -> CatalogueProduct | None:
     return CatalogueProduct.objects.filter(sku=sku, active=True, deleted=False).first()
 
 
+def list_goods() -> list[CatalogueProduct]:
+    """Return those goods of the little shop that the order service knows."""
+    return list(CatalogueProduct.objects.filter(sku__in=SKUS, active=True, deleted=False).order_by("sku"))
+
+
 def offer_goods() -> Sequence[CatalogueProduct]:
-    """Return products to order; if there are none, put those of the little shop on the shelves first.
+    """Return the goods of the little shop; put those that are missing on the shelves first.
 
     Raises:
         ServiceCallError: inventory does not take them.
         NotDelivered: they do not arrive here.
     """
-    if found := list(list_products()):
+    if len(found := list_goods()) == len(SKUS):
         return found
     ServiceClient("inventory", caller=OPERATOR).post("/api/products/", DELIVERY)
     end = time.monotonic() + MOST_SECONDS
-    while len(found := list(list_products())) < len(GOODS):
+    while len(found := list_goods()) < len(SKUS):
         if time.monotonic() > end:
+            missing = ", ".join(sorted(SKUS - {good.sku for good in found}))
             raise NotDelivered(
-                "inventory has products, and the order service does not know them: look at inventory's relay and the"
-                " order service's worker"
+                f"the order service does not know {missing}: look at inventory's relay and the order service's worker,"
+                " and whether they are still sold"
             )
         time.sleep(LOOK_SECONDS)  # another process's rows are watched, and a table gives no signal
     return found

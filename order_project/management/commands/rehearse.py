@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Mapping
@@ -16,17 +17,13 @@ from celery_config.common.arguments import parse_whole_number
 from celery_config.common.console import progress_bars
 from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceCallError
+from celery_config.saga.operations.wording import describe_status
 from order_project.desk import rehearsal
 from order_project.desk.faults import FaultsRefused
 from order_project.desk.rehearsal import Cast, NotRehearsed
 from order_project.desk.shelves import NotDelivered
 
 COLOURS = {"completed": "green", "compensated": "yellow", "parked": "red"}
-WORDS = {
-    "completed": "completed",
-    "compensated": "cancelled, everything undone",
-    "parked": "waits for a decision",
-}
 
 
 class Command(BaseCommand):
@@ -36,6 +33,9 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=parse_whole_number, default=1, help="of what is ordered")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # The bar and the table say it.
+        for name in ("celery_config", "order_project"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         console, began = Console(), time.monotonic()
         try:
             with progress_bars(console) as bar:
@@ -61,5 +61,10 @@ def tabulate(cast: Cast, status: Mapping[UUID, str]) -> Table:
     table = Table("what should happen", "what became of it", "order", title="The bad day")
     for order, part in cast.items():
         word = status[order]
-        table.add_row(f"{part.fate.label} ({part.title})", WORDS[word], str(order), style=COLOURS[word])
+        table.add_row(
+            f"{part.fate.label} ({part.title})",
+            describe_status(word),
+            str(order),
+            style=COLOURS.get(word, ""),
+        )
     return table

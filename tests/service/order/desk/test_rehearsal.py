@@ -12,11 +12,12 @@ from django.core.management import CommandError, call_command
 
 from celery_config.messaging.models import OutboxMessage
 from celery_config.sandbox.fates import FATES, End
+from celery_config.sandbox.goods import CURRENCY, GOODS, SOLD_OUT
 from order_project.desk import rehearsal
 from order_project.desk.faults import FaultsRefused
 from order_project.desk.rehearsal import Part
 from order_project.domain import Flow
-from order_project.models import Choreography, Order
+from order_project.models import CatalogueProduct, Choreography, Order, OrderLine
 from tests.service.order.conftest import Shop
 
 FAILURE = {
@@ -30,6 +31,16 @@ FAILURE = {
 @pytest.fixture
 def production(settings: Any) -> None:
     settings.ENVIRONMENT = "production"
+
+
+@pytest.fixture
+def goods(shop: Shop) -> None:
+    """The little shop's goods, among others that nobody can carry."""
+    for good in (*GOODS, SOLD_OUT):
+        CatalogueProduct.objects.create(
+            sku=good.sku, name=good.name, price=good.price, currency=CURRENCY, weight_grams=good.weight_grams,
+            active=True, version=1,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("command", [["rehearse"], ["place"], ["place", "--fate", "declined"]])
@@ -48,11 +59,12 @@ def test_no_part_of_it_works_in_production(production: None, act: Callable[[], A
 
 
 @pytest.mark.parametrize("flow", [*Flow])
-def test_orders_are_placed_from_the_terminal(shop: Shop, flow: Flow) -> None:
+def test_orders_are_placed_from_the_terminal(goods: None, flow: Flow) -> None:
     out = StringIO()
     call_command("place", "--count", "3", "--fate", "declined", "--flow", flow.value, stdout=out)
     assert "place: 3 placed, 0 refused; shall happen: The card is declined" in out.getvalue()
     assert {order.flow for order in Order.objects.all()} == {flow}
+    assert {*OrderLine.objects.values_list("sku", flat=True)} <= {good.sku for good in GOODS}
     assert {*out.getvalue().split()[:3]} == {str(pk) for pk in Order.objects.values_list("pk", flat=True)}
 
 
@@ -62,6 +74,13 @@ def test_each_fate_and_each_cause_is_played(shop: Shop) -> None:
     assert {(part.flow, part.silent) for part in parts if part.fate.end is End.PARKED} == {
         (Flow.ORCHESTRATED, False), (Flow.ORCHESTRATED, True), (Flow.CHOREOGRAPHED, False),
     }  # fmt: skip
+
+
+def test_nobody_waits_for_what_takes_minutes() -> None:
+    (long,) = [part for part in rehearsal.list_parts() if not part.waited_for]
+    assert long.fate.name == "never"
+    assert rehearsal.has_ended(long, "running")
+    assert not rehearsal.has_ended(Part(FATES["fine"]), "running")
 
 
 def test_only_what_failed_or_is_silent_on_purpose_is_parked(shop: Shop) -> None:

@@ -1,0 +1,50 @@
+"""The bad day on purpose, on the running system: each order has its fate, and all that waits can be mended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from celery_config.sandbox.fates import FATES, End
+from tests.acceptance.shop import Shop, until
+
+LAST = re.compile(r"rehearse: (\d+) orders, (\d+) parked, 1 dead letter, after (\d+) s")
+PARKED = "SELECT id, fingerprint FROM saga_sagainstance WHERE status = 'parked'"
+CHOREOGRAPHED = "SELECT order_id AS id, fingerprint FROM order_choreography WHERE status = 'parked'"
+CAUSES = ("authorize-payment (undo)", "book-shipment (undo)", "dispatch-shipment (do)", "no word of")
+
+
+@pytest.fixture
+def mended(shop: Shop) -> Iterator[None]:
+    yield
+    httpx.delete(f"{shop.stack.sandbox_url}/control/faults", trust_env=False).raise_for_status()
+
+
+def test_a_bad_day_is_rehearsed_and_mended(shop: Shop, mended: None) -> None:
+    before = len(shop.dead_letters())
+    done = shop.command("order", "rehearse")
+    told = LAST.search(done.stdout)
+    assert told is not None, done.stdout + done.stderr
+    assert int(told[1]) > len(FATES)
+    parked, choreographed = shop.rows("order", PARKED), shop.rows("order", CHOREOGRAPHED)
+    assert len(parked) + len(choreographed) == int(told[2]) > sum(f.end is End.PARKED for f in FATES.values())
+    assert [cause for cause in CAUSES if not any(cause in row["fingerprint"] for row in parked)] == []
+    [letter] = shop.dead_letters()[before:]
+    assert letter["fault"] == "unknown task 'shipment.weigh_parcel'"
+    assert shop.rows("payment", "SELECT 1 FROM messaging_contradiction WHERE reason LIKE 'amount: asked %%'")
+
+    httpx.delete(f"{shop.stack.sandbox_url}/control/faults", trust_env=False).raise_for_status()
+    for kind, rows in (("sagas", parked), ("orders", choreographed)):
+        for row in rows:
+            verb = "resume" if "(do)" in row["fingerprint"] else "retry"
+            answer = shop.shopper.http.post(f"/api/{kind}/{row['id']}/{verb}/", json={"why": "it is mended"})
+            assert answer.is_success, answer.text
+    until(lambda: not shop.rows("order", PARKED) + shop.rows("order", CHOREOGRAPHED), "nothing is parked")
+    until(
+        lambda: not shop.rows("order", "SELECT 1 FROM order_order WHERE ended_at IS NULL"),
+        "every order has ended",
+    )
+    shop.rows("order", "DELETE FROM saga_deadletter WHERE id = %s RETURNING id", letter["id"])
