@@ -37,11 +37,11 @@ class RefundForm(forms.Form):
         given = Decimal(self.cleaned_data["amount"]).scaleb(self.digits)
         if given != given.to_integral_value():
             raise forms.ValidationError(
-                f"{self.currency} has {self.digits} digits after the point.", code="digits"
+                f"{self.currency} has {self.digits} digits after the point.", code="invalid"
             )
         if not 0 < given <= self.most:
             raise forms.ValidationError(
-                f"Give more than nothing, and at most {money(self.most, self.currency)}.", code="range"
+                f"Give more than nothing, and at most {money(self.most, self.currency)}.", code="invalid"
             )
         return int(given)
 
