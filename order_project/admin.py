@@ -30,12 +30,14 @@ from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
 from celery_config.web.change_log import CREATED, record_changes
 from celery_config.web.columns import (
     ADDRESS_LINES,
+    column,
     id_column,
     join_lines,
     label_column,
     link_column,
     make_anchor,
     money_column,
+    number_column,
     saga_column,
     weight_column,
 )
@@ -58,6 +60,7 @@ from order_project.models import (
     PayableCurrency,
     Refund,
 )
+from order_project.support.admin import NoteInline, SupportAdmin
 
 ORDER_PAGE = "admin:order_order_change"
 STATUS = label_column("status", {"placed": "info", "confirmed": "success", "cancelled": "warning"})
@@ -68,10 +71,16 @@ REFUNDED = money_column("amount", currency="order__currency")
 class LineInline(ReadOnlyInline):
     model = OrderLine
     fields = (
-        "sku",
+        link_column("sku", "admin:order_catalogueproduct_change", "SKU"),
         "name",
-        "quantity",
+        number_column("quantity"),
         money_column("unit_price", "price", currency="order__currency"),
+        column(
+            "money",
+            "total",
+            "total",
+            lambda line: money(line.unit_price * line.quantity, line.order.currency),
+        ),
         "price_source",
     )
 
@@ -93,7 +102,7 @@ admin.site.register(Desk, DeskAdmin)  # the first that is listed
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(SupportAdmin):
     list_display = (
         id_column("id"), STATUS, money_column("total"), "customer", "cancel_code", saga_column(short=True),
         "created_at",
@@ -107,7 +116,7 @@ class OrderAdmin(ReadOnlyAdmin):
     search_help_text = "order or saga id or its end, invoice number, tracking number, e-mail"
     is_jumped_to = True
     ordering = ("-created_at",)
-    inlines = (LineInline, RefundInline)
+    inlines = (LineInline, RefundInline, NoteInline)
     fields = (
         "id", "elsewhere", STATUS, "customer", money_column("total"), weight_column("weight_grams"),
         "deliver_to", saga_column(), "tracking_number", "cancel_code", "cancel_reason", "reference", "created_at",

@@ -278,6 +278,22 @@ class Refund(models.Model):
         return f"refund {self.id}"
 
 
+class OrderNote(models.Model):
+    """What staff wrote down about an order. Append-only."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="notes")
+    text = models.TextField(blank=True)
+    by = models.CharField(max_length=150)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "note"
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"note by {self.by}"
+
+
 class Erasure(models.Model):
     """The erasure of a customer in all services. The row stays as the proof."""
 

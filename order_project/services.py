@@ -61,21 +61,26 @@ def lock_open_orders(ids: Iterable[UUID]) -> list[Order]:
 
 
 @transaction.atomic
-def request_refund(*, order: UUID, amount: int, reason: str, by: str) -> Refund:
+def request_refund(*, order: UUID, amount: int, reason: str, by: str, refund: UUID | None = None) -> Refund:
     """Commit a refund of `amount` (minor units of the order's currency) and the start of its saga.
+
+    Args:
+        refund: its id, if the caller chose one; the refund of the order that has it already is returned as it is.
 
     Raises:
         NotRefundable: the order is not confirmed, or all refunds together would exceed its total.
         AmountNotPayable: the payment provider gives back no such amount.
     """
     row = Order.objects.select_for_update().get(id=order)
+    if refund and (made := row.refunds.filter(pk=refund).first()):
+        return made
     before = row.refunds.exclude(status=RefundStatus.REFUSED).aggregate(sum=Sum("amount"))["sum"] or 0
     if row.status != OrderStatus.CONFIRMED or before + amount > row.total:
         raise NotRefundable
     known = PayableCurrency.objects.filter(pk=row.currency, accepted=True).first()
     if known and amount % known.step:
         raise AmountNotPayable(f"A refund in {row.currency} must be a multiple of {known.step} minor units.")
-    refund = uuid7()
+    refund = refund or uuid7()
     saga = Saga.registry["refund-order", 1]
     data = saga.data(order=order, refund=refund, refund_amount=amount, currency=row.currency)
     (saga_id,) = starting.start_sagas(saga, [(order, data)])

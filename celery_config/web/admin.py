@@ -53,7 +53,7 @@ def present_in_list(model: type[Model], name: Any) -> Any:
     if not isinstance(name, str) or name not in {field.name for field in model._meta.fields}:
         return name
     field: Any = model._meta.get_field(name)
-    return ago_column(name, field.verbose_name) if isinstance(field, DateTimeField) else name
+    return ago_column(name, str(field.verbose_name)) if isinstance(field, DateTimeField) else name
 
 
 class SafeFormMixin:

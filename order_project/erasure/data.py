@@ -25,7 +25,7 @@ from celery_config.erasure.tombstones import find_mentions
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
 from celery_config.web.models import ChangeRecord
-from order_project.models import Choreography, Customer, Order, Refund, SeenEvent
+from order_project.models import Choreography, Customer, Order, OrderNote, Refund, SeenEvent
 
 LETTERS = 500
 OF_ORDERS = [kind.wire_name() for kind in (OrderConfirmed, OrderCancelled)]
@@ -58,6 +58,7 @@ DATA_MAP = OrderDataMap(
     locations=(
         DataLocation(Order, by=("id",), blank={"customer": None, "cancel_reason": ""}, redact=("address",)),
         DataLocation(Refund, by=("order",), blank={"reason": "", "detail": ""}),
+        DataLocation(OrderNote, by=("order",), delete=True),
         DataLocation(Choreography, by=("order",), blank={"placed": {}}, redact=("cause", "failure")),
         DataLocation(SeenEvent, by=("choreography",), redact=("content",)),
         DataLocation(SagaInstance, by=("id",), redact=("data", "cause")),

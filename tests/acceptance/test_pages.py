@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from celery_config.common.services import SERVICES
+from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser
 from tests.acceptance.shop import SOLD_OUT, Shop, until
-from tests.browser import find_or_install_browser
-
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
 
 # Every row of the list on one line, and no column beyond the edge.
 IS_TIDY = """() => {
@@ -30,6 +26,7 @@ FITS_A_PHONE = """() => document.documentElement.scrollWidth <= innerWidth
     && [...document.querySelectorAll("#result_list tbody tr")].every(row => [...row.cells].every(
         cell => cell.scrollWidth <= cell.clientWidth && row.clientWidth - cell.offsetWidth < 2
     ))"""
+LOOKS: Any = [(390, "light"), (1440, "dark"), (390, "dark"), (1440, "light")]
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -42,36 +39,8 @@ def fits_a_phone(page: Page) -> bool:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_or_install_browser(), args=list(QUIET))
+    with launch_browser() as browser:
         yield browser
-        browser.close()
-
-
-class Complaints(list[str]):
-    """What the browser did not like, and requests to other hosts; with the page it happened on."""
-
-    def watch(self, page: Page) -> Page:
-        page.on("console", lambda m: self.note(page, m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self.note(page, str(error)))
-        page.on(
-            "requestfailed", lambda r: self.note(page, f"{r.url}: {r.failure}") if is_bad(r.failure) else None
-        )
-        page.on("response", lambda r: self.note(page, f"{r.status} {r.url}") if r.status >= 400 else None)
-        page.on("request", lambda r: None if is_here(r.url) else self.note(page, f"asks {r.url}"))
-        return page
-
-    def note(self, page: Page, what: str) -> None:
-        self.append(f"{page.url}: {what}")
-
-
-def is_here(url: str) -> bool:
-    return urlsplit(url).scheme in ("data", "blob") or urlsplit(url).hostname in ("127.0.0.1", "localhost")
-
-
-def is_bad(failure: str | None) -> bool:
-    # A page that is left does not wait for what it asked for.
-    return failure is not None and "ERR_ABORTED" not in failure
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +116,23 @@ class TestTheAdmins:
         assert shown >= 6 * len(SERVICES)
         page.close()
 
+    def test_can_be_used_by_everybody(
+        self, open_shop: Shop, context: BrowserContext, orders: list[str], complaints: Complaints
+    ) -> None:
+        """Each page once, narrow or wide, light or dark in turn; with EVERY_LOOK=1 in all four looks."""
+        page = complaints.watch(context.new_page())
+        faults: list[str] = []
+        for n, url in enumerate(list_pages(page, open_shop, orders)):
+            for width, scheme in LOOKS if os.environ.get("EVERY_LOOK") else [LOOKS[n % len(LOOKS)]]:
+                page.set_viewport_size({"width": width, "height": 900})
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                page.goto(url)
+                look = f"{width} px, {scheme}"
+                faults += [f"{look}: {fault}" for fault in (*find_barriers(page), *find_clipped(page))]
+        assert faults == []
+        assert not complaints
+        page.close()
+
     def test_menus_and_searches_work_under_the_content_security_policy(
         self, open_shop: Shop, context: BrowserContext, complaints: Complaints
     ) -> None:
@@ -197,6 +183,32 @@ class TestTheAdmins:
             assert saga["status"] in text
         assert not complaints
         page.close()
+
+
+def list_pages(page: Page, shop: Shop, orders: list[str]) -> list[str]:
+    """The pages of the four admins: those that several have the same once; each list, and a row of it."""
+    fine, refused = orders
+    home = f"{shop.stack.url('order')}/admin/"
+    acts = (f"order/order/{fine}/{act}" for act in ("cancel", "refund", "note"))
+    found = [
+        shop.stack.url("order") + "/", home, f"{home}find/?q=nothing", f"{home}order/order/{refused}/change/",
+        *(home + act for act in acts), f"{home}password_change/", f"{home}order/customer/add/",
+    ]  # fmt: skip
+    known = set[str]()
+    for service in SERVICES:
+        home = f"{shop.stack.url(service)}/admin/"
+        page.goto(home)
+        lists = page.eval_on_selector_all("a[href]", "links => links.map(a => a.href)")
+        for url in sorted({url for url in lists if is_list(url, home)}):
+            if (path := urlsplit(url).path) not in known:
+                known.add(path)
+                found.append(url)
+                page.goto(url)
+                rows = page.eval_on_selector_all(
+                    "#result_list a[href*='/change/']", "links => links.map(a => a.href)"
+                )
+                found += [row for row in rows if row.startswith(url)][:1]
+    return found
 
 
 def is_list(url: str, home: str) -> bool:

@@ -1,0 +1,1 @@
+"""Support: what a person who asks about an order is told, and what may be done for them."""

@@ -1,0 +1,55 @@
+"""Forms of what support does for a customer."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from celery_config.common.identifiers import uuid7
+from celery_config.common.money import find_digits, money
+from celery_config.web.forms import VisibleTextField
+
+
+class RefundForm(forms.Form):
+    """An amount in the order's currency, and why. The hidden id makes one refund, however often it is sent."""
+
+    id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7)
+    amount = forms.DecimalField(widget=UnfoldAdminDecimalFieldWidget)
+    why = VisibleTextField(
+        label="Reason", max_length=200, help_text="kept with your name", widget=UnfoldAdminTextInputWidget
+    )
+
+    def __init__(self, data: Any, *, currency: str, most: int) -> None:
+        super().__init__(data)
+        self.currency, self.most, self.digits = currency, most, find_digits(currency) or 0
+        self.fields["amount"].label = f"Amount in {currency}"
+        self.fields["amount"].help_text = f"at most {money(most, currency)}"
+
+    def clean_amount(self) -> int:
+        """The amount in minor units."""
+        given = Decimal(self.cleaned_data["amount"]).scaleb(self.digits)
+        if given != given.to_integral_value():
+            raise forms.ValidationError(
+                f"{self.currency} has {self.digits} digits after the point.", code="invalid"
+            )
+        if not 0 < given <= self.most:
+            raise forms.ValidationError(
+                f"Give more than nothing, and at most {money(self.most, self.currency)}.", code="invalid"
+            )
+        return int(given)
+
+
+class NoteForm(forms.Form):
+    why = VisibleTextField(
+        label="Note",
+        max_length=2000,
+        help_text="kept with your name; no card numbers, and nothing that the customer may not read",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+    )
