@@ -21,7 +21,7 @@ UNLIKE = "the file's other invoice numbers have more digits, or fewer"
 
 @dataclass
 class Entry:
-    """One row: the line where it begins, the lines that it takes, what it says, and the faults, by code, in it."""
+    """One row: the line where it begins, the lines that it takes, what it means, and the faults, by code, in it."""
 
     line: int
     lines: int

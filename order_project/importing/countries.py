@@ -13,15 +13,39 @@ from countryinfo import all_countries
 
 # Names that no list has, or has for two countries.
 EVERYDAY = {
-    "England": "GB", "Scotland": "GB", "Wales": "GB", "Northern Ireland": "GB", "Channel Islands": "JE",
-    "Korea": "KR", "Burma": "MM", "Macedonia": "MK", "Congo": "CG", "Micronesia": "FM", "Macau": "MO",
+    "England": "GB", "Scotland": "GB", "Wales": "GB", "Northern Ireland": "GB",
+    "Korea": "KR", "Burma": "MM", "Macedonia": "MK", "Micronesia": "FM", "Macau": "MO",
 }  # fmt: skip
+# Names of several countries, and what to write instead of them.
+SEVERAL = {
+    "congo": ("Congo-Brazzaville (CG)", "Congo-Kinshasa (CD)"),
+    "channel islands": ("Jersey (JE)", "Guernsey (GG)"),
+    "virgin islands": ("British Virgin Islands (VG)", "US Virgin Islands (VI)"),
+}
+# What tables write for a missing value; NA among them, which is Namibia's code as well.
+NO_NAMES = {"na", "nan", "null", "none", "nil"}
 
 
 @functools.lru_cache(maxsize=1000)
 def find_country_code(name: str) -> str | None:
-    """Return the ISO 3166-1 alpha-2 code of a country's name, alpha-2 or alpha-3 code; None if it is neither."""
-    return codes_by_name().get(fold(name)) if name.isprintable() else None
+    """Return the ISO 3166-1 alpha-2 code of a country's name, alpha-2 or alpha-3 code.
+
+    None: it is none of these, the name of several countries, or a word for a missing value.
+    """
+    folded = fold(name)
+    if not name.isprintable() or folded in SEVERAL or folded in NO_NAMES:
+        return None
+    return codes_by_name().get(folded)
+
+
+def explain_no_country(name: str) -> str:
+    """Say why a text for which there is no code is no country."""
+    folded = fold(name)
+    if several := SEVERAL.get(folded):
+        return f"may be {' or '.join(several)}: write which"
+    if folded in NO_NAMES:
+        return "is what tables write for a missing value (Namibia is Namibia or NAM)"
+    return "is no country"
 
 
 @functools.cache

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from celery_config.common.visible_text import is_visible
-from celery_config.contracts.inventory import MAX_PRICE, MAX_SKU, SKU_PATTERN
 from order_project import domain
 from order_project.domain import CatalogueEntry, RequestLine
+from order_project.importing.cells import (
+    find_customer_fault,
+    find_faults,
+    minor_units,
+    understand_cells,
+    whole_number,
+)
 from order_project.importing.certainty import SHAPE, Entry, Gap, are_together, find_gaps, judge_numbers
 from order_project.importing.countries import find_country_code
 from order_project.importing.table import Row, Table, read_table
@@ -18,15 +22,6 @@ from order_project.importing.table import Row, Table, read_table
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country")
 CURRENCY = "GBP"
 GRAMS_EACH = 20
-MAX_NUMBER = 64
-NUL = "\0"
-# A spreadsheet writes long numbers so, and their last digits are gone.
-EXPONENT = r"[0-9]+([.,][0-9]+)?[eE][+-][0-9]+"
-# Before what a spreadsheet is to take as text: ="536365", '536365; and a quote behind a space.
-SPREADSHEET_MARK = r"""=|"|'(?=[0-9])"""
-DIGITS_LOST = "its last digits are lost in exponent form; format the column as text, and save the file again"
-# Binary fractions have more digits than the price that they stand for.
-PENCE_TOLERANCE = Decimal("1e-6")
 
 
 @dataclass(frozen=True)
@@ -149,12 +144,10 @@ def read_entries(table: Table) -> list[Entry]:
     for row in table.rows:
         if row.is_empty and not row.fault:
             continue
-        values = {name: read_cell(row, at) for name, at in places.items()}
-        values |= {name: drop_point_zero(values[name]) for name in ("InvoiceNo", "CustomerID")}
-        if decimal_comma:
-            values |= {name: use_decimal_point(values[name]) for name in ("Quantity", "UnitPrice")}
+        said = {name: read_cell(row, at) for name, at in places.items()}
         unreadable = find_row_fault(row, len(table.header.names), max(places.values()))
-        faults = dict([unreadable] if unreadable else find_faults(values))
+        values = understand_cells(said, decimal_comma=decimal_comma)
+        faults = dict([unreadable] if unreadable else find_faults(values, said))
         entries.append(Entry(row.line, row.lines, values, faults))
     return entries
 
@@ -182,21 +175,6 @@ def read_cell(row: Row, at: int) -> str:
     return row.cells[at].strip() if at < len(row.cells) else ""
 
 
-def drop_point_zero(text: str) -> str:
-    """Return a number as it was before a program took it for a fraction: customer 17850 becomes 17850.0 or 17850.00."""
-    return re.sub(r"^([0-9]+)[.,]00?$", r"\1", text)
-
-
-def use_decimal_point(text: str) -> str:
-    """Return a number of a file with decimal commas.
-
-    Three digits behind a comma or point may be thousands: such a number keeps its comma, with which it is none.
-    """
-    if re.fullmatch(r"[+-]?[0-9]{1,3}[.,][0-9]{3}", text):
-        return text.replace(".", ",")
-    return re.sub(r"^([+-]?[0-9]+),([0-9]+)$", r"\1.\2", text)
-
-
 def find_row_fault(row: Row, width: int, last: int) -> tuple[str, str] | None:
     """Return the code and detail of what makes the whole row unreadable. `last`: the last cell that is needed."""
     if row.fault:
@@ -212,43 +190,10 @@ def read_product(row: dict[str, str]) -> Product:
     return Product(row["StockCode"], name, minor_units(row["UnitPrice"]) or 0)
 
 
-def find_faults(row: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the code and detail of every fault that one row has by itself."""
-    quantity, price = whole_number(row["Quantity"]), minor_units(row["UnitPrice"])
-    if not row["InvoiceNo"]:
-        yield "missing_invoice", "the row has no invoice number"
-    elif why := find_number_fault(row["InvoiceNo"]):
-        yield "bad_invoice", f"{row['InvoiceNo']!r:.100} is no invoice number: {why}"
-    if re.fullmatch("[cC][0-9]+", row["InvoiceNo"]):
-        yield "credit_note", "a credit note is not an order"
-    elif quantity is None:
-        yield "bad_quantity", f"{row['Quantity']!r:.100} is not a whole number"
-    elif quantity <= 0:
-        yield "negative_quantity", f"the quantity is {quantity}"
-    if not row["StockCode"]:
-        yield "missing_product", "the row has no stock code"
-    elif why := find_sku_fault(row["StockCode"]):
-        yield "bad_product", f"{row['StockCode']!r:.100} is no SKU: {why}"
-    if NUL in row["Description"]:
-        yield "bad_description", f"{row['Description']!r:.100} has a NUL"
-    if price is None:
-        yield "bad_price", f"{row['UnitPrice']!r:.100} is not a price in whole pence, such as 2.55"
-    elif price <= 0:
-        yield "zero_price", f"the price is {row['UnitPrice']:.100}"
-    elif price > MAX_PRICE:
-        yield "bad_price", f"{row['UnitPrice']:.100} is beyond any price"
-    if not row["CustomerID"]:
-        yield "missing_customer", "the row has no customer"
-    elif why := find_number_fault(row["CustomerID"]):
-        yield "bad_customer", f"{row['CustomerID']!r:.100} is no customer: {why}"
-    if find_country_code(row["Country"]) is None:
-        yield "unknown_country", f"{row['Country']!r:.100} is no country"
-
-
 def find_conflicts(row: dict[str, str], invoice: Invoice) -> Iterator[tuple[str, str]]:
     """Yield the code and detail of what a row says otherwise than the rows of its invoice before it."""
     customer, country = row["CustomerID"], find_country_code(row["Country"])
-    if invoice.customer and customer not in ("", invoice.customer) and not find_number_fault(customer):
+    if invoice.customer and customer not in ("", invoice.customer) and not find_customer_fault(customer):
         yield "two_customers", f"the invoice names {invoice.customer} and {customer}"
     if invoice.country and country and country != invoice.country:
         yield "two_countries", f"the invoice names {invoice.country} and {country}"
@@ -263,53 +208,3 @@ def find_order_faults(invoice: Invoice) -> list[Fault]:
     catalogue = {line.sku: CatalogueEntry(line.sku, "", 0, CURRENCY, GRAMS_EACH, True) for line in lines}
     faults = domain.find_faults(lines, catalogue, CURRENCY)
     return [Fault(0, invoice.number, fault.code, fault.detail) for fault in faults]
-
-
-def find_sku_fault(text: str) -> str:
-    """Return why the text can be no SKU, or nothing."""
-    if why := find_name_fault(text):
-        return why
-    is_valid = len(text) <= MAX_SKU and re.search(SKU_PATTERN, text)
-    return "" if is_valid else f"over {MAX_SKU} characters, a slash, or one that no address can name"
-
-
-def find_number_fault(text: str) -> str:
-    """Return why the text can be no number of an invoice or a customer, or nothing."""
-    if why := find_name_fault(text):
-        return why
-    if text.count('"') % 2:
-        return "half a pair of quotes"
-    return f"over {MAX_NUMBER} characters" if len(text) > MAX_NUMBER else ""
-
-
-def find_name_fault(text: str) -> str:
-    """Return why the text can name nothing, or nothing: it looks like another one, or a program has changed it."""
-    if re.fullmatch(EXPONENT, text):
-        return DIGITS_LOST
-    if not text.isprintable() or "\N{REPLACEMENT CHARACTER}" in text or not is_visible(text):
-        return "it has a character that cannot be seen or read"
-    if re.match(SPREADSHEET_MARK, text):
-        return "it begins with a mark of a spreadsheet or a quote; save the file again with plain values"
-    return ""
-
-
-def read_decimal(text: str) -> Decimal | None:
-    """Return a plain decimal number; None for one with an exponent, thousands or foreign digits, or for none."""
-    return Decimal(text) if re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,30})?", text) else None
-
-
-def whole_number(text: str) -> int | None:
-    number = read_decimal(text)
-    return int(number) if number is not None and number == int(number) else None
-
-
-def minor_units(text: str) -> int | None:
-    """Convert pounds to pence; None when the text is no number, or has a fraction of a penny.
-
-    A rounded price times a quantity would be another total than the invoice's.
-    """
-    pounds = read_decimal(text)
-    if pounds is None:
-        return None
-    pence = round(pounds * 100)
-    return pence if abs(pounds * 100 - pence) < PENCE_TOLERANCE else None

@@ -9,7 +9,8 @@ import pytest
 
 from celery_config.contracts.inventory import MAX_PRICE
 from order_project.domain import MAX_LINES, MAX_QUANTITY, RequestLine
-from order_project.importing.invoices import COLUMNS, InvoiceFile, Product, minor_units, read_invoices
+from order_project.importing.cells import minor_units
+from order_project.importing.invoices import COLUMNS, InvoiceFile, Product, read_invoices
 
 CLEAN = dict(
     zip(COLUMNS, ("536365", "85123A", "LANTERN", "6", "2.55", "17850", "United Kingdom"), strict=True)
@@ -69,7 +70,7 @@ def test_a_clean_invoice() -> None:
         ("UnitPrice", "0.001", "bad_price"),
         ("UnitPrice", "-0", "zero_price"),
         ("UnitPrice", "0.00", "zero_price"),
-        ("UnitPrice", "-2.55", "zero_price"),
+        ("UnitPrice", "-2.55", "negative_price"),
         ("Quantity", "9" * 5000, "bad_quantity"),
         ("Quantity", "1.5", "bad_quantity"),
         ("Quantity", "1_0", "bad_quantity"),
@@ -324,3 +325,55 @@ def test_a_decimal_comma_where_columns_are_separated_otherwise(price: str, pence
 
 def test_one_invoice_in_two_countries() -> None:
     assert codes(reading({}, {"Country": "France"})) == [(3, "536365", "two_countries")]
+
+
+MISSING_WORDS = ["NULL", "NaN", "#N/A", "N/A", "NA", "None", "-", "?"]
+
+
+@pytest.mark.parametrize("word", MISSING_WORDS)
+@pytest.mark.parametrize(
+    ("column", "code"),
+    [("CustomerID", "missing_customer"), ("InvoiceNo", "missing_invoice"), ("StockCode", "missing_product")],
+)
+def test_a_word_for_a_missing_value_is_none(column: str, code: str, word: str) -> None:
+    file = reading({column: word})
+    assert not file.clean
+    assert code in [fault.code for fault in file.faults]
+
+
+@pytest.mark.parametrize("word", MISSING_WORDS)
+def test_a_product_without_a_name_has_its_sku_for_one(word: str) -> None:
+    assert reading({"Description": word}).products["85123A"].name == "85123A"
+
+
+@pytest.mark.parametrize("customer", ["17850.5", "17850,5", ".5", "-17850", "***", "..", "#REF!"])
+def test_what_is_no_customer_is_refused(customer: str) -> None:
+    assert codes(reading({"CustomerID": customer})) == [(2, "536365", "bad_customer")]
+
+
+@pytest.mark.parametrize(
+    "error", ["#REF!", "#NAME?", "#DIV/0!", "#VALUE!", "#NUM!", "#NULL!", "####", "Err:502"]
+)
+@pytest.mark.parametrize("column", COLUMNS)
+def test_an_error_of_a_spreadsheet_refuses_the_row(column: str, error: str) -> None:
+    file = reading({column: error})
+    assert not file.clean
+    assert any(error in fault.detail for fault in file.faults)
+
+
+@pytest.mark.parametrize("quantity", ["1.000", "1.00000", "12.000", "1.0000", "1,000", "1.5"])
+def test_a_quantity_that_may_be_a_thousand_is_refused(quantity: str) -> None:
+    assert codes(reading({"Quantity": quantity})) == [(2, "536365", "bad_quantity")]
+
+
+@pytest.mark.parametrize("quantity", ["6", "6.0", "6.00", "+6"])
+def test_a_whole_number_that_became_a_fraction_is_one(quantity: str) -> None:
+    assert reading({"Quantity": quantity}).clean[0].lines[0].quantity == 6
+
+
+def test_a_refusal_quotes_what_the_file_says() -> None:
+    header = ";".join(COLUMNS)
+    text = f"{header}\n536365;85123A;LANTERN;6,5;2,555;17850,5;N/A\n536366;85123A;LANTERN;-6,0;-2,55;17850;Congo\n"
+    details = [fault.detail for fault in read_invoices(text.encode()).faults]
+    for said in ("'6,5'", "'2,555'", "'17850,5'", "'N/A'", "is -6,0", "is -2,55", "'Congo'"):
+        assert any(said in detail for detail in details), (said, details)
