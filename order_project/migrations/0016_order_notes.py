@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('order', '0014_order_desk'),
+        ('order', '0015_orders_by_end'),
     ]
 
     operations = [
