@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -14,8 +15,10 @@ from pytest_django import DjangoAssertNumQueries
 from celery_config.sandbox.fates import FATES
 from celery_config.sandbox.goods import ADDRESS
 from order_project.desk.batches import Batch
+from order_project.desk.forms import DeskForm
 from order_project.forms import PARTS
 from order_project.models import CatalogueProduct, Customer, Order
+from tests.service.forms import INVISIBLE, hostile_forms, list_text_fields, send
 from tests.service.order.conftest import HEART, LAMP, Placed, Shop
 
 HTMX = {"HX-Request": "true"}
@@ -28,6 +31,13 @@ def fill_in(**more: Any) -> dict[str, Any]:
         "sku": [HEART, LAMP], "quantity": ["2", "1"], "fate": "fine", "flow": "orchestrated", "count": "1",
         "rate": "1", "customer": "order-desk", "card": "tok_visa", **address, **more,
     }  # fmt: skip
+
+
+def make_query(given: dict[str, Any]) -> QueryDict:
+    query = QueryDict(mutable=True)
+    for name, value in given.items():
+        query.setlist(name, value if isinstance(value, list) else [value])
+    return query
 
 
 def place(client: Client, **more: Any) -> str:
@@ -116,6 +126,15 @@ class TestPlacing:
         assert not Order.objects.exists()
         assert admin_client.post(reverse(PLACE), theirs, headers=HTMX).status_code == 200
         assert Order.objects.get().customer == shop.customer
+
+
+def test_every_value_of_the_form_is_taken_or_refused(clerk: Client) -> None:
+    form = DeskForm()
+    for values in hostile_forms(form, {}, each=True):
+        send(clerk, reverse(PLACE), fill_in(**values), post=True)
+    for name, part in list_text_fields(form):
+        refused = DeskForm(make_query(fill_in(**{f"{name}{part}": INVISIBLE})))
+        assert name in refused.errors, (name, part)
 
 
 class TestWithoutTheSandbox:

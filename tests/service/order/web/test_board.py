@@ -268,7 +268,7 @@ class TestTheSidebar:
     def test_folds_the_internals_together(self, admin_client: Client) -> None:
         groups = admin_client.get(reverse("admin:index")).context["sidebar_navigation"]
         assert [group["title"] for group in groups][-1] == "Internals"
-        assert "Outbox messages" in [item["title"] for item in groups[-1]["items"]]
+        assert "Messages to send" in [item["title"] for item in groups[-1]["items"]]
         assert "Sagas" not in [item["title"] for item in groups[-1]["items"]]
 
 
