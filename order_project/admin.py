@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.forms import HiddenInput
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
@@ -36,6 +36,7 @@ from celery_config.web.columns import (
     label_column,
     link_column,
     make_anchor,
+    make_label,
     money_column,
     number_column,
     saga_column,
@@ -46,6 +47,7 @@ from celery_config.web.order_rows import link_effects
 from celery_config.web.search import find_keys, match_ending
 from order_project.choreography.admin import ChoreographyAdmin
 from order_project.desk.admin import DeskAdmin
+from order_project.domain import ShownStatus, derive_shown_status
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
 from order_project.erasure.admin import ErasureAdmin, ForgettableAdmin
 from order_project.forms import AddressField
@@ -60,10 +62,18 @@ from order_project.models import (
     PayableCurrency,
     Refund,
 )
+from order_project.selectors import annotate_flow_status, filter_by_shown_status
 from order_project.support.admin import NoteInline, SupportAdmin
 
 ORDER_PAGE = "admin:order_order_change"
-STATUS = label_column("status", {"placed": "info", "confirmed": "success", "cancelled": "warning"})
+STATUS_COLOURS = {
+    "placed": "info",
+    "stopping": "warning",
+    "finishing": "info",
+    "parked": "danger",
+    "confirmed": "success",
+    "cancelled": "warning",
+}
 REFUND_STATUS = label_column("status", {"asked": "info", "paid": "success", "refused": "danger"})
 REFUNDED = money_column("amount", currency="order__currency")
 
@@ -101,13 +111,25 @@ class RefundInline(ReadOnlyInline):
 admin.site.register(Desk, DeskAdmin)  # the first that is listed
 
 
+class ShownStatusFilter(admin.SimpleListFilter):
+    title = "status"
+    parameter_name = "status__exact"  # links to a filtered list stay good
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(each.value, each.value) for each in ShownStatus]
+
+    def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:
+        wanted = self.value()
+        return filter_by_shown_status(orders, wanted) if wanted else orders
+
+
 @admin.register(Order)
 class OrderAdmin(SupportAdmin):
     list_display = (
-        id_column("id"), STATUS, money_column("total"), "customer", "cancel_code", saga_column(short=True),
+        id_column("id"), "shown_status", money_column("total"), "customer", "cancel_code", saga_column(short=True),
         "created_at",
     )  # fmt: skip
-    list_filter = ("status", text_filter("currency"), text_filter("cancel_code"))
+    list_filter = (ShownStatusFilter, text_filter("currency"), text_filter("cancel_code"))
     list_select_related = ("customer",)
     search_ids = ("id", "saga")
     search_endings = ("id",)
@@ -118,7 +140,7 @@ class OrderAdmin(SupportAdmin):
     ordering = ("-created_at",)
     inlines = (LineInline, RefundInline, NoteInline)
     fields = (
-        "id", "elsewhere", STATUS, "customer", money_column("total"), weight_column("weight_grams"),
+        "id", "elsewhere", "shown_status", "customer", money_column("total"), weight_column("weight_grams"),
         "deliver_to", saga_column(), "tracking_number", "cancel_code", "cancel_reason", "reference", "created_at",
         "ended_at",
     )  # fmt: skip
@@ -140,6 +162,14 @@ class OrderAdmin(SupportAdmin):
         if url := tasks_url(order.saga or order.pk):
             links.append(make_anchor(url, "tasks in Flower"))
         return format_html_join(" · ", "{}", ((link,) for link in links))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        return annotate_flow_status(super().get_queryset(request))
+
+    @display(description="status", ordering="status")
+    def shown_status(self, order: Order) -> Any:
+        flow: str | None = order.flow_status  # type: ignore[attr-defined]
+        return make_label(derive_shown_status(order.status, flow), STATUS_COLOURS)
 
     @display(description="address")
     def deliver_to(self, order: Order) -> Any:

@@ -8,7 +8,9 @@ from typing import Any, Literal, TypedDict, get_args
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import path, reverse
+from django_filters import ChoiceFilter
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import APIException, PermissionDenied
@@ -26,7 +28,7 @@ from celery_config.messaging.idempotency import (
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
 from celery_config.web.fields import StrictCharField, StrictIntegerField
-from celery_config.web.filters import StrictFilterBackend
+from celery_config.web.filters import StrictFilterBackend, StrictFilterSet
 from celery_config.web.idempotency_keys import REPLAYED, KeyInFlight, KeyUse, read_key, set_key_use
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
@@ -37,7 +39,7 @@ from celery_config.web.schema import PROBLEM_REF, describe_type
 from order_project import cancelling, placing, selectors, services, under_way
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.customers import CustomerList, CustomerShow, ProductShow
-from order_project.domain import LineFaultCode
+from order_project.domain import LineFaultCode, ShownStatus, derive_shown_status
 from order_project.erasure.api import CustomerForget, ErasureList, ErasureShow
 from order_project.errors import (
     AmountNotPayable,
@@ -111,7 +113,7 @@ class LineOutput(serializers.ModelSerializer[OrderLine]):
 
 
 class OrderOutput(serializers.ModelSerializer[Order]):
-    """`status` is the order's; while it is being undone it is `stopping`, and `parked` while a human is needed."""
+    """`status`: `stopping` while it is undone, `finishing` past the pivot, `parked` while a human is needed."""
 
     flow = serializers.CharField()
     status = serializers.SerializerMethodField()
@@ -124,9 +126,10 @@ class OrderOutput(serializers.ModelSerializer[Order]):
             "cancel_code", "cancel_reason", "created_at", "ended_at",
         )  # fmt: skip
 
+    @extend_schema_field({"type": "string", "enum": [*ShownStatus]})
     def get_status(self, order: Order) -> str:
         carried = self.context["sagas"].get(order.saga) or getattr(order, "choreography", None)
-        return carried.status if carried and carried.status in ("stopping", "parked") else order.status
+        return derive_shown_status(order.status, carried.status if carried else None).value
 
     def get_url(self, order: Order) -> str:
         return reverse("order", args=[order.pk])
@@ -182,12 +185,30 @@ PLACING_REFUSALS: tuple[type[Exception] | Refusal, ...] = (
 LOCATION = OpenApiParameter("Location", str, OpenApiParameter.HEADER, required=True, response=[202])
 
 
+class OrderFilters(StrictFilterSet):
+    """The filter takes what the field shows."""
+
+    status = ChoiceFilter(
+        method="filter_status",
+        choices=[(each.value, each.value) for each in ShownStatus],
+        error_messages={"invalid_choice": f"must be one of {', '.join(ShownStatus)}"},
+    )
+
+    class Meta:
+        model = Order
+        fields = ("status", "customer", "reference")
+
+    def filter_status(self, orders: QuerySet[Order], name: str, value: str) -> QuerySet[Order]:
+        return selectors.filter_by_shown_status(orders, value)
+
+
 class OrderList(generics.GenericAPIView[Order]):
     refusals: Refusals = {"POST": PLACING_REFUSALS}
     needs: Needs = {"GET": (ANY_USER,), "POST": (ANY_USER,)}
     serializer_class = OrderOutput
     filter_backends = (StrictFilterBackend, MadeByKey)
-    filterset_fields = ("status", "customer", "reference")
+    filterset_class = OrderFilters
+    filterset_fields = OrderFilters.Meta.fields
 
     def get_queryset(self) -> Any:
         return selectors.visible_orders(self.request.user)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from celery_config.contracts.inventory import MAX_PRICE, Line
+from celery_config.saga.states import Status
 
 MAX_LINES = 675
 MAX_QUANTITY = 100_000
@@ -22,6 +23,36 @@ class OrderStatus(StrEnum):
     PLACED = "placed"
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
+
+
+class ShownStatus(StrEnum):
+    """An order's status as people and clients see it: where its flow stands tells more than its own row."""
+
+    PLACED = "placed"
+    STOPPING = "stopping"  # it is being undone
+    FINISHING = "finishing"  # past the point of no return
+    PARKED = "parked"  # a person has to decide
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+
+
+SHOWN_OF_FLOWS = {
+    Status.STOPPING.value: ShownStatus.STOPPING,
+    Status.FORWARD.value: ShownStatus.FINISHING,
+    Status.PARKED.value: ShownStatus.PARKED,
+}
+
+
+def derive_shown_status(order: str, flow: str | None) -> ShownStatus:
+    """Return the status to show.
+
+    Args:
+        order: the status of the order's row.
+        flow: that of its saga or choreography; None: it has none, or none any more.
+    """
+    # The row that ends the flow ends the order, too: an order that has ended is shown as it ended.
+    told = SHOWN_OF_FLOWS.get(flow or "") if order == OrderStatus.PLACED else None
+    return told or ShownStatus(order)
 
 
 class Flow(StrEnum):

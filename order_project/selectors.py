@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from celery_config.db import bulk
 from celery_config.db.functions import cached_sql, fetch_all
 from celery_config.saga.models import SagaInstance
 from celery_config.web.permissions import may
-from order_project.domain import CatalogueEntry
+from order_project.domain import SHOWN_OF_FLOWS, CatalogueEntry, OrderStatus, ShownStatus
 from order_project.models import CatalogueProduct, Choreography, Customer, Order
 
 
@@ -68,6 +69,24 @@ def visible_orders(user: Any) -> QuerySet[Order]:
     """Return all orders for those who may see orders, and for other users their own."""
     orders = Order.objects.select_related("customer", "choreography")
     return orders if may(user, "order.view_order") else orders.filter(customer__user_id=user.pk)
+
+
+def annotate_flow_status(orders: QuerySet[Order]) -> QuerySet[Any, Any]:
+    """Add `flow_status`: that of each order's saga or choreography."""
+    saga = SagaInstance.objects.filter(pk=OuterRef("saga")).values("status")
+    other = Choreography.objects.filter(order=OuterRef("pk")).values("status")
+    return orders.annotate(flow_status=Coalesce(Subquery(saga), Subquery(other)))
+
+
+def filter_by_shown_status(orders: QuerySet[Order], status: str) -> QuerySet[Order, Any]:
+    """Return the orders that are shown with this status. Of those that have not ended, the flows are read."""
+    if status in (ShownStatus.CONFIRMED, ShownStatus.CANCELLED):
+        return orders.filter(status=status)
+    open_orders = annotate_flow_status(orders.filter(status=OrderStatus.PLACED))
+    flows = [flow for flow, shown in SHOWN_OF_FLOWS.items() if shown == status]
+    if flows:
+        return open_orders.filter(flow_status__in=flows)
+    return open_orders.exclude(flow_status__in=[*SHOWN_OF_FLOWS])
 
 
 def owns_order(user: Any, order: Order) -> bool:

@@ -76,6 +76,8 @@ class StepGaveUp(Event):
     service = "step"
     code: str
     reason: str
+    tries: int = 0
+    """How often it was tried; 0: an older version does not say."""
 
 
 LOST = "step_lost"

@@ -88,7 +88,7 @@ class JsonClient:
         code, reason = read_error(body, str(status), clean_text(response.text, limit=200))
         kind = self._find_error(status, code)
         if issubclass(kind, OutcomeUnknown):
-            raise kind(f"{method} {path}: answered {status}: {clean_text(response.text, limit=200)}")
+            raise kind(f"{method} {path}: answered {status}: {reason}")
         raise CallFailed(code, reason) if method == "GET" else kind(code, reason)
 
     def _find_error(self, status: int, code: str) -> type[Exception]:

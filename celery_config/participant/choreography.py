@@ -298,7 +298,7 @@ class ReactionHandler:
 
         The order service keeps the failure; it is the reason if the order is parked.
         """
-        step, reason = self.decode_step(delivery), describe_giving_up(error)
+        step, reason = self.decode_step(delivery), describe_giving_up(error, delivery.request.retries + 1)
         if tombstones.erased_among({step.trigger.saga}):
             return
         if self.rule.refused:

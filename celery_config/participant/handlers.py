@@ -404,9 +404,11 @@ def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> Non
     """Announce why a step failed; the errback itself carries no reason."""
     message = delivery.message
     step = StepRequest(message.saga, message.step, message.operation, message.subject)
-    writing.add_events(step.build_announcements(describe_giving_up(error), "failed"))
+    writing.add_events(
+        step.build_announcements(describe_giving_up(error, delivery.request.retries + 1), "failed")
+    )
 
 
-def describe_giving_up(error: Exception) -> StepGaveUp:
+def describe_giving_up(error: Exception, tries: int) -> StepGaveUp:
     code = "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
-    return StepGaveUp(code=code, reason=clean_text(str(error), repr(error)[:100]))
+    return StepGaveUp(code=code, reason=clean_text(str(error), repr(error)[:100]), tries=tries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from celery_config.common.services import SERVICES
@@ -52,7 +53,9 @@ def describe_failure(failure: Mapping[str, Any], service: str, phrase: str) -> s
     code, reason = str(failure.get("code", "")), str(failure.get("reason", ""))
     asked = f"when asked to {phrase}"
     if code == LOST:
-        return f"{service} knows nothing of a step that was done ({phrase}): its database was set back"
+        return (
+            f"{service} knows nothing of a step that was done ({phrase}): its database was set back ({LOST})"
+        )
     if answered := ANSWERED.search(reason):
         status, words = answered[1], find_words(answered[2] or "")
         return f"{name_caller(service)} answered {status} {asked}" + (f": {words}" if words else "")
@@ -62,6 +65,26 @@ def describe_failure(failure: Mapping[str, Any], service: str, phrase: str) -> s
         return f"the connection to {name_caller(service)} broke {asked}"
     words = find_words(reason) or code.replace("_", " ")
     return f"{service} could not {phrase}: {words}"
+
+
+def count_failure(
+    before: Mapping[str, Any] | None, operation: str, reason: Mapping[str, Any], at: datetime
+) -> dict[str, Any]:
+    """Return what is kept of a step that was given up, with the number of all its tries.
+
+    Args:
+        before: what was kept so far; the tries of another operation do not count.
+        reason: `code`, `reason` and perhaps `tries`, as the participant announced them.
+    """
+    counted = before.get("times", 1) if before and before.get("operation") == operation else 0
+    told = {name: reason[name] for name in ("code", "reason") if name in reason}
+    times = counted + (reason.get("tries") or 1)
+    return {"operation": operation, **told, "times": times, "at": at.isoformat()}
+
+
+def describe_silence(service: str, phrase: str) -> str:
+    """Return what stands in the way of a flow of which nothing is heard."""
+    return f"nothing was heard of {service}, asked to {phrase}"
 
 
 def describe_cause(cause: Mapping[str, Any], service: str, phrase: str) -> str:

@@ -66,6 +66,8 @@ class FlowFacts:
     """How often it was sent again in this status."""
     sent: int = 0
     """How often it was sent again in all."""
+    line: str = ""
+    """What parked it, as it was written down then."""
     owner: str = ""
     answer_by: datetime | None = None
     stands_for: str = ""

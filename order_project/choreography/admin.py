@@ -34,7 +34,7 @@ class SeenInline(ReadOnlyInline):
 class ChoreographyAdmin(OperatorPages):
     list_display = (
         link_column("order_id", "admin:order_choreography_change", "order", short=True), STATUS, "drives",
-        time_column("due_at", "looked at"), "owner", "fingerprint",
+        time_column("due_at", "looked at"), "owner", "why",
     )  # fmt: skip
     list_filter = ("status", FingerprintFilter)
     search_ids = ("order",)

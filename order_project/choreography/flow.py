@@ -18,12 +18,15 @@ from celery_config.contracts.base import decode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import FLOW
+from celery_config.saga.branches import Branch, branch_drive, branch_stop
 from celery_config.saga.course import Course, Known, read_data
+from celery_config.saga.dsl import StepKind
 from celery_config.saga.engine import flows, parking
 from celery_config.saga.engine.flows import Cause, Holds, Times, Transition, Verb, WatchedFlow, make_view
 from celery_config.saga.engine.machine import Decision, Retry
 from celery_config.saga.engine.step_log import LoggedStep
-from celery_config.saga.flow_facts import Happening
+from celery_config.saga.faults import find_fault, list_steps
+from celery_config.saga.flow_facts import FlowFacts, Happening
 from celery_config.saga.states import OPEN, Status, StepState
 from order_project import services
 from order_project.choreography.announcing import build_announcement
@@ -46,7 +49,7 @@ from order_project.choreography.derivation import (
     is_contradicted,
 )
 from order_project.choreography.events import SeenByOrder, plain_values, read_events, record_events
-from order_project.choreography.step_log import find_known, read_happenings, read_logs
+from order_project.choreography.step_log import derive_log, find_known, read_happenings, read_logs
 from order_project.models import Choreography, SeenEvent
 from order_project.sagas.place_order import PlaceOrder
 
@@ -178,6 +181,14 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     def deadline_seconds(self, row: Choreography) -> float:
         return PlaceOrder.deadline
 
+    def list_branches(self, row: Choreography, send: Announcement, course: Course) -> list[Branch]:
+        steps, noun = list_steps(course), self.find_noun(row)
+        if send is Announcement.WITHDRAWAL:
+            let_go = any(s.logged is StepState.UNDONE for s in steps if s.kind is StepKind.PIVOT)
+            return branch_stop(steps, noun, fenced=let_go)
+        taken = any(s.logged is StepState.DONE for s in steps if s.kind is StepKind.PIVOT)
+        return branch_drive(steps, noun, undoable=not taken)
+
     def describe_send(self, row: Choreography, send: Announcement) -> list[str]:
         return [f"announce {send}"]
 
@@ -200,9 +211,11 @@ def park(row: Choreography, seen: Seen) -> None:
     why = f"announced {row.attempt} times again and has not ended"
     if is_contradicted(seen):
         why = fault = CONTRADICTED
-    elif row.failure:
-        fault = parking.describe_failure(row.failure["step"], row.failure)
     else:
-        fault = f"no word of {find_next_event(seen)}"
+        steps = list_steps(CHOREOGRAPHIES.build_course(row, derive_log(seen, {}, row.failure)))
+        facts = FlowFacts(
+            noun="", status=Status.PARKED, steps=steps, now=row.since, cause=row.cause, choreographed=True
+        )
+        fault = find_fault(facts)
     is_held = not seen.keys() & {COLLECTED, RELEASED}
     parking.park(row, why, fault, [seen.get(RECEIVED, {})] if is_held else [])

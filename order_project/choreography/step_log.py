@@ -62,7 +62,7 @@ def derive_log(
     """Return what the events say of each step, by the names that the services know the steps by.
 
     Args:
-        times: when each event was seen, by its kind.
+        times: when each event was seen, by its kind; empty where that does not matter.
         failure: why a service gave up last, with its `step`.
     """
     return {
@@ -80,7 +80,7 @@ def derive_step(
         logged = StepState.UNDONE  # payment let go of the money: it will never take it
     if refused and logged is StepState.NOTHING:
         logged = StepState.REFUSED
-    spoken = [times[kind] for kind in (done, *undone, refused) if kind in seen]
+    spoken = [times[kind] for kind in (done, *undone, refused) if kind in times]
     return Known(
         logged,
         known.reply,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.utils import timezone
+
 from celery_config.contracts.base import LOST, StepGaveUp, encode
 from celery_config.messaging.inbox.subscriptions import Received
+from celery_config.saga.causes import count_failure
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from order_project.choreography.derivation import EventsSeen, StepLost
 from order_project.choreography.events import record_events
@@ -26,8 +29,10 @@ def handle_events(received: Sequence[Received]) -> None:
     work = UnitOfWork.begin(CHOREOGRAPHIES, [*known.values()])
     for row, each in news:
         if isinstance(each.data, StepGaveUp):
-            about = {"step": each.envelope.step, "operation": each.envelope.operation}
-            row.failure = about | encode(each.data)
+            step, operation = each.envelope.step, each.envelope.operation
+            before = row.failure if row.failure.get("step") == step else None
+            told = count_failure(before, operation, encode(each.data), timezone.now())
+            row.failure = {"step": step, **told}
             work.changed[row.pk] = row
     lost = {row.pk for row, each in news if isinstance(each.data, StepGaveUp) and each.data.code == LOST}
     for row in known.values():

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.urls import URLPattern, path
 from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action
+from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.bulk_actions import each_page
@@ -29,11 +30,13 @@ from celery_config.saga.engine import parking
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client, operators, previews
-from celery_config.saga.operations.advice import recommend_verb
-from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.advice import TITLES, recommend_verb
+from celery_config.saga.operations.explanation import find_line
+from celery_config.saga.operations.flow_reader import read_flow, read_flows
+from celery_config.saga.operations.wording import describe_effect
 from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin
-from celery_config.web.columns import make_label
+from celery_config.web.columns import EMPTY, make_label
 from celery_config.web.live import answer_fragment
 
 ASK = "ask"
@@ -66,6 +69,20 @@ class OperatorPages(ReadOnlyAdmin):
     Media = StoryMedia
     answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Examples of what a provider answers, by the wire name of the command, for calls that are settled by hand."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Add to each row of the page why it waits, or was stopped: with two queries for all."""
+        page: ChangeList = super().get_changelist_instance(request)
+        rows = list(page.result_list)
+        facts = read_flows(rows)
+        for row in rows:
+            row.line = find_line(facts[row.pk])
+        page.result_list = rows
+        return page
+
+    @display(description="why")
+    def why(self, row: Any) -> str:
+        return row.line or EMPTY
 
     @property
     def flow(self) -> WatchedFlow[Any, Any]:
@@ -137,11 +154,11 @@ class OperatorPages(ReadOnlyAdmin):
 
     def story_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer with the fragment that the page asks for again; it asks no participant."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         row = self.get_object(request, object_id)
         if row is None:
-            raise Http404
-        if not self.has_view_permission(request, row):
-            raise PermissionDenied
+            return HttpResponseNotFound()
         return answer_fragment(request, STORY, {"story": self.build_story(request, row)})
 
     def read_evidence(self, row: WatchedRow) -> dict[str, Any]:
@@ -152,15 +169,15 @@ class OperatorPages(ReadOnlyAdmin):
             return {"warnings": [str(refusal)]}
         return build_evidence(course, barrier_client.read_barriers(course.steps, row.pk))
 
-    @action(description="Retry", icon="refresh", permissions=["act"])
+    @action(description=TITLES["retry"], icon="task_alt", permissions=["act"])
     def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "retry")
 
-    @action(description="Compensate", icon="undo", permissions=["act"])
+    @action(description=TITLES["compensate"], icon="undo", permissions=["act"])
     def compensate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "compensate")
 
-    @action(description="Resume forward", icon="fast_forward", permissions=["act"])
+    @action(description=TITLES["resume"], icon="fast_forward", permissions=["act"])
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "resume")
 
@@ -200,6 +217,7 @@ class OperatorPages(ReadOnlyAdmin):
             self, request, form, get_page_url(row), partial(operators.perform, row, name),
             partial(self.build_preview_context, row, name), title=f"{title}: {row.title}",
             original=row, button=title, about=self.flow.verbs[name].label,
+            describe=lambda done: f"{title}: {describe_effect(done.effect)}. Watch here what becomes of it.",
         )  # fmt: skip
 
     def build_preview_context(self, row: WatchedRow, verb: str) -> dict[str, Any]:
@@ -208,15 +226,15 @@ class OperatorPages(ReadOnlyAdmin):
         going = {
             "before": make_label(preview.before, COLOURS),
             "after": make_label(preview.after, COLOURS),
-            "sends": preview.sends,
+            "branches": preview.branches,
         }
         shown = build_evidence(self.flow.find_course(row), preview.barriers)
         return {"refused": preview.refused, "going": going, **shown}
 
-    @admin.action(description="Retry…", permissions=["act"])
+    @admin.action(description=f"{TITLES['retry']}…", permissions=["act"])
     def retry_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
-        return each_page(self, request, rows, "retry", "Retry")
+        return each_page(self, request, rows, "retry", TITLES["retry"])
 
-    @admin.action(description="Compensate…", permissions=["act"])
+    @admin.action(description=f"{TITLES['compensate']}…", permissions=["act"])
     def compensate_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
-        return each_page(self, request, rows, "compensate", "Compensate")
+        return each_page(self, request, rows, "compensate", TITLES["compensate"])

@@ -137,7 +137,3 @@ class SagaAdmin(OperatorPages):
         """Saga time stops while a service is away. Compare the times above with this one."""
         stands = measures.describe_standstill()
         return f"{format_time(clock.now())}; {stands}" if stands else format_time(clock.now())
-
-    @display(description="why")
-    def why(self, saga: SagaInstance) -> str:
-        return str(saga.cause.get("code", EMPTY))

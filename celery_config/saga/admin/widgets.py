@@ -68,12 +68,14 @@ def confirm_and_act(
     back: str,
     act: Callable[..., OperatorAction],
     load_context: Callable[[], Mapping[str, Any]] = dict,
+    describe: Callable[[OperatorAction], str] | None = None,
     **context: Any,
 ) -> HttpResponse:
     """Show the confirmation page; when it is sent with a reason, act, show the result, and return to `back`.
 
     Args:
         act: takes `by` and `why`.
+        describe: says what was done, and where to watch it.
         load_context: returns more of the context; it is called only when the page is shown.
         context: as for `render_confirmation`.
     """
@@ -84,9 +86,13 @@ def confirm_and_act(
     except (OperatorRefused, ServiceCallError) as error:
         admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
     else:
-        what = f" {done.what}" if done.what else ""
-        admin.message_user(request, f"Done, {done.verb}{what}: {done.effect}", messages.SUCCESS)
+        admin.message_user(request, (describe or describe_action)(done), messages.SUCCESS)
     return redirect(back)
+
+
+def describe_action(done: OperatorAction) -> str:
+    what = f" {done.what}" if done.what else ""
+    return f"Done, {done.verb}{what}: {done.effect}"
 
 
 def build_evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from django.db.models import Model, Q
 from celery_config.broker.topology import events_queue, urgent_queue
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.db.bulk import Statement
+from celery_config.saga.branches import Branch
 from celery_config.saga.course import Answer, Course, Known
 from celery_config.saga.engine import scheduling
 from celery_config.saga.engine.machine import Decision, View
@@ -138,8 +139,8 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
         """The open rows that began longer ago than their deadline, by the clock on the wall."""
         return Q(pk__in=[])
 
-    def explain_ends(self, ended: Sequence[Row]) -> None:
-        """Complete the causes of rows that have ended, before they are written."""
+    def explain_causes(self, rows: Sequence[Row]) -> None:
+        """Complete the causes of rows that were stopped or have ended, before they are written."""
 
     @abstractmethod
     def finish(self, transitions: Sequence[Transition[Row]], facts: Facts) -> None:
@@ -192,6 +193,10 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     @abstractmethod
     def deadline_seconds(self, row: Row) -> float:
         """Return how long a row may run, at a scale of one."""
+
+    @abstractmethod
+    def list_branches(self, row: Row, send: Any, course: Course) -> list[Branch]:
+        """Return what may become of the row by what a decision sends."""
 
     @abstractmethod
     def describe_send(self, row: Row, send: Any) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +13,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import Status
 
-# What is an order's own and not the fault's: ids, numbers, tokens.
-OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[a-z]+_[0-9a-f]{16,}\b|\d+", re.IGNORECASE)
-
+FINGERPRINT_LENGTH = 200
 UNOWNED = "only what is parked has an owner; this one is {}"
 
 
@@ -31,11 +28,12 @@ def park(row: WatchedRow, why: str, fault: str, replies: Iterable[Mapping[str, A
     row.cause = {**row.cause, "parked": why}
     row.owner = settings.PARKED_OWNER
     row.answer_by = min([timezone.now() + timedelta(hours=settings.PARKED_ANSWER_HOURS), *expiries])
-    row.fingerprint = make_fingerprint(row, fault)
+    row.fingerprint = make_fingerprint(fault)
 
 
-def make_fingerprint(row: WatchedRow, fault: str) -> str:
-    return f"{row.name}: {fault}"[:200]
+def make_fingerprint(fault: str) -> str:
+    """Return the line by which flows with one fault are grouped; it is the same in flows of all kinds."""
+    return fault[:FINGERPRINT_LENGTH]
 
 
 def unpark(row: WatchedRow) -> None:
@@ -54,10 +52,3 @@ def take_over(row: WatchedRow, by: str) -> str:
     effect, row.owner = f"owner {row.owner} to {by}", by
     row.save(update_fields=["owner"])
     return effect
-
-
-def describe_failure(step: str, failure: Mapping[str, Any]) -> str:
-    """Return which step was given up and why, in words that are the same for all with the same fault."""
-    # What an outside system wrote is on the row's own page; here it would only set equal faults apart.
-    reason = OWN.sub("#", failure.get("reason", "").partition("{")[0]).strip()
-    return f"{step} ({failure.get('operation')}) {failure.get('code')}: {reason}"

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from celery_config.db import bulk
-from celery_config.saga.causes import WITHOUT_REASON
+from celery_config.saga.causes import WITHOUT_REASON, count_failure
 from celery_config.saga.engine.step_log import own_commands
 from celery_config.saga.models import SagaInstance, SagaStep
-from celery_config.saga.states import StepState
+from celery_config.saga.states import Status, StepState
 
 
 def explain_causes(sagas: Sequence[SagaInstance]) -> None:
-    """Set the cause of compensated sagas to the refusal that stopped them, where the cause says no more than a step.
+    """Set the cause of stopped sagas to the refusal that stopped them, where the cause says no more than a step.
 
     A refusal comes home by three roads, because Celery's errback carries ids and no reason: it is immutable, so that
     it is published and never run inline (rule 3, the errback). Each of the three may be late or lost:
@@ -24,7 +26,9 @@ def explain_causes(sagas: Sequence[SagaInstance]) -> None:
     1. The errback `order.step_failed`: it stops the saga at once, with a cause that only names the step.
     2. The participant's event: `step_log.merge_entries` writes a refusal to the log, `record_failure` used-up tries.
     3. The replies of the stop chain: the fence or undo of a refused step answers with the refusal that its barrier
-       holds, and `record_refusals` writes it. It is complete when the chain ends, which is when this function reads.
+       holds, and `record_refusals` writes it. It is complete when the chain ends.
+
+    So this reads whenever a saga is stopped, an event explains a stop, and a saga ends.
 
     The first refused step of the saga is the cause; the caller saves the rows.
     """
@@ -60,12 +64,26 @@ def record_refusals(refusals: Mapping[tuple[UUID, str], tuple[str, dict[str, Any
     bulk.update(SagaStep, refused, ["refusal"])
 
 
-def record_failure(saga_id: UUID, step: str, operation: str, reason: dict[str, str]) -> None:
+@transaction.atomic
+def record_failure(saga_id: UUID, step: str, operation: str, reason: Mapping[str, Any]) -> None:
     """Write why a participant gave up; a twin of the message may still do the step."""
-    found = steps_of_unended([saga_id]).filter(name=step)
-    found.update(failure={"operation": operation, **reason})
-    if operation == "do":
-        found.filter(refusal__isnull=True).update(refusal=reason)  # the best cause until a refusal is known
+    found = steps_of_unended([saga_id]).select_for_update().filter(name=step)
+    for row in found.only("failure", "refusal"):
+        row.failure = count_failure(row.failure, operation, reason, timezone.now())
+        if operation == "do" and row.refusal is None:
+            told = {name: row.failure[name] for name in ("code", "reason") if name in row.failure}
+            row.refusal = told  # until a refusal is known
+        row.save(update_fields=["failure", "refusal"])
+
+
+@transaction.atomic
+def explain_stopped(sagas: Iterable[UUID]) -> None:
+    """Give sagas that are being stopped, or wait, the cause that came after their errback."""
+    stopped = SagaInstance.objects.filter(pk__in=[*sagas], status__in=(Status.STOPPING, Status.PARKED))
+    named = stopped.filter(cause__code__in=WITHOUT_REASON).select_for_update().order_by("pk")
+    rows = list(named)
+    explain_causes(rows)
+    bulk.update(SagaInstance, rows, ["cause"])
 
 
 def steps_of_unended(sagas: Iterable[UUID]) -> QuerySet[SagaStep]:

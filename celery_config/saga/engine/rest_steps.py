@@ -53,5 +53,5 @@ def unpack_answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
 
 def record_exhaustion(delivery: Delivery[CallMessage], error: Exception) -> None:
     """Write the reason to the saga log, since the errback carries none."""
-    message, reason = delivery.message, encode(describe_giving_up(error))
+    message, reason = delivery.message, encode(describe_giving_up(error, delivery.request.retries + 1))
     refusals.record_failure(message.saga, message.step, message.operation, reason)

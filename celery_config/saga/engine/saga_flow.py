@@ -21,6 +21,7 @@ from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
+from celery_config.saga.branches import Branch, branch_drive, branch_stop
 from celery_config.saga.course import Answer, Course, Known, read_data
 from celery_config.saga.dsl import Saga, StepKind, find_saga
 from celery_config.saga.engine import flows, parking, refusals, step_log
@@ -38,8 +39,10 @@ from celery_config.saga.engine.machine import (
     WatchdogFired,
     decide,
 )
-from celery_config.saga.engine.plan import PlannedLink, plan_links
+from celery_config.saga.engine.plan import Operation, PlannedLink, plan_links
 from celery_config.saga.engine.step_log import LoggedStep
+from celery_config.saga.faults import find_fault, list_steps
+from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.models import SagaDecision, SagaInstance, SagaStep
 from celery_config.saga.states import ENDED, OPEN, Status, StepState
 
@@ -85,15 +88,16 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     to_outbox = staticmethod(writing.task_statements)
     verbs = {
         "retry": Verb(
-            "Retry now: look at it as the watchdog would; a parked saga is stopped, fence included",
+            "Send again what is missing. Of one that waits for a decision, it is found out first whether it can still"
+            " be undone: if so, everything is undone; if not, it is finished",
             dict.fromkeys(OPEN, WatchdogFired()) | {Status.PARKED: Retry()},
         ),
         "compensate": Verb(
-            "Compensate now: fence the pivot, then undo every step",
+            "Cancel it: it is found out first whether it can still be undone; if so, everything is undone",
             {Status.RUNNING: CancelRequested(), Status.STOPPING: WatchdogFired(), Status.PARKED: Retry()},
         ),
         "resume": Verb(
-            "Resume forward: its pivot ran, go on with what is left",
+            "It is past its point of no return: go on with what is left",
             {Status.PARKED: Resume(), Status.FORWARD: WatchdogFired()},
             "only a saga whose pivot is known to have run goes forward; this one is {status}",
         ),
@@ -132,13 +136,22 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         elif row.status == Status.STOPPING and not row.cause:
             row.cause = dict(cause or DEADLINE_PASSED)
         elif row.status == Status.PARKED:
-            steps = list(row.steps.all())
+            log = self.read_logs([row]).get(row.pk, {})
             parking.park(
                 row,
                 cause["reason"] if cause else f"driven {row.attempt} times without coming to an end",
-                find_fault(steps),
-                [s.reply for s in steps if s.logged == StepState.DONE and s.reply],
+                self.find_fault(row, log),
+                [known.reply for known in log.values() if known.logged is StepState.DONE and known.reply],
             )
+
+    def find_fault(self, row: SagaInstance, log: Mapping[str, Known]) -> str:
+        """Return what parked it, in words that are the same for every saga with the same fault."""
+        if find_saga(row.name, row.version) is None:
+            return "no worker knows its name and version"
+        steps = list_steps(self.build_course(row, log))
+        return find_fault(
+            FlowFacts(noun="", status=Status.PARKED, steps=steps, now=row.since, cause=row.cause)
+        )
 
     def open_too_long(self, now: datetime) -> Q:
         late = Q(pk__in=[])
@@ -147,8 +160,8 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
             late |= Q(name=name, version=version, started_at__lt=began)
         return late & Q(status__in=OPEN)
 
-    def explain_ends(self, ended: Sequence[SagaInstance]) -> None:
-        refusals.explain_causes([row for row in ended if row.status == Status.COMPENSATED])
+    def explain_causes(self, rows: Sequence[SagaInstance]) -> None:
+        refusals.explain_causes([row for row in rows if row.status != Status.COMPLETED])
 
     def finish(self, transitions: Sequence[Transition[SagaInstance]], facts: SagaFacts) -> None:
         """Write the decisions down, and tell the sagas' owners in the transaction that ends them (rule 11, the end)."""
@@ -218,6 +231,13 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     def deadline_seconds(self, row: SagaInstance) -> float:
         return definition(row).deadline
 
+    def list_branches(self, row: SagaInstance, send: Send, course: Course) -> list[Branch]:
+        steps, noun = list_steps(course), self.find_noun(row)
+        if isinstance(send, Drive):
+            return branch_drive(steps, noun, undoable=row.status == Status.RUNNING)
+        is_fenced = all(link.operation is not Operation.FENCE for link in plan_links(definition(row), send))
+        return branch_stop(steps, noun, fenced=is_fenced)
+
     def describe_send(self, row: SagaInstance, send: Send) -> list[str]:
         links = plan_links(definition(row), send)
         return [f"{link.operation} {link.step}".strip() for link in links]
@@ -262,15 +282,6 @@ def definition(row: SagaInstance) -> type[Saga]:
             f"{row.name} version {row.version} is unknown to this code; deploy one that knows it"
         )
     return saga
-
-
-def find_fault(steps: Sequence[SagaStep]) -> str:
-    """Return what parked it, in words that are the same for every saga with the same fault."""
-    failed = next((s for s in steps if s.failure and s.logged != StepState.UNDONE), None)
-    if failed is None:
-        silent = next((s.name for s in steps if not s.logged), "its end")
-        return f"no word of {silent}"
-    return parking.describe_failure(failed.name, failed.failure)
 
 
 def record_decision(made: Transition[SagaInstance]) -> SagaDecision:

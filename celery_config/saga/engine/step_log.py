@@ -51,7 +51,10 @@ class StepReport(Protocol):
 def merge_entries(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
     """Raise the log where the entries say more (rule 16, the saga log); return the entries that changed it."""
     best: dict[tuple[UUID, str], LoggedStep] = {}
+    # What was said of an action that is undone in the same batch is kept: it tells what was undone from what never ran.
+    told: dict[tuple[UUID, str, str, StepState], Any] = {}
     for entry in entries:
+        told[entry.saga, entry.step, entry.service, entry.outcome] = entry.content
         known = best.setdefault((entry.saga, entry.step), entry)
         if entry.outcome.rank > known.outcome.rank:
             best[entry.saga, entry.step] = entry
@@ -62,8 +65,8 @@ def merge_entries(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
             saga_id=entry.saga,
             name=entry.step,
             logged=entry.outcome.value,
-            reply=entry.content if entry.outcome is StepState.DONE else None,
-            refusal=entry.content if entry.outcome is StepState.REFUSED else None,
+            reply=told.get((entry.saga, entry.step, entry.service, StepState.DONE)),
+            refusal=told.get((entry.saga, entry.step, entry.service, StepState.REFUSED)),
             command=own_commands(entry.service),
         )
         for entry in best.values()

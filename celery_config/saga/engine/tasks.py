@@ -212,22 +212,26 @@ durable_task(CALL, CALL_WORK, throws=(Refused, StepSuperseded))
 def write_saga_log(received: Sequence[Received]) -> None:
     """Merge participants' events into the log (rule 16, the saga log); the pivot's event turns its saga forward."""
     entries = []
+    failed: set[UUID] = set()
     for each in received:
         event = each.envelope
         if event.saga is None or not event.step or event.flow:
             continue
         if event.outcome == "failed":
             refusals.record_failure(event.saga, event.step, event.operation, each.data)
+            failed.add(event.saga)
         else:
             # The broker lets a service announce events under its own name only.
             service = event.type.partition(".")[0]
             outcome = StepState(event.outcome)
             entries.append(step_log.LoggedStep(event.saga, event.step, outcome, each.data, service))
-    pivots = pivot_names()
+    pivots, logged = pivot_names(), step_log.merge_entries(redact_erased(entries))
+    if explained := failed | {each.saga for each in logged if each.outcome is StepState.REFUSED}:
+        refusals.explain_stopped(explained)
     runner.handle_triggers(
         {
             entry.saga: StepLogged(entry.step, entry.outcome)
-            for entry in step_log.merge_entries(redact_erased(entries))
+            for entry in logged
             if entry.outcome is StepState.DONE and entry.step in pivots
         }
     )

@@ -96,7 +96,7 @@ class UnitOfWork(Generic[Row, Facts]):
         row.since, row.due_at = self.now, None
         self.flow.explain_status(row, None, self.facts)
         row.cause |= {"parked": why}
-        row.fingerprint = parking.make_fingerprint(row, fault)
+        row.fingerprint = parking.make_fingerprint(fault)
         self.changed[row.pk] = row
         self.transitions.append(
             Transition(row, before, Status.PARKED, DriveFailed(), Decision(Status.PARKED), why)
@@ -119,7 +119,8 @@ class UnitOfWork(Generic[Row, Facts]):
     def write(self) -> None:
         """Write rows and messages, and what the flow adds in the same transaction."""
         ended = [each.row for each in self.transitions if each.is_end]
-        self.flow.explain_ends(ended)
+        stopped = [each.row for each in self.transitions if each.after is Status.STOPPING]
+        self.flow.explain_causes([*ended, *stopped])
         bulk.execute(
             *bulk.update_statement(self.flow.model, list(self.changed.values()), self.flow.columns),
             *self.flow.to_outbox(self.messages),

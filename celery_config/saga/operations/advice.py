@@ -1,9 +1,12 @@
-"""The verb that fits a flow best: the page shows it first. Pure."""
+"""The verbs for people: their names, and the one that fits a flow best, which its page shows first. Pure."""
 
 from __future__ import annotations
 
 from celery_config.saga.flow_facts import FlowFacts, is_past_pivot
 from celery_config.saga.states import Status
+
+# The names of the verbs on the pages; in the API they are called as their keys.
+TITLES = {"retry": "Bring to an end", "compensate": "Cancel and undo", "resume": "Finish"}
 
 
 def recommend_verb(flow: FlowFacts) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from celery_config.saga.causes import WITHOUT_REASON, describe_cause, describe_failure
 from celery_config.saga.dsl import StepKind
+from celery_config.saga.faults import find_fault
 from celery_config.saga.flow_facts import FlowFacts, StepFacts, find_next, find_pivot
 from celery_config.saga.operations.strip import CellState, draw_strip
 from celery_config.saga.operations.wording import (
@@ -125,7 +126,7 @@ def tell_parked(flow: FlowFacts) -> Iterator[Part]:
     elif flow.answer_by:
         yield ", overdue since "
         yield Moment(flow.answer_by, away=True)
-    line = find_fault(flow)
+    line = flow.line or find_fault(flow)
     yield f": {line}{describe_tries(flow)}."
     why = find_cause(flow)
     if why and why != line and not is_repeated(why, line):
@@ -160,26 +161,6 @@ def tell_held(flow: FlowFacts) -> Iterator[Part]:
         yield "."
 
 
-def find_fault(flow: FlowFacts) -> str:
-    """Return what stands in the way of a parked flow, in words that are the same for all with the same fault."""
-    failed = next((s for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
-    if failed and failed.failure:
-        undo = failed.failure.get("operation") == "undo"
-        phrase = failed.undo_phrase if undo else failed.phrase
-        return describe_failure(failed.failure, failed.service, phrase or f"let go of {failed.phrase}")
-    if not is_driven_out(flow) and flow.cause.get("parked"):
-        return str(flow.cause["parked"])
-    silent, undo = find_next(flow)
-    if silent is None:
-        return "its end was not heard of"
-    return f"nothing was heard of {silent.service}, asked to {(undo and silent.undo_phrase) or silent.phrase}"
-
-
-def is_driven_out(flow: FlowFacts) -> bool:
-    """Whether it was parked because no drive brought it to its end, which is no cause."""
-    return str(flow.cause.get("parked", "")).startswith(("driven ", "announced "))
-
-
 def find_cause(flow: FlowFacts) -> str:
     """Return why the flow is stopped or was, in words; empty if it is not, or nobody said why.
 
@@ -193,6 +174,13 @@ def find_cause(flow: FlowFacts) -> str:
         return describe_cause(cause, step.service if step else "", step.phrase if step else "")
     refused = [s for s in flow.steps if s.is_refused]
     return explain_step(step if step.is_refused or not refused else refused[0])
+
+
+def find_line(flow: FlowFacts) -> str:
+    """Return the one line that says why a flow waits, or is or was stopped; empty if it is not."""
+    if flow.status is Status.PARKED:
+        return flow.line or find_fault(flow)
+    return find_cause(flow) if flow.status in (Status.STOPPING, Status.COMPENSATED) else ""
 
 
 def explain_step(step: StepFacts) -> str:

@@ -6,6 +6,7 @@ A handful of queries for any number of rows of one kind.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,14 +15,14 @@ from django.utils import timezone
 
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
-from celery_config.saga.causes import phrase_command
 from celery_config.saga.course import Course, Known
 from celery_config.saga.dsl import Step
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
+from celery_config.saga.faults import list_steps
 from celery_config.saga.flow_facts import FlowFacts, StepFacts
 from celery_config.saga.models import SagaClock, WatchedRow
 from celery_config.saga.operations.effects import make_effect
-from celery_config.saga.states import Status, StepState
+from celery_config.saga.states import Status
 
 
 def read_flow(row: WatchedRow) -> FlowFacts:
@@ -51,7 +52,7 @@ def gather_facts(
     return FlowFacts(
         noun=flow.find_noun(row),
         status=Status(row.status),
-        steps=[describe_step(step, course) for step in course.steps],
+        steps=describe_steps(course),
         now=now,
         cause=row.cause,
         fault=fault,
@@ -62,30 +63,24 @@ def gather_facts(
         due_at=to_wall_time(row.due_at, clock, now),
         drives=row.drives,
         sent=row.attempt,
+        line="" if row.fingerprint.startswith(f"{row.name}: ") else row.fingerprint,
         owner=row.owner,
         answer_by=row.answer_by,
         stands_for=clock.stands_for if clock else "",
     )
 
 
-def describe_step(step: Step, course: Course) -> StepFacts:
-    known = course.log.get(step.name, Known(StepState.NOTHING, None))
-    effect = make_effect(step, course.data, known.reply or {}, doubtful=False, reason="")
+def describe_steps(course: Course) -> list[StepFacts]:
+    """Return the facts of the steps, with the money that they move."""
+    pairs = zip(course.steps, list_steps(course), strict=True)
+    return [replace(facts, **describe_money(step, course)) for step, facts in pairs]
+
+
+def describe_money(step: Step, course: Course) -> dict[str, Any]:
+    known = course.log.get(step.name)
+    effect = make_effect(step, course.data, (known and known.reply) or {}, doubtful=False, reason="")
     amount = money(effect.amount, effect.currency) if effect.amount is not None and effect.currency else ""
-    return StepFacts(
-        name=step.name,
-        service=step.command.service,
-        kind=step.kind,
-        phrase=phrase_command(step.command),
-        undo_phrase=phrase_command(step.undo) if step.undo else "",
-        logged=known.logged,
-        ran=known.ran,
-        refusal=known.refusal,
-        failure=known.failure,
-        at=known.at,
-        amount=amount,
-        expires_at=effect.expires_at,
-    )
+    return {"amount": amount, "expires_at": effect.expires_at}
 
 
 def to_wall_time(at: datetime | None, clock: SagaClock | None, now: datetime) -> datetime | None:

@@ -13,6 +13,7 @@ from celery_config.saga.causes import describe_failure, describe_refusal
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.flow_facts import FlowFacts, Happening, HappeningKind, StepFacts
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, WatchedRow
+from celery_config.saga.operations.advice import TITLES
 from celery_config.saga.operations.timeline import OPERATORS, Timeline, lay_out
 from celery_config.saga.operations.wording import STATUS_WORDS, describe_status
 from celery_config.saga.states import StepState
@@ -91,7 +92,8 @@ def read_actions(row: WatchedRow) -> Iterator[Happening]:
     """What operators did to the flow."""
     about: Any = Q(saga=row) if isinstance(row, SagaInstance) else Q(subject=row.subject)
     for did in OperatorAction.objects.filter(about):
-        yield Happening(did.at, OPERATORS, HappeningKind.ACTED, f"{did.verb} by {did.by}: {did.why}")
+        text = f"{TITLES.get(did.verb, did.verb)} by {did.by}: {did.why}"
+        yield Happening(did.at, OPERATORS, HappeningKind.ACTED, text)
 
 
 def tell_state(step: StepFacts) -> Iterator[Happening]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from celery_config.saga.branches import Branch
 from celery_config.saga.course import Answer
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE
@@ -24,6 +25,8 @@ class Preview:
     after: str
     sends: list[str]
     """The links of the chain, in the order in which they would run."""
+    branches: list[Branch]
+    """What may become of it, by what the services find."""
     effects: list[Effect]
     barriers: dict[str, Answer]
 
@@ -47,6 +50,7 @@ def preview(row: WatchedRow, verb: str) -> Preview:
         before=row.status,
         after=decision.status or row.status,
         sends=flow.describe_send(row, decision.send) if decision.send else [],
+        branches=flow.list_branches(row, decision.send, course) if decision.send else [],
         effects=find_effects(course, answers),
         barriers=answers,
     )

@@ -96,3 +96,31 @@ def capitalize(text: str) -> str:
 
 def end_sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+def describe_effect(effect: str) -> str:
+    """Return what a verb did, as the trail keeps it ("parked to stopping; sent: fence x, undo y"), for people."""
+    change, separator, sent = effect.partition("; sent: ")
+    before, _, after = change.partition(" to ")
+    if not separator or not {before, after} <= {*Status}:
+        return effect
+    told = (
+        describe_status(after) if before == after else f"{describe_status(before)} → {describe_status(after)}"
+    )
+    links = [describe_link(link) for link in sent.split(", ")]
+    return f"{told}; sent: {', '.join(links)}"
+
+
+def describe_link(link: str) -> str:
+    operation, _, step = link.partition(" ")
+    if step:
+        return LINKS.get(operation, "{0}").format(step.replace("-", " "))
+    return "the end" if operation in ("complete", "compensated") else link
+
+
+LINKS = {
+    "fence": "find out whether “{0}” ran, and stop it if not",
+    "undo": "undo “{0}”",
+    "do": "“{0}”",
+    "announce": "{0}",
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,13 +11,15 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from celery_config.contracts.base import encode
 from celery_config.saga.engine import runner
 from celery_config.saga.models import SagaInstance
-from order_project.models import Customer, Order
+from order_project.domain import Flow
+from order_project.models import Choreography, Customer, Order
 from tests.service.order.conftest import ADDRESS, HEART, REPLIES, Placed, Shop
 from tests.service.peer import Peer
 
@@ -340,6 +343,49 @@ class TestShowing:
         page = staff.get(ORDERS, {"limit": 3}).json()
         assert len(page["results"]) == 3
         assert len(staff.get(page["next"]).json()["results"]) == 1
+
+
+class TestAStatus:
+    """What a field shows, the filter takes; in the list, on the order's page and in the admin alike."""
+
+    FLOWS = {"running": "placed", "stopping": "stopping", "forward": "finishing", "parked": "parked"}
+
+    @pytest.mark.parametrize("flow", [Flow.ORCHESTRATED, Flow.CHOREOGRAPHED])
+    def test_is_that_of_the_flow_while_it_is_open(
+        self, staff: APIClient, admin_client: Client, shop: Shop, flow: Flow
+    ) -> None:
+        orders = {status: shop.place(flow=flow).order for status in self.FLOWS}
+        for status, order in orders.items():
+            SagaInstance.objects.filter(subject=str(order)).update(status=status)
+            Choreography.objects.filter(order=order).update(status=status)
+        listed = {row["id"]: row["status"] for row in staff.get(ORDERS).json()["results"]}
+        for status, order in orders.items():
+            shown = self.FLOWS[status]
+            assert listed[str(order)] == shown
+            assert staff.get(f"{ORDERS}{order}/").json()["status"] == shown
+            found = staff.get(ORDERS, {"status": shown}).json()["results"]
+            assert [row["id"] for row in found] == [str(order)]
+            html = admin_client.get("/admin/order/order/", {"status__exact": shown}).content.decode()
+            assert [str(each) in html for each in orders.values()] == [
+                each == order for each in orders.values()
+            ]
+            page = admin_client.get(f"/admin/order/order/{order}/change/").content.decode()
+            assert re.search(rf">\s*{shown}\s*<", page)
+
+    def test_of_an_order_that_has_ended_is_its_own(self, staff: APIClient, shop: Shop) -> None:
+        placed = shop.order()
+        Order.objects.filter(pk=placed.id).update(status="cancelled")
+        assert [row["id"] for row in staff.get(ORDERS, {"status": "cancelled"}).json()["results"]] == [
+            str(placed.id)
+        ]
+        assert staff.get(ORDERS, {"status": "placed"}).json()["results"] == []
+
+    def test_that_does_not_exist_is_refused_with_those_that_do(self, staff: APIClient) -> None:
+        answer = staff.get(ORDERS, {"status": "running"})
+        assert answer.status_code == 400
+        assert "must be one of placed, stopping, finishing, parked, confirmed, cancelled" in str(
+            answer.json()
+        )
 
 
 class TestCancelling:

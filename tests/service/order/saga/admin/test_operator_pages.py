@@ -162,11 +162,16 @@ class TestAVerbsPage:
         barrier["shipment"] = None
         html = shown(admin_client, page(parked, "retry"))
         for words in (
-            "fence capture-payment", "undo authorize-payment", "parked", "stopping", "its undo was begun",
+            "If payment did not capture the payment", "If payment did capture the payment", "void the payment",
+            "The order is finished", "Everything is undone", "parked", "stopping", "its undo was begun",
             "does not answer", money(1785, "EUR"), "2 Jan 2030",
         ):  # fmt: skip
             assert words in html
-        assert html.index("fence capture-payment") < html.index("undo book-shipment")
+        assert (
+            html.index("cancel the shipment")
+            < html.index("void the payment")
+            < html.index("commit the stock")
+        )
         assert (parked.saga.status, OperatorAction.objects.count()) == ("parked", 0)
 
     def test_then_does_it_and_returns_to_the_saga(
@@ -178,7 +183,9 @@ class TestAVerbsPage:
         done = OperatorAction.objects.get()
         assert (done.verb, done.by, done.why) == ("retry", "admin", "provider is back")
         html = shown(admin_client, page(parked))
-        assert "Done, retry: parked to stopping; sent: fence capture-payment" in html
+        sent = "find out whether “capture payment” ran, and stop it if not"
+        assert f"Bring to an end: waits for a decision → being cancelled; sent: {sent}" in html
+        assert "Watch here what becomes of it." in html
 
     @pytest.mark.parametrize("why", ["", "   "])
     def test_wants_a_reason(
@@ -214,7 +221,7 @@ class TestAVerbsPage:
 
     def test_resume_forward(self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]) -> None:
         barrier["payment"] = {"capture-payment": held(Action.DONE, payment="x", captured_amount=1785)}
-        assert "do commit-stock" in shown(admin_client, page(parked, "resume"))
+        assert "commit the stock" in shown(admin_client, page(parked, "resume"))
         said(admin_client, page(parked, "resume"), why="captured, says payment", seen="parked")
         assert parked.saga.status == "forward"
 

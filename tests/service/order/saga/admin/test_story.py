@@ -141,6 +141,28 @@ class TestWhatSagasAreAbout:
         )
 
 
+class TestTheLists:
+    def test_say_why_in_the_line_of_the_page_with_two_queries_for_all(
+        self, admin_client: Client, shop: Shop, django_assert_max_num_queries: Any
+    ) -> None:
+        for _ in range(4):
+            park(shop.order())
+        row = Choreography.objects.get(pk=shop.place(flow=Flow.CHOREOGRAPHED).order)
+        refused = {"step": "", "code": "out_of_stock", "reason": "too few: 85123A"}
+        Choreography.objects.filter(pk=row.pk).update(status="stopping", cause=refused)
+        with django_assert_max_num_queries(14):
+            html = shown(admin_client, reverse("admin:saga_sagainstance_changelist"))
+        assert html.count("payment could not void the payment: void: no such hold #") >= 4
+        assert "too few: 85123A" in shown(admin_client, reverse("admin:order_choreography_changelist"))
+
+    def test_a_failed_step_is_no_cause(self, admin_client: Client, placed: Placed) -> None:
+        failed = {"step": "reserve-stock", "code": "step_failed", "reason": "reserve-stock failed"}
+        placed.set(status="stopping", cause=failed)
+        html = shown(admin_client, reverse("admin:saga_sagainstance_changelist"))
+        assert "inventory did not reserve the stock" in html
+        assert "step_failed" not in html
+
+
 class TestThePage:
     def test_has_the_recommended_verb_first(
         self, admin_client: Client, placed: Placed, barrier: dict[str, Answer]

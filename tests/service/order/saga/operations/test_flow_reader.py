@@ -9,13 +9,15 @@ import pytest
 from celery_config.contracts.inventory import InventoryFetched
 from celery_config.contracts.payment import PaymentReceived, PaymentReleased
 from celery_config.contracts.shipment import ShipmentFailed
+from celery_config.saga.engine.step_log import LoggedStep, merge_entries
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.operations.explanation import explain
 from celery_config.saga.operations.flow_reader import read_flow, read_flows
 from celery_config.saga.operations.strip import draw_strip
+from celery_config.saga.states import StepState
 from order_project.domain import Flow
 from order_project.models import Choreography, SeenEvent
-from tests.service.order.conftest import Shop
+from tests.service.order.conftest import REPLIES, Shop
 
 pytestmark = pytest.mark.django_db
 
@@ -37,6 +39,22 @@ def test_a_version_that_this_code_does_not_know_is_told(shop: Shop) -> None:
     placed = shop.order()
     placed.set(version=99)
     assert "place-order version 99 is unknown to this code" in explain(read_flow(placed.saga)).text
+
+
+def test_what_was_undone_is_told_from_what_never_ran_even_in_one_batch(shop: Shop) -> None:
+    placed = shop.order()
+    outcomes = [
+        ("reserve-stock", StepState.DONE),
+        ("reserve-stock", StepState.UNDONE),
+        ("book-shipment", StepState.UNDONE),
+    ]
+    merge_entries(
+        LoggedStep(placed.saga_id, step, outcome, REPLIES[step] if outcome is StepState.DONE else None)
+        for step, outcome in outcomes
+    )
+    placed.set(status="compensated", due_at=None)
+    states = [cell.state for cell in draw_strip(read_flow(placed.saga))]
+    assert states[:3] == ["never ran", "undone", "never ran"]
 
 
 def test_any_number_of_flows_takes_two_queries(shop: Shop, django_assert_num_queries: Any) -> None:

@@ -20,6 +20,8 @@ from celery_config.saga.engine.machine import StepFailed, WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
+from celery_config.saga.operations.explanation import explain
+from celery_config.saga.operations.flow_reader import read_flow
 from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.saga.engine.test_runner import DRIVE, STOP
 
@@ -57,7 +59,7 @@ class TestParked:
         assert (saga.owner, saga.due_at) == ("night-shift", None)
         assert saga.answer_by is not None
         assert abs(saga.answer_by - timezone.now() - timedelta(hours=2)) < timedelta(minutes=1)
-        assert saga.fingerprint == "place-order: authorize-payment (undo) error: void: no such hold #"
+        assert saga.fingerprint == "payment could not void the payment: void: no such hold #"
 
     def test_it_is_due_before_a_hold_expires(self, placed: Placed) -> None:
         """Rule 25: after that the money may be gone."""
@@ -76,6 +78,29 @@ class TestParked:
         groups = selectors.read_parked_groups()
         assert [g.count for g in groups] == [3, 1]
         assert groups[0].fingerprint.endswith("no such hold # after # tries")
+
+    def test_what_the_provider_answered_is_in_the_line_and_ids_are_not(self, shop: Shop) -> None:
+        for status in (500, 500, 503):
+            park(
+                shop.order(),
+                reason=f'POST /a/{uuid4()}: answered {status}: {{"error": {{"reason": "out of order"}}}}',
+            )
+        lines = {group.fingerprint: group.count for group in selectors.read_parked_groups()}
+        assert lines == {
+            "the payment provider answered 500 when asked to void the payment: out of order": 2,
+            "the payment provider answered 503 when asked to void the payment: out of order": 1,
+        }
+
+    def test_a_line_of_an_older_version_is_shown_and_found(
+        self, admin_client: Client, placed: Placed
+    ) -> None:
+        park(placed)
+        old = "place-order: authorize-payment (undo) unknown_outcome: POST /v: answered #:"
+        placed.set(fingerprint=old)
+        assert [group.fingerprint for group in selectors.read_parked_groups()] == [old]
+        html = admin_client.get("/admin/saga/sagainstance/", {"fingerprint": old}).content.decode()
+        assert str(placed.saga_id) in html
+        assert explain(read_flow(placed.saga)).text.count("void: no such hold #") == 1
 
     def test_going_on_takes_it_off_the_list(self, placed: Placed, barrier: dict[str, Answer]) -> None:
         park(placed)

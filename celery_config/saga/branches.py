@@ -1,0 +1,61 @@
+"""Branches of a verb: what becomes of a flow, by what its participants find when the messages come to them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from celery_config.saga.dsl import StepKind
+from celery_config.saga.flow_facts import StepFacts
+from celery_config.saga.states import StepState
+
+CLOSED = (StepState.REFUSED, StepState.UNDONE)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One way in which it may go."""
+
+    condition: str
+    """When it goes so; empty: always."""
+    does: list[str]
+    """What the services are asked for, one after the other."""
+    end: str
+
+
+def branch_stop(steps: Sequence[StepFacts], noun: str, *, fenced: bool) -> list[Branch]:
+    """Return the branches of a stop: before anything is undone, the pivot's service says whether it ran.
+
+    Args:
+        fenced: whether that service has said already that it did not.
+    """
+    undone = [s.undo_phrase for s in reversed(steps) if s.undo_phrase and s.logged not in CLOSED]
+    end = f"everything is undone, and the {noun} is cancelled"
+    pivot = next((s for s in steps if s.kind is StepKind.PIVOT), None)
+    if pivot is None or fenced:
+        return [Branch("", undone, end)]
+    return [
+        Branch(f"if {pivot.service} did not {pivot.phrase}, and now never will", undone, end),
+        Branch(f"if {pivot.service} did {pivot.phrase}", list_after_pivot(steps), f"the {noun} is finished"),
+    ]
+
+
+def branch_drive(steps: Sequence[StepFacts], noun: str, *, undoable: bool) -> list[Branch]:
+    """Return the branches of a drive: the steps that are missing are asked for again.
+
+    Args:
+        undoable: whether a refusal would still undo the flow.
+    """
+    missing = [s.phrase for s in steps if s.logged is not StepState.DONE]
+    found = [Branch("if every service does its part", missing, f"the {noun} is finished")]
+    if undoable:
+        found.append(
+            Branch("if one of them refuses", [], f"everything is undone, and the {noun} is cancelled")
+        )
+    else:
+        found.append(Branch("if one of them fails", [], "it is sent again; nothing is undone any more"))
+    return found
+
+
+def list_after_pivot(steps: Sequence[StepFacts]) -> list[str]:
+    return [s.phrase for s in steps if s.kind is StepKind.RETRIABLE and s.logged is not StepState.DONE]

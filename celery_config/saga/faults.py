@@ -1,0 +1,50 @@
+"""The fault of a parked flow: one line, which every page shows; flows with the same line are one group. Pure."""
+
+from __future__ import annotations
+
+from celery_config.saga.causes import describe_failure, describe_silence, phrase_command
+from celery_config.saga.course import Course, Known
+from celery_config.saga.dsl import Step
+from celery_config.saga.flow_facts import FlowFacts, StepFacts, find_next
+from celery_config.saga.states import StepState
+
+
+def find_fault(flow: FlowFacts) -> str:
+    """Return what stands in the way of a parked flow, in words that are the same for all with the same fault."""
+    failed = next((s for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
+    if failed and failed.failure:
+        undo = failed.failure.get("operation") == "undo"
+        phrase = (undo and failed.undo_phrase) or failed.phrase
+        return describe_failure(failed.failure, failed.service, phrase)
+    if not is_driven_out(flow) and flow.cause.get("parked"):
+        return str(flow.cause["parked"])
+    silent, undo = find_next(flow)
+    if silent is None:
+        return "its end was not heard of"
+    return describe_silence(silent.service, (undo and silent.undo_phrase) or silent.phrase)
+
+
+def is_driven_out(flow: FlowFacts) -> bool:
+    """Whether it was parked because no drive brought it to its end, which is no cause."""
+    return str(flow.cause.get("parked", "")).startswith(("driven ", "announced "))
+
+
+def list_steps(course: Course) -> list[StepFacts]:
+    """Return the facts of the steps of a course, without what they move."""
+    return [describe_step(step, course.log.get(step.name)) for step in course.steps]
+
+
+def describe_step(step: Step, known: Known | None) -> StepFacts:
+    known = known or Known(StepState.NOTHING, None)
+    return StepFacts(
+        name=step.name,
+        service=step.command.service,
+        kind=step.kind,
+        phrase=phrase_command(step.command),
+        undo_phrase=phrase_command(step.undo) if step.undo else "",
+        logged=known.logged,
+        ran=known.ran,
+        refusal=known.refusal,
+        failure=known.failure,
+        at=known.at,
+    )
