@@ -212,7 +212,9 @@ class CustomerAdmin(ForgettableAdmin):
         try:
             if not was_made(customer):
                 answer: HttpResponse = super().add_view(request, form_url, extra_context)
-                return answer
+                errors = (getattr(answer, "context_data", None) or {}).get("errors")
+                if not (errors and was_made(customer)):  # the same form may be the first to have made them
+                    return answer
         except IntegrityError:  # the same form was sent at the same moment
             if not was_made(customer):
                 raise

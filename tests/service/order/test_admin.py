@@ -23,7 +23,7 @@ from order_project.domain import Flow, RequestLine
 from order_project.erasure.data import erase_customer
 from order_project.models import Customer, Order, Refund, SeenEvent
 from tests.service.order.conftest import HEART, Placed, Shop
-from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
+from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened, save_form
 from tests.service.together import concurrent, together
 
 
@@ -123,10 +123,12 @@ def test_a_kept_address_is_completed_when_its_customer_is_edited(admin_client: C
     label = re.search(r'<label [^>]*for="(\w+)">Postal code</label>', form)
     assert label
     assert re.search(rf'name="billing_address_postal_code" value="80202" [^>]*id="{label[1]}"', form)
-    refused = admin_client.post(page, fields)
+    refused = save_form(admin_client, page, fields)
     errors = refused.context["adminform"].form.errors
     assert errors == {"billing_address": ["Region: This field is required in an address of US."]}
-    answer = admin_client.post(page, {**fields, "billing_address_region": "CO", "billing_address_line2": ""})
+    answer = save_form(
+        admin_client, page, {**fields, "billing_address_region": "CO", "billing_address_line2": ""}
+    )
     assert answer.status_code == 302
     customer.refresh_from_db()
     assert (customer.billing_address, customer.delivery_address) == ({**KEPT, "region": "CO"}, None)
