@@ -255,3 +255,17 @@ def test_a_change_sets_no_other_change_back() -> None:
     saved = form.save()
     kept = Customer.objects.get()
     assert (kept.name, kept.email, saved.email) == ("Bo", "new@example.com", "new@example.com")
+
+
+@pytest.mark.parametrize("field", ["id", "version", "created_at", "updated_at"])
+def test_what_only_answers_have_is_refused_by_name(peer: APIClient, field: str) -> None:
+    customer = Customer.objects.create(name="Ada")
+    for answer in (
+        peer.post("/api/customers/", {"name": "Bo", field: 7}, format="json"),
+        peer.patch(f"/api/customers/{customer.pk}/", {"name": "Bo", field: 7}, format="json"),
+    ):
+        assert answer.status_code == 400
+        (error,) = answer.json()["errors"]
+        assert (error["field"], error["code"]) == (field, "unknown_field")
+        assert "cannot be set" in error["detail"]
+    assert list(Customer.objects.values_list("name", flat=True)) == ["Ada"]
