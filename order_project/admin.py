@@ -123,6 +123,12 @@ class OrderAdmin(SupportAdmin):
         "ended_at",
     )  # fmt: skip
 
+    def get_form(self, request: HttpRequest, obj: Order | None = None, *given: Any, **options: Any) -> Any:
+        """Why there is no customer is said where there is none."""
+        if obj and obj.customer_id:
+            options["help_texts"] = {"customer": ""}
+        return super().get_form(request, obj, *given, **options)
+
     def match_ending(self, ending: str) -> Q:
         """The list also shows the saga; its end has an index in the table of sagas alone."""
         sagas = find_keys(SagaInstance, match_ending(["id"], ending))

@@ -43,11 +43,19 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
     max_count = 10_000
     template_name = "order_saga/pagination.html"
+    has_more = False
+    """Whether there are more rows than `count`, once that is read."""
 
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
-        return int(rows[: self.max_count].count())
+        counted = int(rows[: self.max_count + 1].count())
+        self.has_more = counted > self.max_count
+        return min(counted, self.max_count)
+
+    @property
+    def shown_count(self) -> str:
+        return f"over {self.count:,}" if self.has_more else f"{self.count:,}"
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from celery_config.saga import states
 from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
+from celery_config.web.admin import BoundedPaginator
 from celery_config.web.tokens import issue_token
 from order_project.domain import Flow, RequestLine
 from order_project.erasure.data import erase_customer
@@ -142,6 +143,28 @@ def test_an_order_shows_what_its_address_lacks(admin_client: Client, placed: Pla
     assert "incomplete: line1 and region missing" in page
     Order.objects.update(customer=None)  # erased
     assert "incomplete" not in shown(admin_client, "order_order", placed.id)
+
+
+def test_an_order_says_that_its_customer_was_forgotten_only_if_they_were(
+    admin_client: Client, placed: Placed
+) -> None:
+    assert "they were forgotten" not in shown(admin_client, "order_order", placed.id)
+    Order.objects.update(customer=None)
+    assert "they were forgotten" in shown(admin_client, "order_order", placed.id)
+
+
+@pytest.mark.parametrize(("most", "words"), [(1, "over 1"), (2, "2")])
+def test_a_list_that_was_not_counted_to_its_end_says_so(
+    admin_client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch, most: int, words: str
+) -> None:
+    """In the count below the list, and beside the search."""
+    for _ in range(2):
+        shop.order()
+    monkeypatch.setattr(BoundedPaginator, "max_count", most)
+    html = re.sub(r"\s+", " ", opened(admin_client, "order_order", status="placed")[0])
+    assert f" {words} orders " in html
+    assert f"{words} results" in html
+    assert ("There are more rows" in html) == (most == 1)
 
 
 @pytest.mark.parametrize("word", ["ada@example", "{id}", "{saga}", "no-such-reference"])
