@@ -44,10 +44,7 @@ class FreshForm:
             told = ", ".join(map(self.describe_change, changed)) if shown else "the form does not say what of"
             self.add_error(  # type: ignore[attr-defined]
                 None,
-                forms.ValidationError(
-                    f"Nothing was saved. Changed meanwhile: {told}. Open the page again, and repeat your changes.",
-                    code="changed_meanwhile",
-                ),
+                f"Nothing was saved. Changed meanwhile: {told}. Open the page again, and repeat your changes.",
             )
         return cleaned
 
