@@ -41,11 +41,9 @@ class FreshForm:
         cleaned = super().clean()  # type: ignore[misc]
         shown = self.data.get(self.add_prefix(MADE_FROM), "").split()  # type: ignore[attr-defined]
         if changed := [name for name, digest in self.digests.items() if digest not in shown]:
-            told = ", ".join(map(self.describe_change, changed)) if shown else "the form does not say what of"
-            self.add_error(  # type: ignore[attr-defined]
-                None,
-                f"Nothing was saved. Changed meanwhile: {told}. Open the page again, and repeat your changes.",
-            )
+            told = f"Changed meanwhile: {', '.join(map(self.describe_change, changed))}"
+            why = told if shown else "The form does not say which values it was made from"
+            self.add_error(None, f"Nothing was saved. {why}. Open the page again, and repeat your changes.")  # type: ignore[attr-defined]
         return cleaned
 
     def describe_change(self, name: str) -> str:
