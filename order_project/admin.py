@@ -145,6 +145,12 @@ class OrderAdmin(SupportAdmin):
         "ended_at",
     )  # fmt: skip
 
+    def get_form(self, request: HttpRequest, obj: Order | None = None, *given: Any, **options: Any) -> Any:
+        """Why there is no customer is said where there is none."""
+        if obj and obj.customer_id:
+            options["help_texts"] = {"customer": ""}
+        return super().get_form(request, obj, *given, **options)
+
     def match_ending(self, ending: str) -> Q:
         """The list also shows the saga; its end has an index in the table of sagas alone."""
         sagas = find_keys(SagaInstance, match_ending(["id"], ending))
@@ -242,7 +248,9 @@ class CustomerAdmin(ForgettableAdmin):
         try:
             if not was_made(customer):
                 answer: HttpResponse = super().add_view(request, form_url, extra_context)
-                return answer
+                errors = (getattr(answer, "context_data", None) or {}).get("errors")
+                if not (errors and was_made(customer)):  # the same form may be the first to have made them
+                    return answer
         except IntegrityError:  # the same form was sent at the same moment
             if not was_made(customer):
                 raise

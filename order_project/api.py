@@ -342,7 +342,7 @@ class OrderCancel(OrderAPI):
     @extend_schema(request=ClientInput, responses={202: describe_type(CancellationOutput)})
     @answer_once(CANCELLED)
     def post(self, request: Request, pk: UUID) -> Cancellation:
-        """Ask to cancel. 202: it is stopping; 409 with the reason: it is too late."""
+        """Ask to cancel. 202: it is stopping, or cancelled already; 409 with the reason: it is too late."""
         parse_body(ClientInput, request)
         order = self.get_object()
         if not selectors.owns_order(request.user, order) and not may(request.user, "order.change_order"):

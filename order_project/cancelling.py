@@ -11,10 +11,10 @@ from order_project.models import Order
 
 
 def ask_to_cancel(*, order: Order, reason: str) -> Status:
-    """Stop the order; what was done is then undone. Harmless when it is stopping already.
+    """Stop the order; what was done is then undone. Harmless when it is stopping, or cancelled, already.
 
     Raises:
-        TooLate: the money was taken or the order has ended.
+        TooLate: the money was taken, the order is completed, or it is parked.
     """
     row, flow = (order.saga, SAGAS) if order.saga else (order.pk, CHOREOGRAPHIES)
     status = runner.request_stop(row, code="cancelled", reason=reason, flow=flow)

@@ -57,9 +57,12 @@ class CustomerSerializer(KnownFieldsOnly, serializers.ModelSerializer[Customer])
 
     @transaction.atomic
     def update(self, customer: Customer, given: Any) -> Customer:
-        # Saving a customer that was erased in between would insert it again, which its tombstone refuses.
-        if not Customer.objects.select_for_update().filter(pk=customer.pk).exists():
+        # Saving writes every column: what was read before the lock may be set back, and a customer that was erased in
+        # between would be inserted again, which its tombstone refuses.
+        locked = Customer.objects.select_for_update().filter(pk=customer.pk).first()
+        if locked is None:
             raise NotFound
+        customer = locked
         changed = [name for name, value in given.items() if getattr(customer, name) != value]
         for name, value in given.items():
             setattr(customer, name, value)

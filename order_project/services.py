@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from celery_config.common.identifiers import uuid7
+from celery_config.common.money import money
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
 from celery_config.db import bulk
 from celery_config.db.functions import Now
@@ -75,8 +76,13 @@ def request_refund(*, order: UUID, amount: int, reason: str, by: str, refund: UU
     if refund and (made := row.refunds.filter(pk=refund).first()):
         return made
     before = row.refunds.exclude(status=RefundStatus.REFUSED).aggregate(sum=Sum("amount"))["sum"] or 0
-    if row.status != OrderStatus.CONFIRMED or before + amount > row.total:
-        raise NotRefundable
+    if row.status != OrderStatus.CONFIRMED:
+        raise NotRefundable(f"Only a confirmed order can be refunded; this one is {row.status}.")
+    if amount > (left := row.total - before):
+        raise NotRefundable(
+            f"The order cannot be refunded beyond its total: {money(left, row.currency)} of"
+            f" {money(row.total, row.currency)} remain, and {money(amount, row.currency)} were asked for."
+        )
     known = PayableCurrency.objects.filter(pk=row.currency, accepted=True).first()
     if known and amount % known.step:
         raise AmountNotPayable(f"A refund in {row.currency} must be a multiple of {known.step} minor units.")

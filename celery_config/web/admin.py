@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import CharField, DateTimeField, IntegerField, Model, Q, QuerySet, TextField
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -25,6 +27,7 @@ from unfold.forms import (
 
 from celery_config.web.columns import ago_column, json_column
 from celery_config.web.forms import AutocompleteWidget, StrictIntegerField, is_valid_key
+from celery_config.web.fresh_forms import MADE_FROM, make_fresh
 from celery_config.web.models import ChangeRecord, UserToken
 from celery_config.web.search import WordSearch
 from celery_config.web.text import validate_visible
@@ -40,11 +43,19 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
     max_count = 10_000
     template_name = "order_saga/pagination.html"
+    has_more = False
+    """Whether there are more rows than `count`, once that is read."""
 
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
-        return int(rows[: self.max_count].count())
+        counted = int(rows[: self.max_count + 1].count())
+        self.has_more = counted > self.max_count
+        return min(counted, self.max_count)
+
+    @property
+    def shown_count(self) -> str:
+        return f"over {self.count:,}" if self.has_more else f"{self.count:,}"
 
 
 @functools.cache
@@ -57,7 +68,42 @@ def present_in_list(model: type[Model], name: Any) -> Any:
 
 
 class SafeFormMixin:
-    """The forms of a list and of a row take or refuse whatever is sent."""
+    """The forms of a list and of a row take or refuse whatever is sent, and set no newer value back."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        """A form is compared with its row, and saved, under the row's lock: the row is read after it is locked."""
+        if not object_id or request.method != "POST":
+            return self.show_form(request, object_id, form_url, extra_context)
+        rows: Any = self.model._base_manager.select_for_update(no_key=True)  # type: ignore[attr-defined]
+        with transaction.atomic():
+            if is_valid_key(rows.model._meta.pk, key := unquote(object_id)):
+                rows.filter(pk=key).first()
+            return self.show_form(request, object_id, form_url, extra_context)
+
+    def show_form(self, *given: Any) -> HttpResponse:
+        answer: HttpResponse = super().changeform_view(*given)  # type: ignore[misc]
+        return answer
+
+    def get_form(self, request: HttpRequest, obj: Any = None, *given: Any, **options: Any) -> Any:
+        if self.is_edited(request, obj):
+            options["form"] = make_fresh(options.get("form") or self.form)  # type: ignore[attr-defined]
+        return super().get_form(request, obj, *given, **options)  # type: ignore[misc]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        first, *others = super().get_fieldsets(request, obj)  # type: ignore[misc]
+        if not self.is_edited(request, obj) or MADE_FROM in flatten_fieldsets([first, *others]):
+            return [first, *others]
+        name, options = first
+        return [(name, {**options, "fields": [*options["fields"], MADE_FROM]}), *others]
+
+    def is_edited(self, request: HttpRequest, obj: Any) -> bool:
+        return obj is not None and self.has_change_permission(request, obj)  # type: ignore[attr-defined]
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Django looks for the chosen rows by whatever is sent as their keys."""
@@ -191,6 +237,7 @@ class AccountAdmin(SafeFormMixin, UserAdmin, ModelAdmin):  # type: ignore[misc,t
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     rights = ("is_staff", "is_superuser", "groups", "user_permissions")
+    readonly_fields = ("last_login",)  # each login writes it
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)

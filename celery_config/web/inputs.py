@@ -1,4 +1,4 @@
-"""Bodies that clients and people send: a field that the API does not know is refused by name, and never dropped.
+"""Bodies that clients and people send: a field that the API does not know, or only answers with, is refused by name.
 
 Commands, the questions of other services, events and webhooks ignore unknown fields, because newer and older versions
 run side by side (rule 24, versions).
@@ -16,6 +16,7 @@ from celery_config.web.idempotency_keys import FIELD, USE_HEADER
 
 MAX_NAMED, MAX_NAME = 20, 100
 UNKNOWN = "This field is unknown here."
+READ_ONLY = "This field cannot be set: the service writes it."
 
 
 class KnownFieldsOnly:
@@ -28,12 +29,15 @@ class KnownFieldsOnly:
         Raises:
             ValidationError: it names the unknown fields beside the other errors.
         """
-        known = self.fields  # type: ignore[attr-defined]
+        fields: Mapping[str, serializers.Field[Any, Any, Any, Any]] = self.fields  # type: ignore[attr-defined]
+        known = {name for name, field in fields.items() if not field.read_only}
         unknown = [str(name) for name in data if name not in known] if isinstance(data, Mapping) else []
         if not unknown:
             return super().to_internal_value(data)  # type: ignore[misc]
         errors: dict[str, Any] = {
-            name[:MAX_NAME]: [ErrorDetail(self.hints.get(name, UNKNOWN), "unknown_field")]
+            name[:MAX_NAME]: [
+                ErrorDetail(READ_ONLY if name in fields else self.hints.get(name, UNKNOWN), "unknown_field")
+            ]
             for name in unknown[:MAX_NAMED]
         }
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 import structlog
@@ -21,6 +22,7 @@ from celery_config.web.idempotency_keys import HEADER, KeyUse, find_key_use
 
 # What a proxy or client may send as an id: nothing that could forge a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+URL_ENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 UTF_8 = ("utf-8", "utf8", "us-ascii")
 
 
@@ -145,7 +147,7 @@ class BodyLimitMiddleware(Middleware):
 
     def check_request(self, request: HttpRequest) -> None:
         check_encoding(request)
-        _ = request.body
+        check_form(request)
 
 
 class KeyPlacementMiddleware(Middleware):
@@ -170,3 +172,20 @@ def check_encoding(request: HttpRequest) -> None:
         raise EncodingRefused("Send the body as it is: this service takes no Content-Encoding.")
     if (request.content_params or {}).get("charset", "utf-8").strip().lower() not in UTF_8:
         raise EncodingRefused("Send the body in UTF-8: this service takes no other charset.")
+
+
+def check_form(request: HttpRequest) -> None:
+    """Django reads what is not UTF-8 in a form, such as half a surrogate pair, as replacement characters.
+
+    Raises:
+        BadRequest: the body is a form, and not UTF-8.
+    """
+    body = request.body
+    if request.content_type == URL_ENCODED:
+        body = unquote_to_bytes(body)
+    elif request.content_type != MULTIPART:
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest("The form is not UTF-8") from error

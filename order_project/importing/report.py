@@ -61,6 +61,7 @@ def is_same_file(path: Path, source: Path) -> bool:
 
 def write_header(out: TextIO) -> None:
     csv.writer(out).writerow(["line", "invoice", "code", "detail"])
+    out.flush()
 
 
 def write_faults(out: TextIO, faults: Sequence[Fault]) -> None:

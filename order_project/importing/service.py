@@ -16,10 +16,11 @@ from celery_config.common.grouping import split_chunks
 from celery_config.common.service_calls import OPERATOR
 from celery_config.contracts.inventory import MAX_NAME
 from celery_config.contracts.shipment import Address
+from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceClient
 from celery_config.saga.models import SagaInstance
 from celery_config.saga.states import OPEN
-from celery_config.web.idempotency_keys import KeyReused
+from celery_config.web.idempotency_keys import KeyInFlight, KeyReused
 from order_project import domain, placing, selectors, services
 from order_project.domain import Flow, RequestLine
 from order_project.importing.invoices import CURRENCY, GRAMS_EACH, Fault, Invoice, Product
@@ -50,6 +51,14 @@ class Prices(StrEnum):
 
 class Stalled(Exception):
     """Nothing moved for too long; the text says which process to look at."""
+
+
+class PlacingStopped(Exception):
+    """New orders are held up; `placement` has what was placed before, and nothing else was."""
+
+    def __init__(self, why: Exception, placement: Placement) -> None:
+        super().__init__(str(why))
+        self.placement = placement
 
 
 @dataclass
@@ -135,13 +144,21 @@ def place_invoices(
     flow: Flow = Flow.ORCHESTRATED,
     prices: Prices = Prices.INVOICE,
 ) -> Placement:
-    """Place one order for each invoice; a second run places none twice."""
+    """Place one order for each invoice; a second run places none twice.
+
+    Raises:
+        PlacingStopped: new orders are paused, or another import is placing the same ones.
+    """
     customers = services.ensure_customers(sorted({i.customer for i in invoices}))
     placement = Placement()
     for start in range(0, len(invoices), AT_ONCE):
         some = invoices[start : start + AT_ONCE]
         requests = [build_request(i, customers[i.customer], token, flow, prices) for i in some]
-        for invoice, outcome in zip(some, place_requests(requests), strict=True):
+        try:
+            outcomes = place_requests(requests)
+        except (SagaPaused, KeyInFlight) as error:
+            raise PlacingStopped(error, placement) from error
+        for invoice, outcome in zip(some, outcomes, strict=True):
             if isinstance(outcome, Placed):
                 placement.accepted[outcome.order] = invoice
                 placement.repeated += outcome.repeated
@@ -188,6 +205,12 @@ def find_differences(accepted: Mapping[UUID, Invoice]) -> list[int]:
     """Return how much more each order costs than its invoice, in minor units, for those that differ."""
     totals = Order.objects.filter(pk__in=accepted).values_list("pk", "total")
     return [more for order, total in totals if (more := total - accepted[order].total)]
+
+
+def list_unplaced(invoices: Sequence[Invoice], placement: Placement, why: str) -> list[Fault]:
+    """Return for each invoice that was neither placed nor refused that the import stopped before it."""
+    known = {i.number for i in placement.accepted.values()} | {fault.invoice for fault in placement.faults}
+    return [Fault(0, i.number, "not_placed", why) for i in invoices if i.number not in known]
 
 
 def describe_refusal(invoice: Invoice, error: APIException) -> Fault:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -58,3 +59,13 @@ def assert_finds_by_index(client: Client, page: str, wanted: str) -> None:
     """A search for an id compares ids: as texts (`"id"::text`) they have no index."""
     _, statements = opened(client, page, q=wanted)
     assert not [s for s in statements if "::text" in s or "UPPER(" in s], statements
+
+
+def save_form(client: Client, address: str, given: Mapping[str, Any], *, made_from: str | None = None) -> Any:
+    """Save the form of a row as the page is now, or as it was when it said `made_from`."""
+    return client.post(address, {**given, "made_from": made_from or open_form(client, address)})
+
+
+def open_form(client: Client, address: str) -> str:
+    """Open the form of a row; return what it says of the values that it shows."""
+    return str(client.get(address).context["adminform"].form.initial.get("made_from", ""))

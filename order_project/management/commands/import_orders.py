@@ -20,7 +20,6 @@ from celery_config.common.arguments import parse_seconds, parse_text, parse_whol
 from celery_config.common.console import progress_bars
 from celery_config.common.visible_text import is_visible
 from celery_config.contracts.inventory import MAX_NAME, MAX_STOCK
-from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceCallError
 from order_project.domain import Flow
 from order_project.importing import invoices, report, service
@@ -77,15 +76,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console()
-        file = self.parse(options["file"], options["encoding"])
-        # What cannot be reported is not placed.
-        with self.open_report(options["report"], options["file"], file.faults) as out:
-            placement, counted, upload = self.place(console, file, options)
-            try:
-                report.write_faults(out, placement.faults)
-            except OSError as error:
-                refused = f"{len(placement.orders)} orders were placed, and {len(placement.faults)} refused"
-                raise CommandError(f"{refused}, but the report cannot be written: {error}.") from error
+        # What cannot be reported is not placed; and what an earlier run reported is gone, whatever comes of this one.
+        with self.open_report(options["report"], options["file"]) as out:
+            file = self.parse(options["file"], options["encoding"], out)
+            placement, counted, upload = self.place(console, file, options, out)
+            write_refusals(out, placement)
         show(console, counted, file.faults + placement.faults, out.name, placement.repeated)
         rejected = len(file.invoices) - len(placement.orders)
         if file.gaps:
@@ -102,7 +97,17 @@ class Command(BaseCommand):
         if rejected:
             raise SystemExit(SOME_REJECTED)
 
-    def parse(self, path: Path, encoding: str | None) -> InvoiceFile:
+    def parse(self, path: Path, encoding: str | None, out: TextIO) -> InvoiceFile:
+        """Read the file, and report its faults."""
+        try:
+            file = self.read(path, encoding)
+        except CommandError as error:
+            write_before_placing(out, [Fault(0, "", "unusable_file", str(error))])
+            raise
+        write_before_placing(out, file.faults)
+        return file
+
+    def read(self, path: Path, encoding: str | None) -> InvoiceFile:
         try:
             # Another user's pipe cannot be opened by its name, as in a container.
             data = sys.stdin.buffer.read() if path in STANDARD_INPUT else path.read_bytes()
@@ -119,8 +124,8 @@ class Command(BaseCommand):
             )
         return file
 
-    def open_report(self, path: Path | None, source: Path, faults: Sequence[Fault]) -> TextIO:
-        """Open the report, and write the faults of the file."""
+    def open_report(self, path: Path | None, source: Path) -> TextIO:
+        """Open the report anew."""
         source = Path("/dev/stdin") if source in STANDARD_INPUT else source
         try:
             if path:
@@ -128,20 +133,18 @@ class Command(BaseCommand):
             else:
                 out, reason = report.open_default_report(settings.VAR, source)
             report.write_header(out)
-            report.write_faults(out, faults)
         except (OSError, report.NoPlace) as error:
-            raise CommandError(
-                f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
-            ) from error
+            raise no_report(error) from error
         if reason:
             self.stdout.write(reason)
         return out
 
     def place(
-        self, console: Console, file: InvoiceFile, options: dict[str, Any]
+        self, console: Console, file: InvoiceFile, options: dict[str, Any], out: TextIO
     ) -> tuple[Placement, Counter[str], Upload]:
         """Upload the catalogue, place the orders and wait for their ends; return them, counted by outcome."""
         products, patience = list(file.products.values()), options["patience"]
+        placement = Placement()
         opening = service.UNLIMITED if options["stock"] == "unlimited" else options["quantity"]
         try:
             with progress_bars(console) as bar:
@@ -160,9 +163,39 @@ class Command(BaseCommand):
                 counted = service.wait_for_ends(
                     placement.orders, lambda n: bar.update(ending, completed=n), patience=patience
                 )
-        except (ServiceCallError, SagaPaused, service.Stalled) as error:
-            raise CommandError(str(error)) from error
+        except (ServiceCallError, service.PlacingStopped, service.Stalled) as error:
+            placement = getattr(error, "placement", placement)
+            unplaced = service.list_unplaced(file.clean, placement, str(error))
+            write_refusals(out, placement, unplaced)
+            rejected = len(file.invoices) - len(placement.orders) - len(unplaced)
+            self.stdout.write(
+                f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected,"
+                f" {len(unplaced)} not placed"
+            )
+            again = "Run the import again when this is mended: it places nothing twice."
+            raise CommandError(f"{str(error).rstrip('.')}. {again}") from error
         return placement, counted, upload
+
+
+def write_before_placing(out: TextIO, faults: Sequence[Fault]) -> None:
+    try:
+        report.write_faults(out, faults)
+    except OSError as error:
+        raise no_report(error) from error
+
+
+def no_report(error: Exception) -> CommandError:
+    return CommandError(
+        f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
+    )
+
+
+def write_refusals(out: TextIO, placement: Placement, unplaced: Sequence[Fault] = ()) -> None:
+    try:
+        report.write_faults(out, [*placement.faults, *unplaced])
+    except OSError as error:
+        refused = f"{len(placement.orders)} orders were placed, and {len(placement.faults)} refused"
+        raise CommandError(f"{refused}, but the report cannot be written: {error}.") from error
 
 
 def read_quantity(text: str) -> int:

@@ -12,7 +12,14 @@ from django.urls import reverse
 from inventory_app import services
 from inventory_app.models import PayableCurrency, Product
 from inventory_app.selectors import read_prices
-from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
+from tests.service.pages import (
+    assert_finds_by_index,
+    assert_reads_little,
+    lists,
+    open_form,
+    opened,
+    save_form,
+)
 
 READS = ["products", "stock", "reservations", "movements"]
 ITEM = {"sku": "A", "name": "Lamp", "price": 250, "currency": "GBP", "weight_grams": 20, "active": True}
@@ -250,9 +257,21 @@ def test_the_admin_changes_products_through_the_service(shop: Any, admin_client:
     form = {"sku": "NEW", "name": "Lamp", "price": 250, "currency": "GBP", "weight_grams": 20, "active": "on"}
     assert admin_client.post(reverse("admin:inventory_product_add"), form).status_code == 302
     change = reverse("admin:inventory_product_change", args=["NEW"])
-    assert admin_client.post(change, {**form, "price": 300}).status_code == 302
+    assert save_form(admin_client, change, {**form, "price": 300}).status_code == 302
     product = Product.objects.get()
     assert (product.price, product.version) == (300, 2)
+
+
+def test_an_old_form_sets_no_price_back(shop: Any, peer: Any, admin_client: Any) -> None:
+    put(peer, price=100)
+    change = reverse("admin:inventory_product_change", args=["TEA"])
+    opened = open_form(admin_client, change)
+    put(peer, price=200)
+    form = {"name": "Tea!", "price": 100, "currency": "KWD", "weight_grams": 1, "active": "on"}
+    answer = save_form(admin_client, change, form, made_from=opened)
+    assert "Price (now 200)" in answer.content.decode()
+    product = Product.objects.get()
+    assert (product.name, product.price, product.version) == ("Tea", 200, 2)
 
 
 @pytest.fixture
@@ -288,7 +307,8 @@ def test_a_product_that_cannot_be_paid_shows_a_warning(
     assert bool(listed["payment_warning"]) == bool(words)
     form = {"name": "Tea!", "price": price, "currency": currency, "weight_grams": 1, "active": "on"}
     change = reverse("admin:inventory_product_change", args=["TEA"])
-    html = admin_client.post(change, form, follow=True).content.decode()
+    assert save_form(admin_client, change, form).status_code == 302
+    html = admin_client.get(change).content.decode()
     assert (("TEA: the payment provider" in html) and (words in html)) == bool(words)
     assert (words or "no fault known") in admin_client.get(change).content.decode()
 

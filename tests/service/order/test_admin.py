@@ -18,12 +18,13 @@ from celery_config.saga import states
 from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
+from celery_config.web.admin import BoundedPaginator
 from celery_config.web.tokens import issue_token
 from order_project.domain import Flow, RequestLine
 from order_project.erasure.data import erase_customer
 from order_project.models import Customer, Order, Refund, SeenEvent
 from tests.service.order.conftest import HEART, Placed, Shop
-from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened
+from tests.service.pages import assert_finds_by_index, assert_reads_little, lists, opened, save_form
 from tests.service.together import concurrent, together
 
 
@@ -123,10 +124,12 @@ def test_a_kept_address_is_completed_when_its_customer_is_edited(admin_client: C
     label = re.search(r'<label [^>]*for="(\w+)">Postal code</label>', form)
     assert label
     assert re.search(rf'name="billing_address_postal_code" value="80202" [^>]*id="{label[1]}"', form)
-    refused = admin_client.post(page, fields)
+    refused = save_form(admin_client, page, fields)
     errors = refused.context["adminform"].form.errors
     assert errors == {"billing_address": ["Region: This field is required in an address of US."]}
-    answer = admin_client.post(page, {**fields, "billing_address_region": "CO", "billing_address_line2": ""})
+    answer = save_form(
+        admin_client, page, {**fields, "billing_address_region": "CO", "billing_address_line2": ""}
+    )
     assert answer.status_code == 302
     customer.refresh_from_db()
     assert (customer.billing_address, customer.delivery_address) == ({**KEPT, "region": "CO"}, None)
@@ -140,6 +143,28 @@ def test_an_order_shows_what_its_address_lacks(admin_client: Client, placed: Pla
     assert "incomplete: line1 and region missing" in page
     Order.objects.update(customer=None)  # erased
     assert "incomplete" not in shown(admin_client, "order_order", placed.id)
+
+
+def test_an_order_says_that_its_customer_was_forgotten_only_if_they_were(
+    admin_client: Client, placed: Placed
+) -> None:
+    assert "they were forgotten" not in shown(admin_client, "order_order", placed.id)
+    Order.objects.update(customer=None)
+    assert "they were forgotten" in shown(admin_client, "order_order", placed.id)
+
+
+@pytest.mark.parametrize(("most", "words"), [(1, "over 1"), (2, "2")])
+def test_a_list_that_was_not_counted_to_its_end_says_so(
+    admin_client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch, most: int, words: str
+) -> None:
+    """In the count below the list, and beside the search."""
+    for _ in range(2):
+        shop.order()
+    monkeypatch.setattr(BoundedPaginator, "max_count", most)
+    html = re.sub(r"\s+", " ", opened(admin_client, "order_order", status="placed")[0])
+    assert f" {words} orders " in html
+    assert f"{words} results" in html
+    assert ("There are more rows" in html) == (most == 1)
 
 
 @pytest.mark.parametrize("word", ["ada@example", "{id}", "{saga}", "no-such-reference"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
+from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from celery_config.common.service_calls import OPERATOR
@@ -20,6 +22,7 @@ from celery_config.copies.readers import SourceReader, stream_rows
 from celery_config.copies.registry import Copy, publications
 from celery_config.copies.source_client import ChangePage, SourceClient
 from celery_config.messaging.models import OutboxMessage
+from order_project.customers import CustomerSerializer
 from order_project.models import Customer
 from tests.service.peer import bearer
 from tests.service.together import concurrent, together
@@ -240,3 +243,29 @@ def test_two_at_once_with_one_reference() -> None:
         assert (created, refused) == (201, 400)
         assert [error["field"] for error in problem["errors"]] == ["reference"]
         assert problem["errors"][0]["code"] == "unique"
+
+
+def test_a_change_sets_no_other_change_back() -> None:
+    """The row was read before it was locked, and another request has changed it in between."""
+    read = Customer.objects.create(name="Ada", email="ada@example.com")
+    Customer.objects.update(email="new@example.com")
+    context = {"request": SimpleNamespace(user=User(username="bo"))}
+    form = CustomerSerializer(read, data={"name": "Bo"}, partial=True, context=context)
+    form.is_valid(raise_exception=True)
+    saved = form.save()
+    kept = Customer.objects.get()
+    assert (kept.name, kept.email, saved.email) == ("Bo", "new@example.com", "new@example.com")
+
+
+@pytest.mark.parametrize("field", ["id", "version", "created_at", "updated_at"])
+def test_what_only_answers_have_is_refused_by_name(peer: APIClient, field: str) -> None:
+    customer = Customer.objects.create(name="Ada")
+    for answer in (
+        peer.post("/api/customers/", {"name": "Bo", field: 7}, format="json"),
+        peer.patch(f"/api/customers/{customer.pk}/", {"name": "Bo", field: 7}, format="json"),
+    ):
+        assert answer.status_code == 400
+        (error,) = answer.json()["errors"]
+        assert (error["field"], error["code"]) == (field, "unknown_field")
+        assert "cannot be set" in error["detail"]
+    assert list(Customer.objects.values_list("name", flat=True)) == ["Ada"]

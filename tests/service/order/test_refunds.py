@@ -71,7 +71,7 @@ def test_all_together_stay_within_the_total(confirmed: Placed) -> None:
     """Rule 23: those under way count, refused ones do not."""
     pay(ask(confirmed, 1000))
     under_way = ask(confirmed, 700)
-    with pytest.raises(NotRefundable):
+    with pytest.raises(NotRefundable, match=r"€0\.85 of €17\.85 remain, and €0\.86"):
         ask(confirmed, 86)
     refuse(under_way)
     ask(confirmed, 785)
@@ -80,7 +80,7 @@ def test_all_together_stay_within_the_total(confirmed: Placed) -> None:
 
 
 def test_only_a_confirmed_order_is_refunded(placed: Placed) -> None:
-    with pytest.raises(NotRefundable):
+    with pytest.raises(NotRefundable, match="confirmed order can be refunded; this one is placed"):
         ask(placed, 1)
     assert not Refund.objects.exists()
     assert SagaInstance.objects.count() == 1

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from celery_config.errors import SagaPaused
 from order_project.importing import report, service
 from order_project.importing.invoices import Fault
 from order_project.models import CatalogueProduct, Order
@@ -245,6 +246,41 @@ def test_a_file_of_which_nothing_is_usable(content: bytes | None, says: str, tmp
     path = tmp_path / "invoices.csv"
     if content is not None:
         path.write_bytes(content)
+    kept = tmp_path / "var" / "import_orders-report.csv"
+    kept.parent.mkdir()
+    kept.write_text("of an earlier run")
     with pytest.raises(CommandError, match=says) as refused:
         call_command("import_orders", str(path))
     assert refused.value.returncode == 4
+    with kept.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["line"], row["invoice"], row["code"]) == ("", "", "unusable_file")
+    assert says in row["detail"]
+
+
+def test_a_pause_says_what_is_placed_and_what_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def place(requests: Sequence[Any]) -> Any:
+        if Order.objects.exists():
+            raise SagaPaused("new orders are paused")
+        return submit(requests)
+
+    submit = service.submit_requests
+    monkeypatch.setattr(service, "AT_ONCE", 1)
+    monkeypatch.setattr(service, "submit_requests", place)
+    path = write(tmp_path, FIRST, SECOND, FAULTY)
+    with pytest.raises(
+        CommandError, match=r"paused\. Run the import again .* places nothing twice"
+    ) as stopped:
+        call_command("import_orders", path)
+    assert stopped.value.returncode == 1
+    assert (
+        capsys.readouterr().out.splitlines()[-1] == "import: 3 invoices, 1 accepted, 1 rejected, 1 not placed"
+    )
+    with (tmp_path / "var" / "import_orders-report.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["invoice"], row["code"]) for row in csv.DictReader(file)]
+    assert rows == [("900003", "negative_quantity"), ("900002", "not_placed")]
+    monkeypatch.setattr(service, "submit_requests", submit)
+    assert run(path, capsys=capsys)[0] == 3
+    assert Order.objects.count() == 2

@@ -9,6 +9,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from tests.service.pages import open_form, save_form
+
 pytestmark = pytest.mark.django_db
 OWN = ("change_user", "delete_user", "view_user", "add_group", "change_group")
 
@@ -34,7 +36,9 @@ def page(clerk: User) -> Client:
 def change(client: Client, account: User, **more: Any) -> int:
     joined = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
     given = {"username": account.username, "email": "new@example.com", "is_active": "on", **joined, **more}
-    return client.post(reverse("admin:auth_user_change", args=[account.pk]), given).status_code
+    address = reverse("admin:auth_user_change", args=[account.pk])
+    opened = open_form(client, address) or "a page without a form"
+    return int(save_form(client, address, given, made_from=opened).status_code)
 
 
 def test_they_change_accounts_and_no_rights(page: Client, clerk: User) -> None:
@@ -54,7 +58,7 @@ def test_a_groups_rights_are_an_administrators(page: Client, admin_client: Clien
     refund, group = Permission.objects.get(codename="add_refund"), Group.objects.create(name="cashiers")
     address = reverse("admin:auth_group_change", args=[group.pk])
     for client, rights in ((page, []), (admin_client, [refund])):
-        assert client.post(address, {"name": "tills", "permissions": [refund.pk]}).status_code == 302
+        assert save_form(client, address, {"name": "tills", "permissions": [refund.pk]}).status_code == 302
         assert list(group.permissions.all()) == rights
     assert (
         page.post(reverse("admin:auth_group_add"), {"name": "new", "permissions": [refund.pk]}).status_code
