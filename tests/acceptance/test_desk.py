@@ -1,0 +1,80 @@
+"""The order desk in a real browser: an order is placed, travels without a reload, and is cancelled in mid-flight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.acceptance.shop import TEA, Shop
+from tests.acceptance.test_pages import DESKTOP, QUIET, Complaints, fits_a_phone
+from tests.browser import find_or_install_browser
+
+MOST_SECONDS = 30.0
+ORDERS = "#desk-orders article"
+
+
+@pytest.fixture
+def desk(shop: Shop) -> Iterator[Page]:
+    """The desk, opened by the administrator; the browser has nothing to complain about."""
+    name, password = shop.stack.admin_login
+    complaints = Complaints()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_or_install_browser(), args=list(QUIET))
+        page = complaints.watch(browser.new_page(viewport=DESKTOP))
+        page.set_default_timeout(1000 * MOST_SECONDS)
+        expect.set_options(timeout=1000 * MOST_SECONDS)
+        page.goto(f"{shop.stack.url('order')}/admin/login/?next=/admin/order/desk/")
+        page.fill("input[name=username]", name)
+        page.fill("input[name=password]", password)
+        page.click("[type=submit]")
+        page.wait_for_url("**/admin/order/desk/")
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def choose(page: Page, sku: str) -> None:
+    """Order one product alone."""
+    while (left_out := page.get_by_role("button", name="Leave out")).count():
+        left_out.first.click()
+    page.fill("#desk-search", sku)
+    page.click(f"#desk-products button:has(small:text-is('{sku}'))")
+    expect(page.locator("#desk-lines li")).to_have_count(1)
+
+
+def test_an_order_travels_and_is_cancelled_in_mid_flight(desk: Page) -> None:
+    choose(desk, TEA)
+    desk.select_option("[name=fate]", "never")
+    desk.get_by_role("button", name="Place").click()
+    expect(desk.locator("#desk-told")).to_contain_text("Placed 1 order.")
+    first = desk.locator(ORDERS).first
+    number = first.locator("header").inner_text().split()[0]
+    expect(first).to_contain_text("calling now")
+    first.get_by_role("button", name="Cancel").click()
+    expect(desk.locator("#desk-cancelled")).to_contain_text("It is being cancelled")
+    ours = desk.locator(ORDERS).filter(has_text=number)
+    expect(ours).to_contain_text("cancelled, everything undone")
+    expect(ours).to_contain_text("cancelled by admin")
+    assert fits_a_phone(desk)
+
+
+def test_many_are_placed_second_by_second_until_it_is_stopped(desk: Page) -> None:
+    choose(desk, TEA)
+    desk.select_option("[name=fate]", "fine")
+    desk.fill("[name=count]", "200")
+    desk.get_by_role("button", name="Place").click()
+    told = desk.locator("#desk-told")
+    expect(told).to_contain_text("Placed 3, 197 to come")
+    desk.get_by_role("button", name="Stop").click()
+    expect(told).to_be_empty()
+    expect(desk.locator(ORDERS).first).to_contain_text("all 6 steps are done")
+
+
+def test_the_request_is_shown_as_curl(desk: Page) -> None:
+    choose(desk, TEA)
+    desk.locator("#desk-curl summary").click()
+    expect(desk.locator("#desk-curl pre")).to_contain_text(f'"sku": "{TEA}"')
+    desk.select_option("[name=fate]", "declined")
+    expect(desk.locator("#desk-curl pre")).to_contain_text("tok_card_declined")
