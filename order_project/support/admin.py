@@ -147,7 +147,9 @@ class SupportAdmin(ReadOnlyAdmin):
         if not context.get("refused") and form.is_valid():
             return self.act(request, order, act)
         back = reverse(PAGE, args=[order.pk])
-        return render_confirmation(self, request, original=order, form=form, back=back, **context)
+        return render_confirmation(
+            self, request, original=order, form=form, back=back, leave="Back", **context
+        )
 
     def act(self, request: HttpRequest, order: Order, act: Callable[[], str]) -> HttpResponse:
         try:

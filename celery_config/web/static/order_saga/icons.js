@@ -1,32 +1,52 @@
-// An icon is the ligature of its name: a screen reader would read "dock_to_right". Icons are hidden from it, and those
-// that people click become buttons with a name, which a keyboard reaches, too.
+// Names for those who do not see the page. An icon is the ligature of its name: a screen reader would read
+// "dock_to_right". Icons are hidden from it, and what people click has a name, and is reached by a keyboard.
 "use strict";
 
 (() => {
-  const names = { close: "Close the menu", dock_to_right: "Show or hide the menu", favorite: "Keep", unfold_more: "Open" };
+  const names = {
+    add: "Add", arrow_back: "Back", close: "Close the menu", dock_to_right: "Show or hide the menu", favorite: "Keep",
+    filter_list: "Filters", more_horiz: "More", more_vert: "More", search: "Search", unfold_more: "Open",
+  };
+  const ICON = ".material-symbols-outlined";
 
-  const makeButton = (element, name) => {
-    element.setAttribute("role", "button");
-    element.setAttribute("aria-label", name);
-    element.tabIndex = 0;
+  const nameIcon = (icon) => {
+    const name = names[icon.textContent.trim()] ?? (icon.title || icon.textContent.trim().replaceAll("_", " "));
+    const around = icon.closest("a, button");
+    if (!around && (icon.hasAttribute("x-on:click") || icon.hasAttribute("@click"))) {
+      icon.setAttribute("role", "button");
+      icon.setAttribute("aria-label", name);
+      icon.tabIndex = 0;
+      return;
+    }
+    icon.setAttribute("aria-hidden", "true");
+    const others = [...(around?.querySelectorAll(ICON) ?? [])].map((each) => each.textContent).join("");
+    const isBare = around && around.textContent.replace(/\s/g, "") === others.replace(/\s/g, "");
+    if (isBare && !around.title && !around.hasAttribute("aria-label")) around.setAttribute("aria-label", name);
   };
 
-  const nameIcons = (within) => {
-    for (const icon of within.querySelectorAll(".material-symbols-outlined:not([data-named])")) {
-      icon.dataset.named = "";
-      const name = names[icon.textContent.trim()];
-      const isClicked = icon.hasAttribute("x-on:click") || icon.hasAttribute("@click");
-      if (isClicked && !icon.closest("a, button")) makeButton(icon, name ?? icon.title ?? "Open");
-      else icon.setAttribute("aria-hidden", "true");
-    }
+  // select2 draws its own box in place of a select, and forgets the label.
+  const nameBox = (box) => {
+    const select = box.closest(".select2-container")?.previousElementSibling;
+    const label = select?.labels?.[0]?.textContent.trim() ?? select?.name;
+    if (label) box.setAttribute("aria-label", label);
+    box.removeAttribute("aria-labelledby");
+    box.querySelector("[role=textbox]")?.setAttribute("aria-label", label ?? "Choice");
+  };
+
+  const nameAll = (within) => {
+    within.querySelectorAll(`${ICON}:not([aria-hidden]):not([role])`).forEach(nameIcon);
+    within.querySelectorAll(".select2-selection:not([aria-label])").forEach(nameBox);
   };
 
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches?.("[data-named][role=button]") && (event.key === "Enter" || event.key === " ")) {
+    if (event.target.matches?.(`${ICON}[role=button]`) && (event.key === "Enter" || event.key === " ")) {
       event.preventDefault();
       event.target.click();
     }
   });
-  document.addEventListener("htmx:afterSettle", (event) => nameIcons(event.target));
-  document.addEventListener("DOMContentLoaded", () => nameIcons(document));
+  document.addEventListener("DOMContentLoaded", () => {
+    nameAll(document);
+    // What htmx, Alpine and select2 add later.
+    new MutationObserver(() => nameAll(document)).observe(document.body, { childList: true, subtree: true });
+  });
 })();
