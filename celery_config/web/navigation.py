@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 
 BADGE_SECONDS = 5
-BADGES_KEY = "badges of the sidebar"
+BADGES_KEY = "sidebar-badges"
 INTERNAL = ("copies", "messaging", "auth", "api")
 
 
