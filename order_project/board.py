@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.http import HttpRequest
 
-from celery_config.saga.admin.board import Shown, show_outcomes
+from celery_config.saga.admin.outcomes import Shown, show_outcomes
 from celery_config.saga.states import Status
 from celery_config.web.board import Section, find_list, needs
 from order_project.domain import OrderStatus

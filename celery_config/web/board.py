@@ -20,6 +20,8 @@ from django.utils.module_loading import import_string
 GOOD, LOOK, ACT = "good", "look", "act"
 TILES = "order_saga/board/tiles.html"
 TABLE = "order_saga/board/table.html"
+SMALL_TABLE = "order_saga/board/small_table.html"
+"""Of few columns: it stays a table on a phone."""
 
 
 @dataclass(frozen=True)

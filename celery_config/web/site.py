@@ -21,6 +21,7 @@ class ServiceSite(UnfoldAdminSite):
     """Lists each app's models in the order in which its admin module registers them; its home is the board."""
 
     index_template = "order_saga/board/home.html"
+    index_title = "Board"
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         apps: dict[str, dict[str, Any]] = self._build_app_dict(request, app_label)

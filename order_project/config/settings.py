@@ -28,7 +28,7 @@ globals().update(
         flow_checks=CHECKS,
         board=BOARD_PARTS,
         badges=("celery_config.saga.operations.overview.count_badges",),
-        tiles=("celery_config.saga.admin.board.show_services",),
+        tiles=("celery_config.saga.admin.services.show_services",),
     )
 )
 

@@ -1,0 +1,69 @@
+"""The board's tables of services and queues, as the relay heard of them last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from celery_config.messaging.observations import read_observations
+from celery_config.saga.admin.widgets import break_words, keep_on_one_line
+from celery_config.saga.operations.services import (
+    QUEUES_SEEN,
+    SERVICES_SEEN,
+    QueueDepth,
+    ServiceHealth,
+    list_queues,
+    list_services,
+)
+from celery_config.web.board import SMALL_TABLE, TABLE, Section, needs
+from celery_config.web.columns import EMPTY, format_ago, format_number, make_label
+
+SEE = "saga.view_sagainstance"
+QUEUES_SHOWN = 8
+
+
+@needs(SEE)
+def show_services(request: HttpRequest) -> Iterator[Section]:
+    """How each service is, as the relay heard it last, and how long the queues are."""
+    seen = read_observations()
+    services = list_services(seen)
+    asked = format_ago(seen[SERVICES_SEEN].at) if services else ""
+    rows = [make_service_row(each) for each in services]
+    headers = ["service", "moves", "what does not", "relay", "copies", "books", "asked"]
+    nothing = "Not asked yet: the relay asks every ten seconds."
+    yield Section(
+        "Services", TABLE, {"headers": headers, "rows": [[*row, asked] for row in rows], "nothing": nothing}
+    )
+    queues = list_queues(seen)
+    if queues:
+        lengths = [make_queue_row(each) for each in queues[:QUEUES_SHOWN]]
+        title = format_html("Queues, as of {}", format_ago(seen[QUEUES_SEEN].at))
+        table = {"headers": ["queue", "messages that wait", "workers on it"], "rows": lengths}
+        yield Section(title, SMALL_TABLE, table)
+
+
+def make_service_row(health: ServiceHealth) -> list[Any]:
+    moves = make_label("moves" if health.moves else "stands", {"moves": "success", "stands": "danger"})
+    apart = ("relay", "copies", "books")
+    faults = [f"{name}: {text}" for name, text in health.faults.items() if name not in apart]
+    return [
+        keep_on_one_line(health.service),
+        moves,
+        break_words("; ".join(faults)) if faults else EMPTY,
+        *(describe_check(health.says.get(name, "")) for name in apart),
+    ]
+
+
+def describe_check(text: str) -> SafeString | str:
+    """The figures of what is well change all the time and say nothing."""
+    return "ok" if text.startswith("ok") else break_words(text) if text else EMPTY
+
+
+def make_queue_row(depth: QueueDepth) -> list[Any]:
+    messages = "not known" if depth.messages is None else format_number(depth.messages)
+    workers = format_number(depth.consumers) if depth.consumers else make_label("none", {"none": "danger"})
+    return [depth.queue, messages, workers]
