@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser
 from tests.acceptance.shop import TEA, Shop
-from tests.acceptance.test_pages import DESKTOP, QUIET, Complaints, fits_a_phone
-from tests.browser import find_or_install_browser
 
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 MOST_SECONDS = 30.0
 ORDERS = "#desk-orders article"
 
@@ -20,8 +20,7 @@ def desk(shop: Shop) -> Iterator[Page]:
     """The desk, opened by the administrator; the browser has nothing to complain about."""
     name, password = shop.stack.admin_login
     complaints = Complaints()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_or_install_browser(), args=list(QUIET))
+    with launch_browser() as browser:
         page = complaints.watch(browser.new_page(viewport=DESKTOP))
         page.set_default_timeout(1000 * MOST_SECONDS)
         expect.set_options(timeout=1000 * MOST_SECONDS)
@@ -31,7 +30,6 @@ def desk(shop: Shop) -> Iterator[Page]:
         page.click("[type=submit]")
         page.wait_for_url("**/admin/order/desk/")
         yield page
-        browser.close()
     assert complaints == []
 
 
@@ -57,7 +55,11 @@ def test_an_order_travels_and_is_cancelled_in_mid_flight(desk: Page) -> None:
     ours = desk.locator(ORDERS).filter(has_text=number)
     expect(ours).to_contain_text("cancelled, everything undone")
     expect(ours).to_contain_text("cancelled by admin")
-    assert fits_a_phone(desk)
+    for scheme in ("light", "dark"):
+        desk.emulate_media(color_scheme=scheme)
+        assert find_barriers(desk) == []
+    desk.set_viewport_size(PHONE)
+    assert find_clipped(desk) == []
 
 
 def test_many_are_placed_second_by_second_until_it_is_stopped(desk: Page) -> None:
