@@ -14,7 +14,7 @@ from tests.acceptance.shop import Shop, until
 LAST = re.compile(r"rehearse: (\d+) orders, (\d+) parked, 1 dead letter, after (\d+) s")
 PARKED = "SELECT id, fingerprint FROM saga_sagainstance WHERE status = 'parked'"
 CHOREOGRAPHED = "SELECT order_id AS id, fingerprint FROM order_choreography WHERE status = 'parked'"
-CAUSES = ("authorize-payment (undo)", "book-shipment (undo)", "dispatch-shipment (do)", "no word of")
+CAUSES = ("to void the payment", "to cancel the shipment", "to dispatch the shipment", "nothing was heard of")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_bad_day_is_rehearsed_and_mended(shop: Shop, mended: None) -> None:
     httpx.delete(f"{shop.stack.sandbox_url}/control/faults", trust_env=False).raise_for_status()
     for kind, rows in (("sagas", parked), ("orders", choreographed)):
         for row in rows:
-            verb = "resume" if "(do)" in row["fingerprint"] else "retry"
+            verb = "resume" if "dispatch the shipment" in row["fingerprint"] else "retry"
             answer = shop.shopper.http.post(f"/api/{kind}/{row['id']}/{verb}/", json={"why": "it is mended"})
             assert answer.is_success, answer.text
     until(lambda: not shop.rows("order", PARKED) + shop.rows("order", CHOREOGRAPHED), "nothing is parked")
