@@ -47,7 +47,9 @@ def test_it_parks_as_the_watchdog_does(
     assert end_patience(SAGAS, [hurried.saga_id]) == {hurried.saga_id}
     assert describe(hurried.saga) == describe(waited.saga)
     assert hurried.saga.status == Status.PARKED
-    assert hurried.saga.fingerprint.startswith("the payment provider answered 500 when asked to void the payment")
+    assert hurried.saga.fingerprint.startswith(
+        "the payment provider answered 500 when asked to void the payment"
+    )
     assert hurried.saga.since <= clock.now()
 
 
