@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Max, Min
 from django.http import HttpRequest
 
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.db.functions import Now
 from celery_config.messaging.measures import RELAY_LAG_LIMIT
 from celery_config.messaging.models import BarrierRow, Contradiction
-from celery_config.messaging.outbox.publishing import count_set_aside
-from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
 from celery_config.messaging.retention import OPEN_CALL
 from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list
 from celery_config.web.columns import format_ago
@@ -37,7 +36,8 @@ def show_messages(request: HttpRequest) -> Iterator[Section]:
 
 def make_outbox_tile() -> Tile:
     """Whole seconds while it is late; else only that it is not, so that the page does not change all the time."""
-    seconds = oldest_unpublished_seconds()
+    oldest = due_rows().aggregate(at=Min("due_at"), now=Max(Now()))
+    seconds = (oldest["now"] - oldest["at"]).total_seconds() if oldest["at"] else 0.0
     late = seconds >= RELAY_LAG_LIMIT
     return Tile(
         "Messages to send",

@@ -54,7 +54,7 @@ def service_settings(
         flow_checks: dotted paths of functions that say whether something moves, by the names that `/flowz` gives them.
         secrets: further environment variables that production must set.
         board: further parts of the admin's home: how often each is asked for, in seconds, and its providers.
-        tiles: further providers of the part that every service's home has.
+        tiles: providers of a part of the admin's home that is asked for every two seconds.
         badges: functions that count what waits for somebody, by the label of the model whose page shows it.
 
     Raises:
@@ -139,13 +139,10 @@ def service_settings(
         "BADGES": badges,
         "BOARD": {
             **board,
+            **({"own": (2, tiles)} if tiles else {}),
             "service": (
-                10 if board else 2,
-                [
-                    *tiles,
-                    "celery_config.messaging.board.show_messages",
-                    "celery_config.copies.board.show_copies",
-                ],
+                2,
+                ["celery_config.messaging.board.show_messages", "celery_config.copies.board.show_copies"],
             ),
         },
         "METRICS_PORT": env.int("METRICS_PORT", 0),

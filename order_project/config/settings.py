@@ -17,6 +17,7 @@ BOARD_PARTS = {
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
     "outcomes": (10, ["order_project.board.show_orders"]),
+    "services": (10, ["celery_config.saga.admin.services.show_services"]),
 }
 globals().update(
     service_settings(
@@ -28,7 +29,6 @@ globals().update(
         flow_checks=CHECKS,
         board=BOARD_PARTS,
         badges=("celery_config.saga.operations.overview.count_badges",),
-        tiles=("celery_config.saga.admin.services.show_services",),
     )
 )
 

@@ -15,8 +15,8 @@ from inventory_app.models import Product
 pytestmark = pytest.mark.django_db
 
 
-def read(client: Client) -> str:
-    return client.get(reverse("admin:board", args=["service"])).content.decode()
+def read(client: Client, part: str = "own") -> str:
+    return client.get(reverse("admin:board", args=[part])).content.decode()
 
 
 def test_low_stock_is_counted_without_what_is_held_or_not_sold(shop: Any, participant: Any) -> None:
@@ -40,9 +40,11 @@ def test_the_page_shows_what_the_relay_counted_and_leads_to_it(
     assert [each.product_id for each in listed.context["cl"].result_list] == ["B"]
 
 
+@pytest.mark.parametrize("part", ["own", "service"])
 def test_a_poll_asks_the_database_little(
-    shop: Any, admin_client: Client, django_assert_max_num_queries: Any
+    part: str, shop: Any, admin_client: Client, django_assert_max_num_queries: Any
 ) -> None:
     note(LEVELS, count_stock())
+    # Two more read the permissions of those who are no administrators.
     with django_assert_max_num_queries(8):
-        read(admin_client)
+        read(admin_client, part)

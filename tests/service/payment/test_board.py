@@ -20,8 +20,8 @@ pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 
 
-def read(client: Client) -> str:
-    answer = client.get(reverse("admin:board", args=["service"]))
+def read(client: Client, part: str = "own") -> str:
+    answer = client.get(reverse("admin:board", args=[part]))
     assert answer.status_code == 200
     return answer.content.decode()
 
@@ -54,7 +54,7 @@ def test_calls_that_are_open_for_long_are_counted(admin_client: Client) -> None:
             key=uuid4(), saga=uuid4(), step="s", command="c", action="intent",
             updated_at=timezone.now() - timedelta(seconds=ago),
         )  # fmt: skip
-    page = read(admin_client)
+    page = read(admin_client, "service")
     assert "Calls open for more than a minute" in page
     assert ">1<" in page.replace(" ", "")
 
@@ -69,9 +69,12 @@ def test_the_books_are_shown_and_told_to_the_order_service(admin_client: Client)
     assert check_books() == "ok"
 
 
-def test_a_poll_asks_the_database_little(admin_client: Client, django_assert_max_num_queries: Any) -> None:
+@pytest.mark.parametrize("part", ["own", "service"])
+def test_a_poll_asks_the_database_little(
+    part: str, admin_client: Client, django_assert_max_num_queries: Any
+) -> None:
     hold(100, "GBP")
     Contradiction.objects.create(event="e", kind="k", key=uuid4(), subject=uuid4(), reason="r", told={})
     # Two more read the permissions of those who are no administrators.
     with django_assert_max_num_queries(MOST_QUERIES - 2):
-        read(admin_client)
+        read(admin_client, part)

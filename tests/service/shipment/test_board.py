@@ -23,8 +23,8 @@ def ship(state: str) -> None:
     )  # fmt: skip
 
 
-def read(client: Client) -> str:
-    return client.get(reverse("admin:board", args=["service"])).content.decode()
+def read(client: Client, part: str = "own") -> str:
+    return client.get(reverse("admin:board", args=[part])).content.decode()
 
 
 def test_parcels_are_counted_by_state(admin_client: Client) -> None:
@@ -38,8 +38,12 @@ def test_parcels_are_counted_by_state(admin_client: Client) -> None:
     assert "state__exact=booked" in page
 
 
-def test_a_poll_asks_the_database_little(admin_client: Client, django_assert_max_num_queries: Any) -> None:
+@pytest.mark.parametrize("part", ["own", "service"])
+def test_a_poll_asks_the_database_little(
+    part: str, admin_client: Client, django_assert_max_num_queries: Any
+) -> None:
     ship("booked")
     note(PARCELS, count_parcels())
+    # Two more read the permissions of those who are no administrators.
     with django_assert_max_num_queries(8):
-        read(admin_client)
+        read(admin_client, part)

@@ -28,7 +28,7 @@ from tests.service.order.conftest import Placed, Shop
 
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
-PARTS = ("waiting", "under-way", "oldest", "outcomes", "service")
+PARTS = ("waiting", "under-way", "oldest", "outcomes", "services", "service")
 
 
 def read(client: Client, part: str, **query: str) -> str:
@@ -204,14 +204,14 @@ class TestServices:
             },
         )
         note(services.QUEUES_SEEN, {"queues": {"payment.commands": [12, 2], "payment.urgent": [None, 0]}})
-        page = read(admin_client, "service")
+        page = read(admin_client, "services")
         assert "workers: none on shipment.commands" in page
         assert "late: 70 s" in page
         assert "not known" in page
 
     def test_are_not_asked_by_a_poll(self, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(services, "ask_service", lambda service: 1 / 0)
-        assert "Not asked yet" in read(admin_client, "service")
+        assert "Not asked yet" in read(admin_client, "services")
 
     def test_one_that_is_away_is_noted(self, settings: Any) -> None:
         settings.SERVICE_URLS = dict.fromkeys(settings.SERVICE_URLS, "http://127.0.0.1:1")
