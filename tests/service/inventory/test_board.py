@@ -45,6 +45,7 @@ def test_a_poll_asks_the_database_little(
     part: str, shop: Any, admin_client: Client, django_assert_max_num_queries: Any
 ) -> None:
     note(LEVELS, count_stock())
+    read(admin_client, part)  # what a connection or process asks but once is no part of a poll
     # Two more read the permissions of those who are no administrators.
     with django_assert_max_num_queries(8):
         read(admin_client, part)

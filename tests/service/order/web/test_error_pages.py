@@ -89,7 +89,10 @@ class TestUnderApi:
         [
             (f"sagas/?version={'9' * 20}", "A number has at most 19 digits here."),
             ("sagas/?version=100%25d", "'100%d' is not a whole number."),
-            ("orders/?status=done", "must be one of placed, confirmed, cancelled"),
+            (
+                "orders/?status=done",
+                "must be one of placed, stopping, finishing, parked, confirmed, cancelled",
+            ),
         ],
     )
     def test_a_filter_says_what_it_takes(self, peer: APIClient, query: str, told: str) -> None:
