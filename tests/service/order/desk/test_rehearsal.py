@@ -24,7 +24,7 @@ FAILURE = {
     "operation": "undo",
     "code": "unknown_outcome",
     "reason": "the provider answered 500",
-    "step": "payment.void",
+    "step": "payment.authorize_payment",
 }
 
 
