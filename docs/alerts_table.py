@@ -1,7 +1,11 @@
-"""`python -m docs.alerts_table`: writes the alerts of docs/reference/metrics.md from the rules for Prometheus."""
+"""`python -m docs.alerts_table`: writes what the docs say of the alerts from the rules for Prometheus.
+
+docs/reference/metrics.md has their conditions, docs/how-to/operators-card.md what to do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,8 @@ import yaml
 
 from docs.generated import replace_part
 
-PAGE = Path(__file__).resolve().parent / "reference" / "metrics.md"
-RULES = Path(__file__).resolve().parents[1] / "compose" / "monitoring" / "rules.yaml"
+DOCS = Path(__file__).resolve().parent
+RULES = DOCS.parent / "compose" / "monitoring" / "rules.yaml"
 
 
 def read_rules() -> list[dict[str, Any]]:
@@ -18,12 +22,12 @@ def read_rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def table() -> str:
-    """Every alert, as Markdown."""
+def list_conditions() -> str:
+    """Every alert with its condition, as Markdown."""
     lines = ["| alert | condition | for | severity | it means |", "|---|---|---|---|---|"]
     for rule in read_rules():
         cells = (
-            rule["alert"].removeprefix("OrderSaga"),
+            name_alert(rule),
             f"`{rule['expr']}`",
             rule.get("for", "at once"),
             rule["labels"]["severity"],
@@ -33,10 +37,31 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def page() -> str:
-    """The page with its table brought up to date."""
-    return replace_part(PAGE, "python -m docs.alerts_table", table())
+def list_acts() -> str:
+    """Every alert with what to do about it, as Markdown: first those that wake somebody."""
+    lines = ["| alert | look at | then |", "|---|---|---|"]
+    for rule in sorted(read_rules(), key=lambda rule: rule["labels"]["severity"]):
+        look, mend = (rule["annotations"][name] for name in ("look", "mend"))
+        severity = " (page)" if rule["labels"]["severity"] == "page" else ""
+        lines.append(f"| {name_alert(rule)}{severity} | {look} | {mend} |")
+    return "\n".join(lines) + "\n"
+
+
+def name_alert(rule: dict[str, Any]) -> str:
+    return str(rule["alert"]).removeprefix("OrderSaga")
+
+
+PAGES: dict[Path, Callable[[], str]] = {
+    DOCS / "reference" / "metrics.md": list_conditions,
+    DOCS / "how-to" / "operators-card.md": list_acts,
+}
+
+
+def bring_up_to_date(page: Path) -> str:
+    """The text of a page with its table brought up to date."""
+    return replace_part(page, "python -m docs.alerts_table", PAGES[page]())
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for each in PAGES:
+        each.write_text(bring_up_to_date(each), encoding="utf-8")
