@@ -21,6 +21,8 @@ RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"],
     "resultTypes": ["violations"],
 }
+JUDGED = {"include": [["html"]], "exclude": [[".help-tooltip"]]}
+"""All but the hints that Django's own script puts into its two boxes of permissions."""
 # Nothing is beyond the edge, and no box hides a part of its text without saying so by an ellipsis.
 FIND_CLIPPED = """() => {
     const clipped = document.documentElement.scrollWidth > innerWidth ? ["the page is wider than the screen"] : [];
@@ -71,7 +73,7 @@ def launch_browser() -> Iterator[Browser]:
 
 def find_barriers(page: Page) -> list[str]:
     """What keeps people from using the page, by axe: each with its rule and the first places."""
-    found: Any = Axe().run(page, options=RULES)
+    found: Any = Axe().run(page, context=JUDGED, options=RULES)
     return [
         f"{page.url}: {each['id']}: {each['help']}: {[node['target'] for node in each['nodes'][:3]]}"
         for each in found.response["violations"]
