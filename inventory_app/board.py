@@ -8,7 +8,7 @@ from django.db.models import F
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from celery_config.messaging.observations import make_duty, read_observations
+from celery_config.messaging.observations import find_observation, make_duty
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list
 from celery_config.web.columns import format_ago, format_number
@@ -49,7 +49,7 @@ def show_stock(request: HttpRequest) -> Iterator[Section]:
 
 
 def make_stock_tiles() -> list[Tile]:
-    counted = read_observations().get(LEVELS)
+    counted = find_observation(LEVELS)
     if counted is None:
         return [Tile("Stock that is low", "not counted yet", "the relay counts it every minute")]
     when = format_html("counted {}", format_ago(counted.at))

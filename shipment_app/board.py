@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
-from celery_config.messaging.observations import make_duty, read_observations
+from celery_config.messaging.observations import find_observation, make_duty
 from celery_config.messaging.outbox.relay import Duty
 from celery_config.web.board import TILES, Section, Tile, find_list, needs
 from celery_config.web.columns import format_ago, format_number
@@ -42,7 +42,7 @@ def show_parcels(request: HttpRequest) -> Iterator[Section]:
     note = format_html("the oldest {}", format_ago(booked["at"])) if booked["at"] else ""
     where = find_list("shipment_shipment", state__exact=ShipmentState.BOOKED.value)
     tiles = [Tile("Booked, not sent yet", format_number(booked["n"]), note, "", where)]
-    counted = read_observations().get(PARCELS)
+    counted = find_observation(PARCELS)
     for state in (ShipmentState.DISPATCHED, ShipmentState.CANCELLED):
         tiles.append(make_day_tile(state, counted))
     yield Section("Parcels", TILES, tiles)

@@ -15,7 +15,7 @@ class Service(NamedTuple):
     Args:
         package: its Python package.
         port: where its web listens on a developer's machine.
-        outside: whom it asks outside, for people; empty: nobody.
+        outside: what it calls outside, in words for people; empty: nothing.
     """
 
     package: str

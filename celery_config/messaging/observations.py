@@ -24,6 +24,11 @@ def read_observations() -> dict[str, Observation]:
     return {row.name: row for row in Observation.objects.all()}
 
 
+def find_observation(name: str) -> Observation | None:
+    """Return one of them; None: it was not seen yet."""
+    return Observation.objects.filter(pk=name).first()
+
+
 def make_duty(name: str, look: Callable[[], Any], seconds: float) -> Duty:
     """Make a duty of the relay that keeps what `look` returns, every so many seconds."""
     duty = BackgroundDuty(f"{name} seen", lambda: note(name, look()))

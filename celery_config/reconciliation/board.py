@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from django.http import HttpRequest
 
-from celery_config.messaging.observations import read_observations
+from celery_config.messaging.observations import find_observation
 from celery_config.reconciliation.sweep import BOOKS
 from celery_config.web.board import ACT, GOOD, TILES, Section, Tile, needs
 from celery_config.web.columns import format_ago
@@ -14,7 +14,7 @@ from celery_config.web.columns import format_ago
 
 @needs("messaging.view_contradiction")
 def show_books(request: HttpRequest) -> Iterator[Section]:
-    found = read_observations().get(BOOKS)
+    found = find_observation(BOOKS)
     if found is None:
         yield Section(
             "Books", TILES, [Tile("Books", "not compared yet", "the relay compares them once a day")]
@@ -30,7 +30,7 @@ def show_books(request: HttpRequest) -> Iterator[Section]:
 
 def check_books() -> str:
     """For `/flowz`: only a warning, since nothing stands for it. Empty: they were not compared yet."""
-    found = read_observations().get(BOOKS)
+    found = find_observation(BOOKS)
     if found is None:
         return ""
     if differences := found.content["differences"]:

@@ -35,7 +35,7 @@ def phrase_command(command: type[Command] | str) -> str:
 
 
 def name_caller(service: str) -> str:
-    """Whom a service asks outside: "the payment provider"; the service itself if it asks nobody."""
+    """Return what a service calls outside: "the payment provider"; without such, the service itself."""
     known = SERVICES.get(service)
     return (known and known.outside) or service
 

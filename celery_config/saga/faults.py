@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from celery_config.saga.causes import describe_failure, describe_silence, phrase_command
+from celery_config.saga.causes import describe_silence, phrase_command
 from celery_config.saga.course import Course, Known
 from celery_config.saga.dsl import Step
-from celery_config.saga.flow_facts import FlowFacts, StepFacts, find_next
+from celery_config.saga.flow_facts import FlowFacts, StepFacts, describe_step_failure, find_failed, find_next
 from celery_config.saga.states import StepState
 
 
 def find_fault(flow: FlowFacts) -> str:
     """Return what stands in the way of a parked flow, in words that are the same for all with the same fault."""
-    failed = next((s for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
-    if failed and failed.failure:
-        undo = failed.failure.get("operation") == "undo"
-        phrase = (undo and failed.undo_phrase) or failed.phrase
-        return describe_failure(failed.failure, failed.service, phrase)
+    if failed := find_failed(flow):
+        return describe_step_failure(failed)
     if not is_driven_out(flow) and flow.cause.get("parked"):
         return str(flow.cause["parked"])
     silent, undo = find_next(flow)

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from celery_config.saga.causes import GAVE_UP
+from celery_config.saga.causes import GAVE_UP, describe_failure
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import ENDED, Status, StepState
 
@@ -82,6 +82,18 @@ def is_past_pivot(flow: FlowFacts) -> bool:
 
 def find_pivot(flow: FlowFacts) -> StepFacts | None:
     return next((step for step in flow.steps if step.kind is StepKind.PIVOT), None)
+
+
+def find_failed(flow: FlowFacts) -> StepFacts | None:
+    """Return the first step that its participant gave up, and that was not undone since."""
+    return next((s for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
+
+
+def describe_step_failure(step: StepFacts) -> str:
+    """Return why a step, or its undo, was given up last; see `describe_failure`."""
+    failure = step.failure or {}
+    phrase = (failure.get("operation") == "undo" and step.undo_phrase) or step.phrase
+    return describe_failure(failure, step.service, phrase)
 
 
 def find_next(flow: FlowFacts) -> tuple[StepFacts | None, bool]:

@@ -38,7 +38,7 @@ GOODS = (
     Good("TRAY", "Oak tray", 3900, 1500),
 )
 SOLD_OUT = Good("GOLD-POT", "Golden teapot, one left", 99900, 2100, stock=1)
-"""Of which nobody gets two."""
+"""There is one of it: an order of two is refused."""
 DELIVERY = {"products": [good.make_product() for good in (*GOODS, SOLD_OUT)], "only_new": True}
 """What POST /api/products/ of inventory takes to put all of it on the shelves, once."""
 ADDRESS = {

@@ -17,7 +17,7 @@ def public_url(service: str) -> str:
 
 
 def flower_public_url() -> str:
-    """The base address of Flower, for browsers; empty: there is none, or nobody said where."""
+    """The base address of Flower, for browsers; empty: there is none, or its address is not set."""
     return str(env.str("FLOWER_PUBLIC_URL", "")).rstrip("/")
 
 

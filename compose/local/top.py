@@ -94,7 +94,7 @@ def find_environment() -> Mapping[str, str]:
 
 def read_state(environment: Mapping[str, str], client: httpx.Client) -> State:
     """Return what the services, their metrics and the broker say now, as JSON values; times are in seconds."""
-    metrics = {service: read_metrics(client, url_of(environment, service)) for service in SERVICES}
+    metrics = {service: read_metrics(client, find_url(environment, service)) for service in SERVICES}
     order = metrics["order"]
     by_status = {labels["status"]: int(value) for labels, value in order.get("order_saga_sagas", [])}
     standing = {
@@ -115,7 +115,7 @@ def read_state(environment: Mapping[str, str], client: httpx.Client) -> State:
                 "faults": [
                     fault
                     for page in ("readyz", "flowz")
-                    for fault in find_faults(client, f"{url_of(environment, service)}/{page}")
+                    for fault in find_faults(client, f"{find_url(environment, service)}/{page}")
                 ],
                 "outbox_age": largest(metrics[service], "order_saga_outbox_age_seconds"),
                 "set_aside": largest(metrics[service], "order_saga_outbox_set_aside"),
@@ -127,7 +127,7 @@ def read_state(environment: Mapping[str, str], client: httpx.Client) -> State:
     }
 
 
-def url_of(environment: Mapping[str, str], service: str) -> str:
+def find_url(environment: Mapping[str, str], service: str) -> str:
     return environment[f"{service.upper()}_URL"]
 
 
@@ -145,7 +145,7 @@ def read_metrics(client: httpx.Client, url: str) -> dict[str, list[tuple[dict[st
 
 
 def largest(samples: Mapping[str, list[tuple[dict[str, str], float]]], name: str) -> float | None:
-    """Return the largest finite value of a metric; None if nobody knows one."""
+    """Return the largest finite value of a metric; None if there is none."""
     return max((value for _, value in samples.get(name, []) if math.isfinite(value)), default=None)
 
 
@@ -157,7 +157,7 @@ def read_rates(environment: Mapping[str, str], client: httpx.Client) -> dict[str
     token = environment.get(name_token((OPERATOR, "order")), "")
     try:
         answer = client.get(
-            f"{url_of(environment, 'order')}/api/orders/?limit={NEWEST}",
+            f"{find_url(environment, 'order')}/api/orders/?limit={NEWEST}",
             headers={"Authorization": f"Bearer {token}"},
         )
         orders = answer.raise_for_status().json()["results"]

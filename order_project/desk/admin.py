@@ -148,7 +148,7 @@ class DeskAdmin(ReadOnlyAdmin):
             self.require(request, "order.add_order")
 
     def tell(self, request: HttpRequest, level: int, text: str) -> HttpResponse:
-        """Say what became of it: in the page, or on the page that is loaded anew."""
+        """Say what became of it: in the page, or on the page that is loaded again."""
         if not request.headers.get("HX-Request"):
             self.message_user(request, text, level)
             return redirect(PAGE)

@@ -12,7 +12,7 @@ from celery_config.saga.operations.strip import Cell, draw_strip
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import ENDED, Status
 from order_project import selectors
-from order_project.models import Choreography, Order
+from order_project.models import Order
 
 SHOWN = 10
 
@@ -47,9 +47,7 @@ def read_last(most: int = SHOWN) -> list[Travel]:
 
 def read_travels(orders: Sequence[Order]) -> list[Travel]:
     carried = selectors.read_flows(orders)
-    choreographed = [row for row in carried.values() if isinstance(row, Choreography)]
-    sagas = [row for row in carried.values() if not isinstance(row, Choreography)]
-    facts = read_flows(sagas) | read_flows(choreographed)
+    facts = read_flows([*carried.values()])
     return [make_travel(order, carried[order.pk], facts) for order in orders if order.pk in carried]
 
 

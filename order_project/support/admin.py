@@ -15,7 +15,7 @@ from unfold.decorators import action
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.story import StoryMedia, build_stories
+from celery_config.saga.admin.story import StoryMedia, build_linked_story
 from celery_config.saga.admin.widgets import render_confirmation
 from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.models import WatchedRow
@@ -69,7 +69,7 @@ class SupportAdmin(ReadOnlyAdmin):
                 ("Where is my parcel?", answer_parcel(order, flow)),
             ]
             if request.user.has_perm(f"{row._meta.app_label}.view_{row._meta.model_name}"):
-                context["stories"] = build_stories([row])
+                context["stories"] = [build_linked_story(row, flow)]
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer
 

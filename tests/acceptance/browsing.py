@@ -71,6 +71,22 @@ def launch_browser() -> Iterator[Browser]:
         browser.close()
 
 
+def log_in(page: Page, url: str, login: tuple[str, str]) -> None:
+    """Open a page of an admin, which asks for the login first."""
+    page.goto(url)
+    for field, value in zip(("username", "password"), login, strict=True):
+        page.fill(f"input[name={field}]", value)
+    page.click("[type=submit]")
+    page.wait_for_url(url)
+
+
+def list_links(page: Page, selector: str = "a[href]") -> list[str]:
+    """The addresses that the page links to. In a picture `a.href` is no text."""
+    read = 'links => links.map(a => new URL(a.getAttribute("href"), location).href)'
+    links: list[str] = page.eval_on_selector_all(selector, read)
+    return links
+
+
 def find_barriers(page: Page) -> list[str]:
     """What keeps people from using the page, by axe: each with its rule and the first places."""
     found: Any = Axe().run(page, context=JUDGED, options=RULES)

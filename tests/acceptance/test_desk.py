@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser
+from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser, log_in
 from tests.acceptance.shop import TEA, Shop
 
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -18,17 +18,12 @@ ORDERS = "#desk-orders article"
 @pytest.fixture
 def desk(shop: Shop) -> Iterator[Page]:
     """The desk, opened by the administrator; the browser has nothing to complain about."""
-    name, password = shop.stack.admin_login
     complaints = Complaints()
     with launch_browser() as browser:
         page = complaints.watch(browser.new_page(viewport=DESKTOP))
         page.set_default_timeout(1000 * MOST_SECONDS)
         expect.set_options(timeout=1000 * MOST_SECONDS)
-        page.goto(f"{shop.stack.url('order')}/admin/login/?next=/admin/order/desk/")
-        page.fill("input[name=username]", name)
-        page.fill("input[name=password]", password)
-        page.click("[type=submit]")
-        page.wait_for_url("**/admin/order/desk/")
+        log_in(page, f"{shop.stack.url('order')}/admin/order/desk/", shop.stack.admin_login)
         yield page
     assert complaints == []
 

@@ -11,7 +11,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from celery_config.common.services import SERVICES
-from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser
+from tests.acceptance.browsing import (
+    Complaints,
+    find_barriers,
+    find_clipped,
+    launch_browser,
+    list_links,
+    log_in,
+)
 from tests.acceptance.shop import SOLD_OUT, Shop, until
 
 # Every row of the list on one line, and no column beyond the edge.
@@ -65,17 +72,11 @@ def complaints() -> Complaints:
 @pytest.fixture(scope="module")
 def context(browser: Browser, open_shop: Shop) -> Iterator[BrowserContext]:
     """A browser that is logged in to all four admins at once."""
-    name, password = open_shop.stack.admin_login
     with browser.new_context(viewport=DESKTOP) as context:
         complaints = Complaints()
         page = complaints.watch(context.new_page())
         for service in SERVICES:
-            home = f"{open_shop.stack.url(service)}/admin/"
-            page.goto(home)
-            page.fill("input[name=username]", name)
-            page.fill("input[name=password]", password)
-            page.click("[type=submit]")
-            page.wait_for_url(home)
+            log_in(page, f"{open_shop.stack.url(service)}/admin/", open_shop.stack.admin_login)
         assert not complaints
         page.close()
         yield context
@@ -92,9 +93,7 @@ class TestTheAdmins:
             home = f"{open_shop.stack.url(service)}/admin/"
             page.goto(home)
             assert "/login/" not in page.url, f"{service} has forgotten who we are"
-            lists = page.eval_on_selector_all(
-                "a[href]", 'links => links.map(a => new URL(a.getAttribute("href"), location).href)'
-            )
+            lists = list_links(page)
             for url in sorted({url for url in lists if is_list(url, home)}):
                 answer = page.goto(url)
                 assert answer
@@ -104,10 +103,7 @@ class TestTheAdmins:
                 is_new = urlsplit(url).path not in on_phone
                 on_phone.add(urlsplit(url).path)
                 assert not is_new or fits_a_phone(page), f"{url} does not fit a phone"
-                rows = page.eval_on_selector_all(
-                    "#result_list a[href*='/change/']",
-                    'links => links.map(a => new URL(a.getAttribute("href"), location).href)',
-                )
+                rows = list_links(page, "#result_list a[href*='/change/']")
                 if rows:
                     detail = page.goto(rows[0])
                     assert detail
@@ -202,18 +198,13 @@ def list_pages(page: Page, shop: Shop, orders: list[str]) -> list[str]:
     for service in SERVICES:
         home = f"{shop.stack.url(service)}/admin/"
         page.goto(home)
-        lists = page.eval_on_selector_all(
-            "a[href]", 'links => links.map(a => new URL(a.getAttribute("href"), location).href)'
-        )
+        lists = list_links(page)
         for url in sorted({url for url in lists if is_list(url, home)}):
             if (path := urlsplit(url).path) not in known:
                 known.add(path)
                 found.append(url)
                 page.goto(url)
-                rows = page.eval_on_selector_all(
-                    "#result_list a[href*='/change/']",
-                    'links => links.map(a => new URL(a.getAttribute("href"), location).href)',
-                )
+                rows = list_links(page, "#result_list a[href*='/change/']")
                 found += [row for row in rows if row.startswith(url)][:1]
     return found
 

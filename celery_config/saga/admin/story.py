@@ -101,9 +101,11 @@ class StoriesAdmin(ReadOnlyAdmin):
 
 
 def build_stories(rows: Sequence[WatchedRow]) -> list[dict[str, Any]]:
-    """Return the stories of flows of one kind, each with the address of its own page."""
+    """Return the stories of flows, as another page shows them."""
     facts = read_flows(rows)
-    return [
-        {**build_story(row, facts[row.pk], url=get_page_url(row, "story")), "page": get_page_url(row)}
-        for row in rows
-    ]
+    return [build_linked_story(row, facts[row.pk]) for row in rows]
+
+
+def build_linked_story(row: WatchedRow, facts: FlowFacts) -> dict[str, Any]:
+    """Return the story of a flow with the address of its own page."""
+    return {**build_story(row, facts, url=get_page_url(row, "story")), "page": get_page_url(row)}

@@ -1,7 +1,7 @@
 """Patience, ended on purpose: what the watchdog would decide after a day of driving is decided now.
 
-For rehearsals on the sandbox: an order that cannot be undone, or not be finished, is parked after a day, and nobody
-trains for that by waiting. The decision, the row and what is kept are those of the watchdog.
+For rehearsals on the sandbox: an order that can be neither undone nor finished is parked after a day. A rehearsal
+cannot wait so long. The decision, the row and what is kept are those of the watchdog.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ TITLES = {"retry": "Bring to an end", "compensate": "Cancel and undo", "resume":
 
 
 def recommend_verb(flow: FlowFacts) -> str:
-    """Return the name of the verb; empty: nobody has to do anything about the flow."""
+    """Return the name of the verb; empty: the flow needs no verb."""
     if flow.status is not Status.PARKED:
         return ""
     return "resume" if is_past_pivot(flow) and not flow.choreographed else "retry"

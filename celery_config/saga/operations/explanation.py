@@ -14,10 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from celery_config.saga.causes import WITHOUT_REASON, describe_cause, describe_failure
+from celery_config.saga.causes import WITHOUT_REASON, describe_cause
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.faults import find_fault
-from celery_config.saga.flow_facts import FlowFacts, StepFacts, find_next, find_pivot
+from celery_config.saga.flow_facts import (
+    FlowFacts,
+    StepFacts,
+    describe_step_failure,
+    find_failed,
+    find_next,
+    find_pivot,
+)
 from celery_config.saga.operations.strip import CellState, draw_strip
 from celery_config.saga.operations.wording import (
     Moment,
@@ -31,7 +38,7 @@ from celery_config.saga.operations.wording import (
     format_span,
     merge_texts,
 )
-from celery_config.saga.states import Status, StepState
+from celery_config.saga.states import Status
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def tell_next(flow: FlowFacts) -> Iterator[Part]:
     asked = (step.undo_phrase if undo else step.phrase) if step else ""
     failed = step.failure if step and fits(step.failure, undo=undo) else None
     if step and failed:
-        yield f": {describe_failure(failed, step.service, asked)}{describe_times(failed)}"
+        yield f": {describe_step_failure(step)}{describe_times(failed)}"
     elif step and asked:
         yield f": {step.service} is asked to {asked}"
     elif step:
@@ -126,7 +133,7 @@ def tell_parked(flow: FlowFacts) -> Iterator[Part]:
     elif flow.answer_by:
         yield ", overdue since "
         yield Moment(flow.answer_by, away=True)
-    line = flow.line or find_fault(flow)
+    line = find_line(flow)
     yield f": {line}{describe_tries(flow)}."
     why = find_cause(flow)
     if why and why != line and not is_repeated(why, line):
@@ -162,7 +169,7 @@ def tell_held(flow: FlowFacts) -> Iterator[Part]:
 
 
 def find_cause(flow: FlowFacts) -> str:
-    """Return why the flow is stopped or was, in words; empty if it is not, or nobody said why.
+    """Return why the flow is stopped or was, in words; empty if it is not, or no one said why.
 
     A failed step is no cause: what its participant said of it is.
     """
@@ -192,8 +199,8 @@ def explain_step(step: StepFacts) -> str:
 
 
 def describe_tries(flow: FlowFacts) -> str:
-    failed = next((s.failure for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
-    counted = describe_times(failed) if failed else ""
+    failed = find_failed(flow)
+    counted = describe_times(failed.failure) if failed and failed.failure else ""
     return counted or (f"; it was sent again {describe_count(flow.sent)}" if flow.sent else "")
 
 

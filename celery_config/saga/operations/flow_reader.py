@@ -1,6 +1,6 @@
 """Reads the facts of flows from the order service's own database; the participants are not asked.
 
-A handful of queries for any number of rows of one kind.
+A handful of queries for any number of rows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from celery_config.common.grouping import group_by
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.saga.course import Course, Known
@@ -31,13 +32,16 @@ def read_flow(row: WatchedRow) -> FlowFacts:
 
 
 def read_flows(rows: Sequence[Any]) -> dict[UUID, FlowFacts]:
-    """Return what the order service knows of these flows, by id: two queries for any number of rows of one model."""
+    """Return what the order service knows of these flows, by id: one query, and one for each kind of flow."""
     if not rows:
         return {}
-    flow = find_flow(type(rows[0]))
     clock, now = SagaClock.objects.first(), timezone.localtime()
-    logs = flow.read_logs(rows)
-    return {row.pk: gather_facts(flow, row, logs.get(row.pk, {}), clock, now) for row in rows}
+    facts: dict[UUID, FlowFacts] = {}
+    for model, alike in group_by(type, rows).items():
+        flow = find_flow(model)
+        logs = flow.read_logs(alike)
+        facts |= {row.pk: gather_facts(flow, row, logs.get(row.pk, {}), clock, now) for row in alike}
+    return facts
 
 
 def gather_facts(

@@ -9,9 +9,15 @@ from typing import Any
 from django.db.models import Q
 
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.saga.causes import describe_failure, describe_refusal
+from celery_config.saga.causes import describe_refusal
 from celery_config.saga.engine.flows import find_flow
-from celery_config.saga.flow_facts import FlowFacts, Happening, HappeningKind, StepFacts
+from celery_config.saga.flow_facts import (
+    FlowFacts,
+    Happening,
+    HappeningKind,
+    StepFacts,
+    describe_step_failure,
+)
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, WatchedRow
 from celery_config.saga.operations.advice import TITLES
 from celery_config.saga.operations.timeline import OPERATORS, Timeline, lay_out
@@ -114,6 +120,5 @@ def tell_failure(step: StepFacts) -> Iterator[Happening]:
     """When its participant gave a step up last; older rows do not say when."""
     failure = step.failure or {}
     if at := failure.get("at"):
-        phrase = (failure.get("operation") == "undo" and step.undo_phrase) or step.phrase
-        text = describe_failure(failure, step.service, phrase)
+        text = describe_step_failure(step)
         yield Happening(datetime.fromisoformat(at), step.service, HappeningKind.FAILED, text)

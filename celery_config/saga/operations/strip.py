@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from celery_config.saga.causes import describe_failure, describe_refusal
+from celery_config.saga.causes import describe_refusal
 from celery_config.saga.dsl import StepKind
-from celery_config.saga.flow_facts import FlowFacts, StepFacts, find_next, is_past_pivot
+from celery_config.saga.flow_facts import (
+    FlowFacts,
+    StepFacts,
+    describe_step_failure,
+    find_next,
+    is_past_pivot,
+)
 from celery_config.saga.operations.wording import describe_times
 from celery_config.saga.states import Status, StepState
 
@@ -26,7 +32,7 @@ class CellState(StrEnum):
     HELD = "held"
     """Done, and not undone yet, of a flow that is undone or waits for a decision."""
     IN_DOUBT = "in doubt"
-    """It was asked for, and nobody heard what became of it; nothing asks again by itself."""
+    """It was asked for, and its result is not known; nothing asks again by itself."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +104,7 @@ def find_reason(step: StepFacts, state: CellState) -> str:
             code = str((step.refusal or {}).get("code", ""))
             return f"{words} ({code})" if words and code and code not in words else words
         case CellState.CALLING | CellState.UNDOING | CellState.HELD | CellState.IN_DOUBT if step.failure:
-            undo = step.failure.get("operation") == "undo"
-            phrase = (undo and step.undo_phrase) or step.phrase
-            return describe_failure(step.failure, step.service, phrase) + describe_times(step.failure)
+            return describe_step_failure(step) + describe_times(step.failure)
         case CellState.UNDOING if not step.undo_phrase:
             return "it is made sure that it never runs"
         case CellState.IN_DOUBT:

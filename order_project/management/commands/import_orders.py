@@ -125,7 +125,7 @@ class Command(BaseCommand):
         return file
 
     def open_report(self, path: Path | None, source: Path) -> TextIO:
-        """Open the report anew."""
+        """Begin a new report."""
         source = Path("/dev/stdin") if source in STANDARD_INPUT else source
         try:
             if path:

@@ -1,4 +1,4 @@
-"""Sums by the minute: right after each look, whoever makes it and whatever was lost in between."""
+"""Sums by the minute: right after each look, also with several relays, and after a crash in between."""
 
 from __future__ import annotations
 

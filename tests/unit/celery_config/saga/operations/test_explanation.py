@@ -17,8 +17,9 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment, ForgetRecipient
-from celery_config.saga.causes import describe_failure, phrase_command
+from celery_config.saga.causes import describe_failure
 from celery_config.saga.dsl import Step, compensatable, pivot, retriable
+from celery_config.saga.faults import describe_step
 from celery_config.saga.flow_facts import FlowFacts, StepFacts
 from celery_config.saga.operations.explanation import explain
 from celery_config.saga.operations.strip import draw_strip
@@ -51,16 +52,9 @@ VOID_500 = {
 PROVIDER_500 = "the payment provider answered 500 when asked to void the payment: out of order"
 
 
-def facts_of(step: Step, **known: Any) -> StepFacts:
+def make_facts(step: Step, **known: Any) -> StepFacts:
     given: dict[str, Any] = {"amount": "£5.10"} if step.name == AUTHORIZE else {}
-    return StepFacts(
-        name=step.name,
-        service=step.command.service,
-        kind=step.kind,
-        phrase=phrase_command(step.command),
-        undo_phrase=phrase_command(step.undo) if step.undo else "",
-        **given | known,
-    )
+    return replace(describe_step(step, None), **given | known)
 
 
 def done(**more: Any) -> dict[str, Any]:
@@ -68,7 +62,7 @@ def done(**more: Any) -> dict[str, Any]:
 
 
 def order(status: Status, log: dict[str, dict[str, Any]], **more: Any) -> FlowFacts:
-    steps = [facts_of(step, **log.get(step.name, {})) for step in ORDER_STEPS]
+    steps = [make_facts(step, **log.get(step.name, {})) for step in ORDER_STEPS]
     return FlowFacts(noun="order", status=status, steps=steps, now=NOW, **more)
 
 
@@ -308,12 +302,12 @@ CHOREOGRAPHED: dict[str, tuple[FlowFacts, str, str]] = {
 
 
 def refund(status: Status, known: dict[str, Any], **more: Any) -> FlowFacts:
-    steps = [facts_of(REFUND_STEP, **known)]
+    steps = [make_facts(REFUND_STEP, **known)]
     return FlowFacts(noun="refund", status=status, steps=steps, now=NOW, **more)
 
 
 def erasure(status: Status, log: dict[str, dict[str, Any]], **more: Any) -> FlowFacts:
-    steps = [facts_of(step, **log.get(step.name, {})) for step in ERASURE_STEPS]
+    steps = [make_facts(step, **log.get(step.name, {})) for step in ERASURE_STEPS]
     return FlowFacts(noun="erasure", status=status, steps=steps, now=NOW, **more)
 
 
