@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 
 from celery_config.common.service_calls import OPERATOR
 from celery_config.http.service_client import ServiceClient
@@ -23,10 +23,13 @@ class NotDelivered(Exception):
 
 
 def list_products(text: str = "", *, most: int = SHOWN) -> QuerySet[CatalogueProduct]:
-    """Return products that are sold, by a part of their SKU or name."""
-    sold = CatalogueProduct.objects.filter(active=True, deleted=False).order_by("sku")
-    found = sold.filter(Q(sku__icontains=text) | Q(name__icontains=text)) if text else sold
-    return found[:most]
+    """Return products that are sold, by a part of their SKU or name; the one whose SKU is typed out comes first."""
+    sold = CatalogueProduct.objects.filter(active=True, deleted=False)
+    if not text:
+        return sold.order_by("sku")[:most]
+    typed_out = Case(When(sku__iexact=text, then=0), default=1)
+    found = sold.filter(Q(sku__icontains=text) | Q(name__icontains=text))
+    return found.order_by(typed_out, "sku")[:most]
 
 
 def find_product(sku: str) -> CatalogueProduct | None:

@@ -160,6 +160,15 @@ class TestThePage:
         assert "€3.39" in line
         assert clerk.get(reverse("admin:order_desk_lines"), {"product": "x"}).status_code == 404
 
+    def test_finds_the_sku_that_is_typed_out_first(self, clerk: Client) -> None:
+        names = {**{str(number): "TEA TOWEL" for number in range(20)}, "TEA": "Tea"}
+        rest = {"price": 1, "currency": "GBP", "weight_grams": 1, "active": True, "version": 1, "deleted": False}
+        CatalogueProduct.objects.bulk_create(
+            CatalogueProduct(sku=sku, name=name, **rest) for sku, name in names.items()
+        )
+        found = clerk.get(reverse("admin:order_desk_products"), {"q": "tea"}).content.decode()
+        assert re.findall(r"<small>(.*?)</small>", found)[:2] == ["TEA", "0"]
+
     def test_says_how_to_fill_empty_shelves(self, clerk: Client) -> None:
         CatalogueProduct.objects.all().delete()
         assert "order place" in clerk.get(reverse(PAGE)).content.decode()
