@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -107,7 +108,10 @@ def valid_values(form: forms.BaseForm, given: Mapping[str, str]) -> dict[str, An
 
 
 def hostile_forms(form: forms.BaseForm, given: Mapping[str, str], *, each: bool) -> Iterator[dict[str, Any]]:
-    """The valid values; then those with one hostile value, in each field or in all of them."""
+    """The valid values; then those with one hostile value, in each field or in all of them.
+
+    A field of several parts has each value in all of its parts at once, and each part has one of the values alone.
+    """
     valid = valid_values(form, given)
     yield valid
     if not each:
@@ -116,9 +120,12 @@ def hostile_forms(form: forms.BaseForm, given: Mapping[str, str], *, each: bool)
     shown = {name: field for name, field in form.fields.items() if not field.widget.is_hidden}
     for name, field in shown.items():
         of_json = HOSTILE_JSON if isinstance(field, forms.JSONField) else {}
-        parts = field.widget.widgets_names if isinstance(field, forms.MultiValueField) else [""]
+        parts = [name]
+        if isinstance(field, forms.MultiValueField):
+            parts = [f"{name}{part}" for part in field.widget.widgets_names]
+            yield from ({**valid, part: value} for part, value in zip(parts, cycle(HOSTILE.values())))
         for value in (*HOSTILE.values(), *of_json.values()):
-            yield from ({**valid, f"{name}{part}": value} for part in parts)
+            yield {**valid, **dict.fromkeys(parts, value)}
 
 
 def assert_answers_everything(client: Client, model: type[models.Model], given: Mapping[str, str]) -> None:
