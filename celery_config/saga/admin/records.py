@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from unfold.decorators import action
 
 from celery_config.db.functions import Now
+from celery_config.saga.admin.widgets import EFFECT, TARGET, VERB
 from celery_config.saga.models import DeadLetter, OperatorAction
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
 from celery_config.web.columns import id_column, json_column, saga_column
@@ -46,8 +47,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 class OperatorActionAdmin(ReadOnlyAdmin):
     list_display = (
         "at",
-        "verb",
-        "what",
+        VERB,
+        TARGET,
         saga_column("saga_id", "saga", short=True),
         id_column("subject"),
         "by",
@@ -58,4 +59,4 @@ class OperatorActionAdmin(ReadOnlyAdmin):
     search_fields = ("by__icontains",)
     search_help_text = "saga id, order id or person"
     ordering = ("-at", "-id")
-    fields = ("at", "verb", "what", saga_column("saga_id", "saga"), "subject", "by", "why", "effect")
+    fields = ("at", VERB, TARGET, saga_column("saga_id", "saga"), "subject", "by", "why", EFFECT)
