@@ -19,7 +19,7 @@ from celery_config.common.money import money
 from celery_config.db.functions import Now
 from celery_config.saga.admin.parked import get_list_url
 from celery_config.saga.admin.story import format_explanation
-from celery_config.saga.admin.widgets import LINK, WORDS, break_words, get_page_url
+from celery_config.saga.admin.widgets import LINK, WORDS, break_words, describe_pause, get_page_url
 from celery_config.saga.measures import find_standstill
 from celery_config.saga.models import SagaClock, SagaPause
 from celery_config.saga.operations import overview
@@ -170,7 +170,7 @@ def make_oldest_row(each: OnItsWay) -> list[Any]:
 
 
 def make_pauses_tile() -> Tile:
-    pauses = [str(pause) for pause in SagaPause.objects.order_by("since")]
+    pauses = [describe_pause(pause) for pause in SagaPause.objects.order_by("since")]
     return Tile(
         "Pauses", len(pauses), "; ".join(pauses), LOOK if pauses else GOOD, find_list("saga_sagapause")
     )

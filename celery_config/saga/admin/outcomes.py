@@ -14,8 +14,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timezone import localtime
 
-from celery_config.saga.admin.widgets import LINK
-from celery_config.saga.causes import phrase_command
+from celery_config.saga.admin.widgets import LINK, name_step
 from celery_config.saga.dsl import Saga
 from celery_config.saga.operations.wording import STATUS_WORDS
 from celery_config.saga.states import Status
@@ -154,12 +153,6 @@ def make_totals_table(outcomes: Outcomes, shown: Shown) -> dict[str, Any]:
 
 def make_duration_row(what: str, took: Duration) -> list[str]:
     return [what, format_number(took.count), format_seconds(took.p50), format_seconds(took.p99)]
-
-
-def name_step(name: str) -> str:
-    """What a step does, in the words of the first definition that has it."""
-    found = (step for saga in Saga.registry.values() for step in saga.steps if step.name == name)
-    return next((phrase_command(step.command) for step in found), name)
 
 
 def find_position(step: str) -> int:

@@ -13,12 +13,14 @@ from celery_config.db.functions import Now
 from celery_config.saga.admin.widgets import EFFECT, TARGET, VERB
 from celery_config.saga.models import DeadLetter, OperatorAction
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
-from celery_config.web.columns import id_column, json_column, saga_column
+from celery_config.web.columns import id_column, json_column, saga_column, words_column
+
+REASON = words_column("reason")
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
-    list_display = ("received_at", "task", "reason", "fault", saga_column(short=True), "consequence")
+    list_display = ("received_at", "task", REASON, "fault", saga_column(short=True), "consequence")
     list_filter = (
         ("dealt_with_at", admin.EmptyFieldListFilter), text_filter("reason"), text_filter("queue"),
     )  # fmt: skip
@@ -28,7 +30,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     search_help_text = "saga id, command id or task"
     ordering = ("-received_at",)
     fields = (
-        "received_at", "reason", "queue", "task", "task_id", saga_column(), "step", "operation", "fault",
+        "received_at", REASON, "queue", "task", "task_id", saga_column(), "step", "operation", "fault",
         "consequence", "dealt_with_at", "dealt_with_by", json_column("headers"), json_column("body"),
     )  # fmt: skip
 

@@ -26,8 +26,8 @@ from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.saga.causes import phrase_command
 from celery_config.saga.course import Answer, Course
-from celery_config.saga.dsl import Step
-from celery_config.saga.models import OperatorAction
+from celery_config.saga.dsl import Saga, Step
+from celery_config.saga.models import OperatorAction, SagaPause
 from celery_config.saga.operations.advice import TITLES
 from celery_config.saga.operations.differences import Difference, list_differences
 from celery_config.saga.operations.effects import Effect, find_effects
@@ -115,6 +115,19 @@ def describe_action(done: OperatorAction) -> str:
 def describe_verb(verb: str) -> str:
     """Return the name of an act as the pages have it."""
     return TITLES.get(verb, verb)
+
+
+def name_step(name: str) -> str:
+    """What a step does, in the words of the first definition that has it."""
+    found = (step for saga in Saga.registry.values() for step in saga.steps if step.name == name)
+    return next((phrase_command(step.command) for step in found), name)
+
+
+def describe_pause(pause: SagaPause) -> str:
+    """Return what a pause holds up."""
+    if pause.saga:
+        return f"no new “{pause.saga.replace('-', ' ')}”"
+    return f"nothing new that has to {name_step(pause.step)}"
 
 
 def make_status_label(status: str) -> SafeString:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.observations import note, read_observations
-from celery_config.saga.admin.outcomes import name_step
+from celery_config.saga.admin.widgets import name_step
 from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause
 from celery_config.saga.operations import overview, services
 from celery_config.saga.operations.overview import Money
@@ -228,7 +228,7 @@ class TestServices:
 
     def test_pauses_are_shown(self, admin_client: Client) -> None:
         SagaPause.objects.create(step="capture-payment", by="ada", why="w")
-        assert "no new sagas with step capture-payment" in read(admin_client, "under-way")
+        assert "nothing new that has to capture the payment" in read(admin_client, "under-way")
 
 
 class TestThePage:

@@ -13,6 +13,7 @@ from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Answer
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
+from celery_config.saga.models import SagaPause
 from celery_config.saga.operations import barrier_client, operators
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import Status
@@ -141,3 +142,12 @@ def test_a_step_that_never_ran_is_told_from_one_that_was_undone(admin_client: Cl
     steps = read_text(html.partition('id="steps-group"')[2])
     assert re.search("authorize the payment can be undone undone", steps)
     assert re.search("reserve the stock can be undone never ran", steps)
+
+
+def test_a_pause_names_what_it_holds_up(admin_client: Client, placed: Placed) -> None:
+    assert "capture the payment" in read(admin_client, reverse("admin:saga_sagapause_pause"))
+    SagaPause.objects.create(step="capture-payment", by="ada", why="w")
+    for url in (reverse("admin:saga_sagapause_changelist"), reverse("admin:index")):
+        words = read(admin_client, url)
+        assert "nothing new that has to capture the payment" in words
+        assert not NAMES_OF_THE_CODE.findall(words), url
