@@ -42,10 +42,11 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
 
 
 def read(client: Client, url: str, form: dict[str, str] | None = None, **query: str) -> str:
-    """The words of the content of a page."""
+    """The words of the content of a page, or of a fragment."""
     answer = client.post(url, form, follow=True) if form else client.get(url, query)
     assert answer.status_code == 200
-    return read_text(answer.content.decode().partition('id="content"')[2])
+    html = answer.content.decode()
+    return read_text(html.partition('id="content"')[2] or html)
 
 
 def saga_page(placed: Placed, view: str = "change") -> str:
@@ -147,7 +148,7 @@ def test_a_step_that_never_ran_is_told_from_one_that_was_undone(admin_client: Cl
 def test_a_pause_names_what_it_holds_up(admin_client: Client, placed: Placed) -> None:
     assert "capture the payment" in read(admin_client, reverse("admin:saga_sagapause_pause"))
     SagaPause.objects.create(step="capture-payment", by="ada", why="w")
-    for url in (reverse("admin:saga_sagapause_changelist"), reverse("admin:index")):
+    for url in (reverse("admin:saga_sagapause_changelist"), reverse("admin:board", args=["under-way"])):
         words = read(admin_client, url)
         assert "nothing new that has to capture the payment" in words
         assert not NAMES_OF_THE_CODE.findall(words), url
