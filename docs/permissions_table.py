@@ -24,6 +24,8 @@ def list_lines() -> Iterator[str]:
     for service, rows in yaml.safe_load(TABLE.read_text(encoding="utf-8")).items():
         yield f"## {service.capitalize()}\n"
         yield from list_calls(rows["api"])
+        yield "\nOn the board, its admin's home, and in `/admin/board/PART/`, for all staff:\n"
+        yield from list_parts(rows["board"])
         yield "\nIn its admin:\n"
         yield from list_pages(rows["admin"])
         yield ""
@@ -35,6 +37,13 @@ def list_calls(calls: Mapping[str, Any]) -> Iterator[str]:
     for call, row in calls.items():
         callers = ", ".join(row.get("callers", ())) or "—"
         yield f"| `{call}` | {format_people(row['people'])} | {callers} |"
+
+
+def list_parts(parts: Mapping[str, list[str]]) -> Iterator[str]:
+    yield "| part | shows something for each of |"
+    yield "|---|---|"
+    for part, permissions in parts.items():
+        yield f"| `{part}` | {', '.join(f'`{each}`' for each in permissions)} |"
 
 
 def list_pages(models: Mapping[str, Any]) -> Iterator[str]:

@@ -41,13 +41,14 @@ from celery_config.web.columns import (
     number_column,
     saga_column,
     weight_column,
+    words_column,
 )
 from celery_config.web.elsewhere import tasks_url
 from celery_config.web.order_rows import link_effects
 from celery_config.web.search import find_keys, match_ending
 from order_project.choreography.admin import ChoreographyAdmin
 from order_project.desk.admin import DeskAdmin
-from order_project.domain import ShownStatus, derive_shown_status
+from order_project.domain import ShownStatus, derive_shown_status, describe_shown_status
 from order_project.erasure.admin import PAGE as ERASURE_PAGE
 from order_project.erasure.admin import ErasureAdmin, ForgettableAdmin
 from order_project.forms import AddressField
@@ -74,8 +75,14 @@ STATUS_COLOURS = {
     "confirmed": "success",
     "cancelled": "warning",
 }
+CANCEL_CODE = words_column("cancel_code", "cancelled because")
 REFUND_STATUS = label_column("status", {"asked": "info", "paid": "success", "refused": "danger"})
 REFUNDED = money_column("amount", currency="order__currency")
+
+
+def find_shown_status(order: Order) -> ShownStatus:
+    flow: str | None = order.flow_status  # type: ignore[attr-defined]
+    return derive_shown_status(order.status, flow)
 
 
 class LineInline(ReadOnlyInline):
@@ -116,7 +123,7 @@ class ShownStatusFilter(admin.SimpleListFilter):
     parameter_name = "status__exact"  # links to a filtered list stay good
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(each.value, each.value) for each in ShownStatus]
+        return [(each.value, describe_shown_status(each)) for each in ShownStatus]
 
     def queryset(self, request: HttpRequest, orders: QuerySet[Order]) -> QuerySet[Order]:
         wanted = self.value()
@@ -126,7 +133,7 @@ class ShownStatusFilter(admin.SimpleListFilter):
 @admin.register(Order)
 class OrderAdmin(SupportAdmin):
     list_display = (
-        id_column("id"), "shown_status", money_column("total"), "customer", "cancel_code", saga_column(short=True),
+        id_column("id"), "shown_status", money_column("total"), "customer", CANCEL_CODE, saga_column(short=True),
         "created_at",
     )  # fmt: skip
     list_filter = (ShownStatusFilter, text_filter("currency"), text_filter("cancel_code"))
@@ -141,7 +148,7 @@ class OrderAdmin(SupportAdmin):
     inlines = (LineInline, RefundInline, NoteInline)
     fields = (
         "id", "elsewhere", "shown_status", "customer", money_column("total"), weight_column("weight_grams"),
-        "deliver_to", saga_column(), "tracking_number", "cancel_code", "cancel_reason", "reference", "created_at",
+        "deliver_to", saga_column(), "tracking_number", CANCEL_CODE, "cancel_reason", "reference", "created_at",
         "ended_at",
     )  # fmt: skip
 
@@ -160,7 +167,8 @@ class OrderAdmin(SupportAdmin):
         return Q(customer__in=find_keys(Customer, Q(email__istartswith=address)))
 
     def describe_row(self, order: Order) -> str:
-        return f"{order.status}, {money(order.total, order.currency)}, {order.customer or 'customer erased'}"
+        words = describe_shown_status(find_shown_status(order))
+        return f"{words}, {money(order.total, order.currency)}, {order.customer or 'customer erased'}"
 
     @display(description="of this order")
     def elsewhere(self, order: Order) -> Any:
@@ -174,8 +182,9 @@ class OrderAdmin(SupportAdmin):
 
     @display(description="status", ordering="status")
     def shown_status(self, order: Order) -> Any:
-        flow: str | None = order.flow_status  # type: ignore[attr-defined]
-        return make_label(derive_shown_status(order.status, flow), STATUS_COLOURS)
+        shown = find_shown_status(order)
+        words = describe_shown_status(shown)
+        return make_label(words, {words: STATUS_COLOURS[shown]})
 
     @display(description="address")
     def deliver_to(self, order: Order) -> Any:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from celery_config.contracts.inventory import MAX_PRICE, Line
+from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import Status
 
 MAX_LINES = 675
@@ -41,6 +42,21 @@ SHOWN_OF_FLOWS = {
     Status.FORWARD.value: ShownStatus.FINISHING,
     Status.PARKED.value: ShownStatus.PARKED,
 }
+
+
+LIKE_FLOWS = {
+    ShownStatus.PLACED: Status.RUNNING,
+    ShownStatus.STOPPING: Status.STOPPING,
+    ShownStatus.FINISHING: Status.FORWARD,
+    ShownStatus.PARKED: Status.PARKED,
+    ShownStatus.CONFIRMED: Status.COMPLETED,
+    ShownStatus.CANCELLED: Status.COMPENSATED,
+}
+
+
+def describe_shown_status(status: ShownStatus) -> str:
+    """Return an order's status in the words of its flow's."""
+    return describe_status(LIKE_FLOWS[status])
 
 
 def derive_shown_status(order: str, flow: str | None) -> ShownStatus:

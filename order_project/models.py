@@ -218,7 +218,7 @@ class Choreography(WatchedRow):
         ]
 
     def __str__(self) -> str:
-        return f"order {self.order_id}: {self.status}"
+        return f"order {self.order_id}"
 
     @cached_property
     def subject(self) -> str:

@@ -20,7 +20,9 @@ from celery_config.web.columns import (
     link_column,
     make_label,
     money_column,
+    spell_code,
     table_column,
+    words_column,
 )
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from celery_config.web.search import find_keys, match_ending
@@ -92,7 +94,10 @@ class RefundAdmin(ReadOnlyAdmin):
 
 class PostingInline(ReadOnlyInline):
     model = Posting
-    fields = ("account", money_column("amount", "amount (debit positive)", currency="account__currency"))
+    fields = (
+        words_column("account__code", "account"),
+        money_column("amount", "amount (debit positive)", currency="account__currency"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Posting]:
         rows: QuerySet[Posting] = super().get_queryset(request)
@@ -131,18 +136,29 @@ def list_postings(postings: Iterable[Posting]) -> SafeString:
     return format_html_join(
         SafeString("<br>"),
         '{} <span class="amount">{}</span>',
-        ((posting.account.code, money(posting.amount, posting.account.currency)) for posting in postings),
+        (
+            (spell_code(posting.account.code), money(posting.amount, posting.account.currency))
+            for posting in postings
+        ),
     )
 
 
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
-    list_display = ("code", "currency", money_column("balance", "balance (debit positive)"))
+    list_display = (
+        words_column("code", "account"),
+        "currency",
+        money_column("balance", "balance (debit positive)"),
+    )
     list_filter = (text_filter("currency"),)
     search_fields = ("code__icontains", "currency__iexact")
     search_help_text = "account or currency"
     ordering = ("currency", "code")
-    fields = ("code", "currency", money_column("balance", "balance (debit positive)"))
+    fields = (
+        words_column("code", "account"),
+        "currency",
+        money_column("balance", "balance (debit positive)"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         rows: QuerySet[Account] = super().get_queryset(request)

@@ -13,24 +13,26 @@ from celery_config.copies.models import CopyState, Tombstone
 from celery_config.copies.registry import copies
 from celery_config.db import functions
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
-from celery_config.web.columns import make_label, number_column
+from celery_config.web.columns import make_label, number_column, spell_code, words_column
+
+NAME = words_column("name", "copy")
 
 
 @admin.register(CopyState)
 class CopyAdmin(ReadOnlyAdmin):
-    list_display = ("name", "source", "behind", "looked_at", number_column("rows"), "equal", "checked_at")
+    list_display = (NAME, "source", "behind", "looked_at", number_column("rows"), "equal", "checked_at")
     search_fields = ("name__icontains",)
     search_help_text = "name of a copy"
     ordering = ("name",)
     fields = (
-        "name", "source", "behind", "behind_since", "looked_at", "epoch", "cursor",
+        NAME, "source", "behind", "behind_since", "looked_at", "epoch", "cursor",
         number_column("rows"), number_column("differing"), "checked_at", "check_due_at",
     )  # fmt: skip
 
     @display(description="source")
     def source(self, state: CopyState) -> str:
         copy = copies.get(state.name)
-        return f"{copy.service}.{copy.source}" if copy else "no longer kept"
+        return f"{spell_code(copy.source)} of {copy.service}" if copy else "no longer kept"
 
     @display(description="behind")
     def behind(self, state: CopyState) -> str:

@@ -5,8 +5,7 @@ The one act is to send again what the outbox has set aside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -27,7 +26,7 @@ from celery_config.messaging.models import (
     OutboxMessage,
 )
 from celery_config.messaging.outbox import publishing
-from celery_config.web.admin import ReadOnlyAdmin, text_filter
+from celery_config.web.admin import ReadOnlyAdmin, WordsFilter, text_filter
 from celery_config.web.columns import (
     EMPTY,
     id_column,
@@ -55,19 +54,6 @@ ACTION_WORDS = {
 UNDO_WORDS = {"intent": "called, no answer yet", "done": "undone"}
 ACTION = label_column("action", OUTCOMES, "what came of it", words=ACTION_WORDS)
 UNDO = label_column("undo", OUTCOMES, "its undoing", words=UNDO_WORDS)
-
-
-class WordsFilter(admin.SimpleListFilter):
-    """A filter by a state, in the words of its column."""
-
-    words: ClassVar[Mapping[str, str]]
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*self.words.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        field = str(self.parameter_name).partition("__")[0]
-        return queryset.filter(**{field: self.value()}) if self.value() in self.words else queryset
 
 
 class ActionFilter(WordsFilter):

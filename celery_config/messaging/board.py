@@ -15,7 +15,7 @@ from celery_config.messaging.measures import RELAY_LAG_LIMIT
 from celery_config.messaging.models import BarrierRow, Contradiction
 from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
 from celery_config.messaging.retention import OPEN_CALL
-from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list
+from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list, is_quiet
 from celery_config.web.columns import format_ago
 
 LONG = timedelta(minutes=1)
@@ -31,7 +31,7 @@ def show_messages(request: HttpRequest) -> Iterator[Section]:
     if request.user.has_perm("messaging.view_contradiction") and settings.SERVICE != ORCHESTRATOR:
         tiles.append(make_contradictions_tile())
     if tiles:
-        yield Section("Messages", TILES, tiles)
+        yield Section("Messages", TILES, tiles, folds=is_quiet(tiles))
 
 
 def make_outbox_tile() -> Tile:

@@ -13,17 +13,12 @@ def find_fault(flow: FlowFacts) -> str:
     """Return what stands in the way of a parked flow, in words that are the same for all with the same fault."""
     if failed := find_failed(flow):
         return describe_step_failure(failed)
-    if not is_driven_out(flow) and flow.cause.get("parked"):
-        return str(flow.cause["parked"])
+    if reason := flow.cause.get("parked"):
+        return str(reason)
     silent, undo = find_next(flow)
     if silent is None:
         return "its end was not heard of"
     return describe_silence(silent.service, (undo and silent.undo_phrase) or silent.phrase)
-
-
-def is_driven_out(flow: FlowFacts) -> bool:
-    """Whether it was parked because no drive brought it to its end, which is no cause."""
-    return str(flow.cause.get("parked", "")).startswith(("driven ", "announced "))
 
 
 def list_steps(course: Course) -> list[StepFacts]:

@@ -13,6 +13,12 @@ from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import ENDED, Status, StepState
 
 
+def is_refusal(told: Mapping[str, Any] | None) -> bool:
+    """Whether what is kept like a refusal is one, and not used-up tries."""
+    code = (told or {}).get("code")
+    return bool(code) and code not in GAVE_UP
+
+
 @dataclass(frozen=True)
 class StepFacts:
     """What the order service knows of one step."""
@@ -38,9 +44,8 @@ class StepFacts:
 
     @property
     def is_refused(self) -> bool:
-        """Whether its participant said no. Used-up tries are kept like a refusal, and are none."""
-        code = (self.refusal or {}).get("code")
-        return self.logged is StepState.REFUSED or (not self.ran and bool(code) and code not in GAVE_UP)
+        """Whether its participant said no."""
+        return self.logged is StepState.REFUSED or (not self.ran and is_refusal(self.refusal))
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,22 @@ from celery_config.broker.publisher import broker_errors
 from celery_config.common.metrics import read_gauge
 from celery_config.common.services import PARTICIPANTS
 from celery_config.db import functions, writes
+from celery_config.messaging.observations import read_observations
 from celery_config.saga.dsl import find_saga
 from celery_config.saga.engine import hindrances
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import WorkerCheck
 from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause, WatchedRow
+from celery_config.saga.operations.services import QUEUES_SEEN, list_queues
 from celery_config.saga.states import OPEN, Status
+from celery_config.saga.sums.reading import read_last_minute
 
 # A relay ticks every second.
 TICK_SECONDS = 15.0
 NO_RELAY, NO_WRITES = "no relay", "database takes no writes"
 SHOWN = 5
+# The relay looks every ten seconds.
+QUEUES_FRESH_SECONDS = 60.0
 
 
 def measure_flows() -> Iterator[Metric]:
@@ -80,6 +85,41 @@ def measure_time() -> Iterator[Metric]:
     )
 
 
+def measure_last_minute() -> Iterator[Metric]:
+    counts = read_last_minute(functions.fetch_now())
+    yield read_gauge(
+        "order_saga_began_in_last_minute",
+        "Sagas that began in the last whole minute, by name.",
+        counts["began"],
+        "saga",
+    )
+    yield read_gauge(
+        "order_saga_ended_in_last_minute",
+        "Sagas that ended in the last whole minute, by name.",
+        counts["ended"],
+        "saga",
+    )
+
+
+def measure_queues() -> Iterator[Metric]:
+    """The queues as the relay saw them last; nothing if that is long ago: it does not see the broker."""
+    seen = read_observations()
+    fresh = functions.fetch_now() - timedelta(seconds=QUEUES_FRESH_SECONDS)
+    queues = [each for each in list_queues(seen) if seen[QUEUES_SEEN].at >= fresh]
+    yield read_gauge(
+        "order_saga_queue_messages",
+        "Messages of a queue that no worker has taken yet.",
+        {each.queue: each.messages for each in queues if each.messages is not None},
+        "queue",
+    )
+    yield read_gauge(
+        "order_saga_queue_workers",
+        "Workers that take messages of a queue.",
+        {each.queue: each.consumers for each in queues},
+        "queue",
+    )
+
+
 def find_standstill(clock: SagaClock | None, now: datetime) -> tuple[list[str], float]:
     """Return why saga time stands and for how many seconds; no cause: it runs."""
     if clock is None:
@@ -108,7 +148,7 @@ def compute_due_age(clock: SagaClock | None, now: datetime) -> float:
 
 def describe_row(row: WatchedRow) -> str:
     """Title and id; the title of a choreographed order has its id already."""
-    return row.title if str(row.pk) in row.title else f"{row.title} {row.pk}"
+    return str(row) if str(row.pk) in str(row) else f"{row} {row.pk}"
 
 
 def describe_standstill() -> str:

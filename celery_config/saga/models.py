@@ -70,10 +70,6 @@ class WatchedRow(models.Model):
     class Meta:
         abstract = True
 
-    @property
-    def title(self) -> str:
-        return str(self).partition(":")[0]
-
 
 class SagaInstance(WatchedRow):
     """One run of a saga."""
@@ -110,7 +106,7 @@ class SagaInstance(WatchedRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} of {self.subject}: {self.status}"
+        return f"{self.name} of {self.subject}"
 
 
 class ParkedSaga(SagaInstance):

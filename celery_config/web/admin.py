@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -37,6 +38,19 @@ from celery_config.web.text import validate_visible
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
     """A filter with a text field. A list of all values would read the whole table for each page."""
     return field, FieldTextFilter
+
+
+class WordsFilter(admin.SimpleListFilter):
+    """A filter by a state, in the words of its column."""
+
+    words: ClassVar[Mapping[str, str]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [*self.words.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        field = str(self.parameter_name).partition("__")[0]
+        return queryset.filter(**{field: self.value()}) if self.value() in self.words else queryset
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]

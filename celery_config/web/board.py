@@ -6,7 +6,7 @@ person may not see, and asks the service's own database alone: a part never wait
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -42,11 +42,16 @@ class Tile:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the board under one heading; the template shows its `content`."""
+    """A part of the board under one heading; the template shows its `content`.
+
+    Args:
+        folds: whether a phone shows the heading alone until somebody unfolds it: nothing in it asks for anybody.
+    """
 
     title: str
     template: str
     content: Any
+    folds: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,20 @@ class Part:
     seconds: int
     url: str
     sections: list[Section]
+
+
+def is_quiet(tiles: Iterable[Tile]) -> bool:
+    """Whether nobody has to look at any of these."""
+    return all(tile.level not in (LOOK, ACT) for tile in tiles)
+
+
+def make_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str = "") -> dict[str, Any]:
+    """Return the content of a `TABLE`: each cell knows its heading, which a phone shows beside it."""
+    return {
+        "headers": headers,
+        "rows": [[*zip(headers, row, strict=True)] for row in rows],
+        "nothing": nothing,
+    }
 
 
 Provider = Callable[[HttpRequest], Iterable[Section]]

@@ -74,6 +74,11 @@ def time_column(path: str, title: str = "") -> Column:
     return column("time", path, title, lambda row: format_time(get_value(row, path)))
 
 
+def words_column(path: str, title: str = "") -> Column:
+    """A code in words: `card_declined` as "card declined"."""
+    return column("words", path, title, lambda row: spell_code(get_value(row, path)) or EMPTY)
+
+
 def ago_column(path: str, title: str = "") -> Column:
     """A time as so long ago, for lists."""
     return column("time", path, title, lambda row: format_ago(get_value(row, path)))
@@ -160,6 +165,11 @@ def json_column(path: str, title: str = "") -> Column:
         return prettify_json(hide_secrets(value), None) if value else EMPTY
 
     return column("json", path, title, show)
+
+
+def spell_code(code: str) -> str:
+    """A code of ours in words, without the service before its dot."""
+    return code.rpartition(".")[2].replace("_", " ")
 
 
 def make_label(word: str, colours: Mapping[str, str]) -> SafeString:

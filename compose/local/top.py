@@ -7,20 +7,17 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from kombu import Connection
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from celery_config.broker.topology import events_queue, task_queues
 from celery_config.common.arguments import parse_rate
-from celery_config.common.service_calls import OPERATOR, name_token
 from celery_config.common.services import SERVICES
 from compose.local import running
 from compose.local.environment import var_folder
@@ -29,10 +26,9 @@ from compose.local.output import print_error
 from compose.local.status import find_faults
 
 ANSWER_SECONDS = 8.0
-BROKER_SECONDS = 3.0
-RATE_SECONDS = 10
-NEWEST = 500
-"""Rates are counted among so many orders."""
+RATES = {"placed": "order_saga_began_in_last_minute", "ended": "order_saga_ended_in_last_minute"}
+ORDERS = "place-order"
+"""How the names of the flows of orders begin."""
 State = dict[str, Any]
 
 
@@ -93,7 +89,7 @@ def find_environment() -> Mapping[str, str]:
 
 
 def read_state(environment: Mapping[str, str], client: httpx.Client) -> State:
-    """Return what the services, their metrics and the broker say now, as JSON values; times are in seconds."""
+    """Return what the services and their metrics say now, as JSON values; times are in seconds."""
     metrics = {service: read_metrics(client, find_url(environment, service)) for service in SERVICES}
     order = metrics["order"]
     by_status = {labels["status"]: int(value) for labels, value in order.get("order_saga_sagas", [])}
@@ -104,7 +100,7 @@ def read_state(environment: Mapping[str, str], client: httpx.Client) -> State:
     }
     return {
         "at": datetime.now(UTC).isoformat(),
-        "rates": read_rates(environment, client),
+        "rates": {name: count_orders(order, metric) for name, metric in RATES.items()} if order else None,
         "on_their_way": {name: by_status.get(name, 0) for name in ("running", "stopping", "forward")},
         "parked": by_status.get("parked", 0),
         "parked_overdue": int(largest(order, "order_saga_parked_overdue") or 0),
@@ -123,7 +119,7 @@ def read_state(environment: Mapping[str, str], client: httpx.Client) -> State:
             }
             for service in SERVICES
         },
-        "queues": read_queues(environment),
+        "queues": list_queues(order),
     }
 
 
@@ -149,60 +145,31 @@ def largest(samples: Mapping[str, list[tuple[dict[str, str], float]]], name: str
     return max((value for _, value in samples.get(name, []) if math.isfinite(value)), default=None)
 
 
-def read_rates(environment: Mapping[str, str], client: httpx.Client) -> dict[str, float] | None:
-    """Return how many orders were placed and have ended a second, lately; None if the order service does not say.
-
-    Counted are the newest orders: of more in `RATE_SECONDS` the rate is that of the time they were placed in.
-    """
-    token = environment.get(name_token((OPERATOR, "order")), "")
-    try:
-        answer = client.get(
-            f"{find_url(environment, 'order')}/api/orders/?limit={NEWEST}",
-            headers={"Authorization": f"Bearer {token}"},
-        )
-        orders = answer.raise_for_status().json()["results"]
-    except (httpx.HTTPError, ValueError, KeyError):
-        return None
-    now = datetime.now(UTC)
-    since = now - timedelta(seconds=RATE_SECONDS)
-    if len(orders) == NEWEST:
-        since = max(since, datetime.fromisoformat(orders[-1]["created_at"]))
-    seconds = max((now - since).total_seconds(), 0.001)
-    counts = {name: sum(is_since(order[at], since) for order in orders) for name, at in TIMES.items()}
-    return {name: round(count / seconds, 2) for name, count in counts.items()}
+def count_orders(samples: Mapping[str, list[tuple[dict[str, str], float]]], name: str) -> float:
+    """Return how many orders a second a metric of the last minute counts, in both flows."""
+    orders = (value for labels, value in samples.get(name, []) if labels["saga"].startswith(ORDERS))
+    return round(sum(orders) / 60, 2)
 
 
-TIMES = {"placed": "created_at", "ended": "ended_at"}
-
-
-def is_since(at: str | None, since: datetime) -> bool:
-    return at is not None and datetime.fromisoformat(at) >= since
-
-
-def read_queues(environment: Mapping[str, str]) -> dict[str, dict[str, int]] | None:
-    """Return the messages and the workers of each queue; None if there is no broker to ask, or it does not answer."""
-    url = environment.get("ORDER_BROKER_URL", "")
-    if not url.startswith("amqp"):
-        return None
-    try:
-        with Connection(url, connect_timeout=BROKER_SECONDS) as connection:
-            return dict(look_at_queues(connection))
-    except (OSError, *Connection(url).connection_errors, *Connection(url).channel_errors):
-        return None
-
-
-def look_at_queues(connection: Connection) -> Iterator[tuple[str, dict[str, int]]]:
-    channel = connection.default_channel
-    for service in SERVICES:
-        for queue in (*task_queues(service), events_queue(service)):
-            seen = channel.queue_declare(queue, passive=True)
-            yield queue, {"messages": seen.message_count, "workers": seen.consumer_count}
+def list_queues(
+    samples: Mapping[str, list[tuple[dict[str, str], float]]],
+) -> dict[str, dict[str, int | None]]:
+    """Return the messages and the workers of each queue, as order's relay saw them; no queue if it does not see any."""
+    messages = {labels["queue"]: int(value) for labels, value in samples.get("order_saga_queue_messages", [])}
+    return {
+        labels["queue"]: {"messages": messages.get(labels["queue"]), "workers": int(value)}
+        for labels, value in samples.get("order_saga_queue_workers", [])
+    }
 
 
 def draw_state(state: State) -> RenderableType:
     rates, way = state["rates"], state["on_their_way"]
     orders = Table(title=f"Orders at {state['at'][11:19]} UTC", show_header=False)
-    told = f"{rates['placed']:g} placed, {rates['ended']:g} ended a second" if rates else "not known"
+    told = (
+        f"{rates['placed']:g} placed, {rates['ended']:g} ended a second in the last minute"
+        if rates
+        else "not known"
+    )
     orders.add_row("rates", told)
     orders.add_row(
         "on their way",
@@ -227,13 +194,16 @@ def draw_state(state: State) -> RenderableType:
     return Group(orders, services, draw_queues(state["queues"]))
 
 
-def draw_queues(queues: Mapping[str, Mapping[str, int]] | None) -> RenderableType:
-    if queues is None:
-        return "Queues: no broker to ask."
+def draw_queues(queues: Mapping[str, Mapping[str, int | None]]) -> RenderableType:
+    if not queues:
+        return "Queues: not known."
     table = Table("queue", "messages", "workers", title="Queues")
     for name, each in queues.items():
         table.add_row(
-            name, str(each["messages"]), str(each["workers"]), style="" if each["workers"] else "red"
+            name,
+            format_count(each["messages"]),
+            format_count(each["workers"]),
+            style="" if each["workers"] else "red",
         )
     return table
 

@@ -10,20 +10,29 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from celery_config.saga.admin.operator_pages import FingerprintFilter, OperatorPages
-from celery_config.saga.admin.widgets import COLOURS
+from celery_config.saga.admin.operator_pages import (
+    DECIDED,
+    DRIVEN,
+    FingerprintFilter,
+    OperatorPages,
+    StatusFilter,
+)
+from celery_config.saga.admin.widgets import STATUS, describe_verb
 from celery_config.saga.models import OperatorAction
+from celery_config.saga.operations.wording import describe_effect, describe_target
 from celery_config.web.admin import ReadOnlyInline
-from celery_config.web.columns import EMPTY, label_column, link_column, table_column, time_column
+from celery_config.web.columns import EMPTY, link_column, table_column, time_column, words_column
 from order_project.models import Choreography, SeenEvent
-
-STATUS = label_column("status", COLOURS)
 
 
 class SeenInline(ReadOnlyInline):
     classes = ("collapse",)
     model = SeenEvent
-    fields = ("kind", table_column("content", "what it says", currency="currency"), "at")
+    fields = (
+        words_column("kind", "what came"),
+        table_column("content", "what it says", currency="currency"),
+        "at",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SeenEvent]:
         """An event may name an amount alone; its currency is the order's."""
@@ -36,7 +45,7 @@ class ChoreographyAdmin(OperatorPages):
         link_column("order_id", "admin:order_choreography_change", "order", short=True), STATUS, "drives",
         time_column("due_at", "looked at"), "owner", "why",
     )  # fmt: skip
-    list_filter = ("status", FingerprintFilter)
+    list_filter = (StatusFilter, FingerprintFilter)
     search_ids = ("order",)
     search_help_text = "order id"
     ordering = ("-order",)
@@ -44,8 +53,7 @@ class ChoreographyAdmin(OperatorPages):
     fieldsets = (
         (None, {"fields": (link_column("order_id", "admin:order_order_change", "order"), STATUS)}),
         ("More", {"classes": ("collapse",), "fields": (
-            table_column("cause"), table_column("failure"), "attempt", "drives", "since", "deadline_at", "due_at",
-            "owner", "answer_by", "fingerprint", "operated",
+            table_column("cause"), table_column("failure"), *DRIVEN, *DECIDED, "operated",
         )}),
     )  # fmt: skip
 
@@ -55,5 +63,14 @@ class ChoreographyAdmin(OperatorPages):
     @display(description="what operators did")
     def operated(self, row: Choreography) -> Any:
         did = OperatorAction.objects.filter(subject=row.subject)
-        actions = [(each.verb, each.what, each.by, each.why, each.effect) for each in did]
+        actions = [
+            (
+                describe_verb(each.verb),
+                describe_target(each.what),
+                each.by,
+                each.why,
+                describe_effect(each.effect),
+            )
+            for each in did
+        ]
         return format_html_join(SafeString("<br>"), "{} {} by {}: {} ({})", actions) or EMPTY

@@ -76,8 +76,8 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     verbs = {
         "retry": Verb(
             "Say again what was said last of the order: that it was placed, or, while it is being undone, that it is"
-            " withdrawn. Each service answers from its barrier, so that nothing is done twice; payment decides first"
-            " whether it is too late to undo anything",
+            " withdrawn. What a service did before it does not do again; payment decides first whether it is too late"
+            " to undo anything",
             dict.fromkeys((*OPEN, Status.PARKED), Retry()),
             "what was seen of the order contradicts itself: compare the books of all who took part",
         ),
@@ -208,7 +208,7 @@ def find_done(seen: Seen) -> list[str]:
 
 def park(row: Choreography, seen: Seen) -> None:
     """Park an order; `seen` gives the reason."""
-    why = f"announced {row.attempt} times again and has not ended"
+    why = parking.DRIVEN_OUT
     if is_contradicted(seen):
         why = fault = CONTRADICTED
     else:

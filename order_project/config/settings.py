@@ -10,7 +10,8 @@ CHECKS = {
     name: f"celery_config.saga.measures.check_{name}"
     for name in ("saga_time", "participants", "hindrances", "queues", "pauses", "definitions", "deadlines")
 }
-MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in ("flows", "dead_letters", "time"))
+MEASURED = ("flows", "dead_letters", "time", "last_minute", "queues")
+MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in MEASURED)
 # The admin's home: how often each part is asked for, in seconds, and what shows it.
 BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),

@@ -32,6 +32,10 @@ FIND_CLIPPED = """() => {
         const text = [...box.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
         if (hides && text && box.clientWidth > 1 && box.scrollWidth > box.clientWidth + 1)
             clipped.push(box.textContent.trim().slice(0, 60));
+        // Of a line that is cut at its foot 4 px are missing at least.
+        const cuts = ["hidden", "clip"].includes(style.overflowY) && box.clientHeight > 1 && box.clientWidth > 1;
+        if (cuts && box.scrollHeight > box.clientHeight + 4 && box.innerText?.trim())
+            clipped.push(`${box.innerText.trim().slice(0, 60)}: cut at its foot`);
     }
     return clipped;
 }"""

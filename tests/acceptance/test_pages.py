@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from celery_config.common.services import SERVICES
+from celery_config.saga.operations.wording import describe_status
 from tests.acceptance.browsing import (
     Complaints,
     find_barriers,
@@ -35,6 +36,11 @@ FITS_A_PHONE = """() => document.documentElement.scrollWidth <= innerWidth
     ))"""
 LOOKS: Any = [(390, "light"), (1440, "dark"), (390, "dark"), (1440, "light")]
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+SHOWN_WIDTHS = "parts => parts.map(part => part.offsetWidth).filter(width => width)"
+# In px: "Place-order of 01a2…" is longer.
+MOST_OF_A_NAME = 60
 
 
 def fits_a_phone(page: Page) -> bool:
@@ -180,7 +186,45 @@ class TestTheAdmins:
             text = page.inner_text("body")
             assert all(step["name"].replace("-", " the ") in text for step in saga["steps"])
             assert "Done: all 6 steps are done" in text or "Cancelled, everything undone" in text
-            assert saga["status"] in text
+            assert describe_status(saga["status"]) in text.lower()
+        assert not complaints
+        page.close()
+
+    def test_on_a_phone_a_page_says_where_it_is(
+        self, open_shop: Shop, context: BrowserContext, orders: list[str], complaints: Complaints
+    ) -> None:
+        page = complaints.watch(context.new_page())
+        page.set_viewport_size(PHONE)
+        home = f"{open_shop.stack.url('order')}/admin/"
+        saga = open_shop.saga(orders[0])["id"]
+        for path in (
+            f"order/order/{orders[0]}/change/",
+            f"saga/sagainstance/{saga}/change/",
+            "saga/parkedsaga/",
+        ):
+            page.goto(home + path)
+            [width] = page.eval_on_selector_all(".crumbs > *", SHOWN_WIDTHS)
+            assert width >= MOST_OF_A_NAME, path
+            assert not find_clipped(page)
+        assert not complaints
+        page.close()
+
+    def test_on_a_phone_the_board_is_folded_and_what_is_unfolded_stays_so(
+        self, open_shop: Shop, context: BrowserContext, complaints: Complaints
+    ) -> None:
+        page = complaints.watch(context.new_page())
+        page.set_viewport_size(PHONE)
+        page.goto(f"{open_shop.stack.url('order')}/admin/")
+        assert page.locator("details.fold[open]").count() == 0
+        page.click("#board-outcomes-1 > summary")
+        page.evaluate("document.querySelectorAll('.board-part').forEach(part => part.dataset.first = '')")
+        page.wait_for_selector("#board-outcomes:not([data-first])", timeout=30_000)  # it was replaced
+        assert page.locator("details.fold[open]").evaluate_all("each => each.map(e => e.id)") == [
+            "board-outcomes-1"
+        ]
+        page.set_viewport_size(DESKTOP)
+        page.reload()
+        assert page.locator("details.fold:not([open])").count() == 0
         assert not complaints
         page.close()
 

@@ -9,12 +9,28 @@ import httpx
 import pytest
 
 from celery_config.sandbox.fates import FATES, End
+from tests.acceptance.browsing import find_clipped, launch_browser, log_in
 from tests.acceptance.shop import Shop, until
 
 LAST = re.compile(r"rehearse: (\d+) orders, (\d+) parked, 1 dead letter, after (\d+) s")
 PARKED = "SELECT id, fingerprint FROM saga_sagainstance WHERE status = 'parked'"
 CHOREOGRAPHED = "SELECT order_id AS id, fingerprint FROM order_choreography WHERE status = 'parked'"
 CAUSES = ("to void the payment", "to cancel the shipment", "to dispatch the shipment", "nothing was heard of")
+
+
+MEASURE = """() => [
+    document.documentElement.scrollHeight, document.getElementById("board-waiting").getBoundingClientRect().bottom
+]"""
+
+
+def look_at_the_board(shop: Shop) -> None:
+    """On a phone the bad day is short, and all that waits for a decision is on the first screen."""
+    with launch_browser() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
+        height, waiting = page.evaluate(MEASURE)
+        assert (height < 2500, waiting <= 844) == (True, True), f"{height} px, decisions end at {waiting} px"
+        assert not find_clipped(page)
 
 
 @pytest.fixture
@@ -35,6 +51,7 @@ def test_a_bad_day_is_rehearsed_and_mended(shop: Shop, mended: None) -> None:
     [letter] = shop.dead_letters()[before:]
     assert letter["fault"] == "unknown task 'shipment.weigh_parcel'"
     assert shop.rows("payment", "SELECT 1 FROM messaging_contradiction WHERE reason LIKE 'amount: asked %%'")
+    look_at_the_board(shop)
 
     httpx.delete(f"{shop.stack.sandbox_url}/control/faults", trust_env=False).raise_for_status()
     for kind, rows in (("sagas", parked), ("orders", choreographed)):

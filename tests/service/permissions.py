@@ -198,6 +198,43 @@ def find_faults_of_admin(record_property: Recorder) -> list[str]:
     return faults
 
 
+@override_settings(FLOW_CHECKS={}, SERVICE_URLS=dict.fromkeys(SERVICES, "http://127.0.0.1:1"))
+def find_faults_of_site(record_property: Recorder) -> list[str]:
+    """The same of the admin's own pages; of each part of the board also which permissions show something of it."""
+    table, person, faults = read_table(), Person(), []
+    site: Any = admin.site
+    pages = {each.name: each for each in site.extra_urls()}
+    faults += [f"{name} is in the table or the admin alone" for name in {*pages} ^ {*table["site"]}]
+    faults += [f"{part} is in the table or the board alone" for part in {*settings.BOARD} ^ {*table["board"]}]
+    for name in pages.keys() & table["site"].keys():
+        for part in settings.BOARD if name == "board" else [None]:
+            address = reverse(f"admin:{name}", args=[part] if part else [])
+            for who, user, allowed in person.list_cases(table["site"][name]):
+                is_open = is_let_in("get", address, user)
+                note_page(record_property, who, f"GET {address}", is_open)
+                if is_open is not allowed:
+                    faults.append(f"{address} by {who}")
+    for part, permissions in table["board"].items():
+        whole = read_part(part, person.make(staff=True, permissions=person.every))
+        found = {
+            each
+            for each in person.every
+            if read_part(part, person.make(staff=True, permissions=person.every - {each})) != whole
+        }
+        if found != {*permissions}:
+            faults.append(f"{part} shows something for {sorted(found)}")
+        if read_part(part, person.make(staff=True, permissions=permissions)) != whole:
+            faults.append(f"{part} shows more to those who may see everything")
+        if "<h2>" in read_part(part, person.make(staff=True)):
+            faults.append(f"{part} shows something to all staff")
+    return faults
+
+
+def read_part(part: str, user: Any) -> str:
+    view, arguments, keywords = resolve(address := reverse("admin:board", args=[part]))
+    return str(view(make_request("get", address, user), *arguments, **keywords).content.decode())
+
+
 def note_page(record_property: Recorder, who: str, what: str, is_open: bool) -> None:
     note_attempt(record_property, f"{settings.SERVICE}'s admin", who, what, "open" if is_open else "closed")
 

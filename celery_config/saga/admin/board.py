@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -17,15 +19,26 @@ from celery_config.common.money import money
 from celery_config.db.functions import Now
 from celery_config.saga.admin.parked import get_list_url
 from celery_config.saga.admin.story import format_explanation
-from celery_config.saga.admin.widgets import LINK, break_words, format_deadline, get_page_url
+from celery_config.saga.admin.widgets import LINK, WORDS, break_words, describe_pause, get_page_url
 from celery_config.saga.measures import find_standstill
 from celery_config.saga.models import SagaClock, SagaPause
 from celery_config.saga.operations import overview
 from celery_config.saga.operations.overview import OnItsWay, Waiting
 from celery_config.saga.operations.wording import STATUS_WORDS, capitalize
 from celery_config.saga.states import Status
-from celery_config.web.board import ACT, GOOD, LOOK, TABLE, TILES, Section, Tile, find_list, needs
-from celery_config.web.columns import EMPTY, format_ago, format_number, shorten_id
+from celery_config.web.board import (
+    ACT,
+    GOOD,
+    LOOK,
+    TABLE,
+    TILES,
+    Section,
+    Tile,
+    find_list,
+    make_table,
+    needs,
+)
+from celery_config.web.columns import EMPTY, format_ago, format_number, make_label, shorten_id
 
 SEE = "saga.view_sagainstance"
 NOTES = {
@@ -75,15 +88,21 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
         [
             break_words(each.group.fingerprint or "not known"),
             format_number(each.group.count),
-            format_deadline(each.group.answer_by, "overdue"),
+            format_due(each.group.answer_by),
             format_money(each),
             ", ".join(each.group.owners) or EMPTY,
             format_html('<a class="text-link whole" href="{}">Look and mend</a>', get_list_url(each.group)),
         ]
         for each in waiting
     ]
-    headers = ["cause", "how many", "to be decided by", "money, as far as we know", "who decides", "mend"]
-    return {"headers": headers, "rows": rows}
+    headers = ["cause", "how many", "decide", "money", "who", "mend"]
+    return make_table(headers, rows)
+
+
+def format_due(at: datetime | None) -> SafeString | str:
+    """How far away the time is by which somebody decides; a time that is over says so."""
+    label = make_label("overdue", WORDS) if at and at <= timezone.now() else ""
+    return format_html("{} {}", format_ago(at), label)
 
 
 def format_money(waiting: Waiting) -> SafeString | str:
@@ -107,10 +126,11 @@ def show_under_way(request: HttpRequest) -> Iterator[Section]:
 @needs(SEE)
 def show_oldest(request: HttpRequest) -> Iterator[Section]:
     """What the oldest flows on their way wait for."""
-    if oldest := overview.read_oldest():
-        rows = [make_oldest_row(each) for each in oldest]
-        headers = ["what", "began", "how it stands, and what it waits for"]
-        yield Section("The oldest of them", TABLE, {"headers": headers, "rows": rows})
+    rows = [make_oldest_row(each) for each in overview.read_oldest()]
+    table = make_table(
+        ["what", "began", "how it stands, and what it waits for"], rows, "Nothing is on its way."
+    )
+    yield Section("The oldest of them", TABLE, table, folds=True)
 
 
 def make_open_tile(status: Status, counts: dict[str, int]) -> Tile:
@@ -150,7 +170,7 @@ def make_oldest_row(each: OnItsWay) -> list[Any]:
 
 
 def make_pauses_tile() -> Tile:
-    pauses = [str(pause) for pause in SagaPause.objects.order_by("since")]
+    pauses = [describe_pause(pause) for pause in SagaPause.objects.order_by("since")]
     return Tile(
         "Pauses", len(pauses), "; ".join(pauses), LOOK if pauses else GOOD, find_list("saga_sagapause")
     )

@@ -16,17 +16,17 @@ from django.utils.safestring import SafeString
 from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.widgets import (
-    COLOURS,
     LINK,
-    Table,
     break_words,
     get_page_url,
     keep_on_one_line,
+    make_status_label,
     render_confirmation,
 )
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.operations import operators
-from celery_config.web.columns import make_label
+from celery_config.saga.operations.wording import describe_effect
+from celery_config.web.board import make_table
 
 # A page's form may not have many more fields.
 MOST_AT_ONCE = 500
@@ -55,23 +55,23 @@ def each_page(
         form=form,
         button=title,
         back=request.get_full_path(),
-        tables=[("Chosen", build_table(admin, rows, verb), "")],
+        tables=[("Chosen", build_table(admin, rows, verb))],
         hidden=hidden,
     )
 
 
-def build_table(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> Table:
+def build_table(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> dict[str, Any]:
     fitting = find_flow(admin.model).verbs[verb].triggers
     shown = [
         [
-            format_html(LINK, get_page_url(row), keep_on_one_line(row.title)),
-            make_label(row.status, COLOURS),
+            format_html(LINK, get_page_url(row), keep_on_one_line(str(row))),
+            make_status_label(row.status),
             break_words(row.fingerprint),
             "yes" if row.status in fitting else "no, it will be refused",
         ]
         for row in rows
     ]
-    return {"headers": [admin.opts.verbose_name, "status", "what parked it", "does it fit?"], "rows": shown}
+    return make_table([str(admin.opts.verbose_name), "status", "why it waits", "does it fit?"], shown)
 
 
 def do_each(admin: ModelAdmin[Any], request: HttpRequest, rows: Iterable[Any], verb: str, why: str) -> None:
@@ -83,7 +83,7 @@ def do_each(admin: ModelAdmin[Any], request: HttpRequest, rows: Iterable[Any], v
         except OperatorRefused as refusal:
             refused.append((str(row.pk), str(refusal)))
         else:
-            done.append((str(row.pk), effect))
+            done.append((str(row.pk), describe_effect(effect)))
     for results, level in ((done, messages.SUCCESS), (refused, messages.ERROR)):
         if results:
             admin.message_user(request, format_html_join(SafeString("<br>"), "{}: {}", results), level)

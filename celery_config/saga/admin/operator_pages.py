@@ -21,32 +21,51 @@ from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
 from celery_config.saga.admin.story import STORY, StoryMedia, build_story
 from celery_config.saga.admin.widgets import (
-    COLOURS,
+    WORDS_OF_STATUSES,
     build_evidence,
     confirm_and_act,
     get_page_url,
+    make_status_label,
 )
-from celery_config.saga.engine import parking
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client, operators, previews
 from celery_config.saga.operations.advice import TITLES, recommend_verb
 from celery_config.saga.operations.explanation import find_line
 from celery_config.saga.operations.flow_reader import read_flow, read_flows
-from celery_config.saga.operations.wording import describe_effect
+from celery_config.saga.operations.wording import describe_effect, describe_status
 from celery_config.saga.states import Status
-from celery_config.web.admin import ReadOnlyAdmin
-from celery_config.web.columns import EMPTY, make_label
+from celery_config.web.admin import ReadOnlyAdmin, WordsFilter
+from celery_config.web.columns import EMPTY, column, number_column, time_column
 from celery_config.web.live import answer_fragment
 
 ASK = "ask"
 DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 
 
+# The label says it: beside wall-clock times, saga times look wrong.
+DRIVEN = (
+    number_column("attempt", "sent again"),
+    number_column("drives", "of these in this status"),
+    time_column("since", "in this status since (saga time)"),
+    time_column("deadline_at", "deadline (saga time)"),
+    time_column("due_at", "looked at next (saga time)"),
+)
+DECIDED = (
+    column("text", "owner", "who decides", lambda row: row.owner or EMPTY),
+    time_column("answer_by", "to be decided by"),
+    column("text", "fingerprint", "why it waits", lambda row: row.fingerprint or EMPTY),
+)
+
+
+class StatusFilter(WordsFilter):
+    title, parameter_name, words = "status", "status__exact", WORDS_OF_STATUSES
+
+
 class FingerprintFilter(admin.SimpleListFilter):
     """Filter by fingerprint. Only parked rows have one; the query uses the index of open rows."""
 
-    title = "what parked it"
+    title = "why it waits"
     parameter_name = "fingerprint"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -189,9 +208,9 @@ class OperatorPages(ReadOnlyAdmin):
         return confirm_and_act(
             self, request, WhyForm(request.POST or None), get_page_url(row),
             partial(operators.take_over, row), partial(self.read_evidence, row),
-            title=f"Take over {row.title}", original=row, button="Take over",
+            title=f"Take over {row}", original=row, button="Take over",
             about=f"You become its owner, who decides about it, in the place of {row.owner}. Nothing is sent.",
-            refused="" if row.status == Status.PARKED else parking.UNOWNED.format(row.status),
+            refused="" if row.status == Status.PARKED else operators.UNOWNED.format(describe_status(row.status)),
         )  # fmt: skip
 
     @action(description="Settle by hand", icon="edit_note", permissions=["act"], url_path="settle")
@@ -207,15 +226,14 @@ class OperatorPages(ReadOnlyAdmin):
             return self.redirect_to_list(request, object_id)
         form = SeenForm(request.POST or None, initial={"seen": row.status})
         if form.is_valid() and form.cleaned_data["seen"] != row.status:
-            moved = (
-                f"Nothing was changed: it has become {row.status} meanwhile. This is what would happen now."
-            )
+            words = describe_status(row.status)
+            moved = f"Nothing was changed: it is “{words}” meanwhile. This is what would happen now."
             self.message_user(request, moved, messages.WARNING)
             form = SeenForm(initial={"seen": row.status, "why": form.cleaned_data["why"]})
         title = self.get_unfold_action(name).description
         return confirm_and_act(
             self, request, form, get_page_url(row), partial(operators.perform, row, name),
-            partial(self.build_preview_context, row, name), title=f"{title}: {row.title}",
+            partial(self.build_preview_context, row, name), title=f"{title}: {row}",
             original=row, button=title, about=self.flow.verbs[name].label,
             describe=lambda done: f"{title}: {describe_effect(done.effect)}. Watch here what becomes of it.",
         )  # fmt: skip
@@ -224,8 +242,8 @@ class OperatorPages(ReadOnlyAdmin):
         """Return what the verb would do, and what the operator must see first."""
         preview = previews.preview(row, verb)
         going = {
-            "before": make_label(preview.before, COLOURS),
-            "after": make_label(preview.after, COLOURS),
+            "before": make_status_label(preview.before),
+            "after": make_status_label(preview.after),
             "branches": preview.branches,
         }
         shown = build_evidence(self.flow.find_course(row), preview.barriers)

@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timezone import localtime
 
-from celery_config.saga.admin.widgets import LINK
+from celery_config.saga.admin.widgets import LINK, name_step
 from celery_config.saga.dsl import Saga
 from celery_config.saga.operations.wording import STATUS_WORDS
 from celery_config.saga.states import Status
@@ -58,10 +58,12 @@ def show_outcomes(request: HttpRequest, shown: Shown) -> Iterator[Section]:
     outcomes, details = read_outcomes(shown.flows, span, now), read_details(shown.flows, span, now)
     as_table = request.GET.get("form") == "table"
     title = f"{shown.what.capitalize()} by outcome"
-    yield Section(title, "order_saga/board/outcomes.html", make_chart(outcomes, shown, as_table=as_table))
+    yield Section(
+        title, "order_saga/board/outcomes.html", make_chart(outcomes, shown, as_table=as_table), folds=True
+    )
     durations = [make_duration_row(ENDS.get(Status(each.what), each.what), each) for each in details.ends]
     steps = sorted(details.steps, key=lambda each: find_position(each.what))
-    durations += [make_duration_row(f"step {each.what}", each) for each in steps]
+    durations += [make_duration_row(name_step(each.what), each) for each in steps]
     headers = [
         "from placing to the end, and by step",
         "how many",
@@ -70,9 +72,12 @@ def show_outcomes(request: HttpRequest, shown: Shown) -> Iterator[Section]:
     ]
     nothing = f"Nothing ended in {span.title}."
     took = {"headers": headers, "rows": durations, "nothing": nothing}
-    yield Section(f"How long they took, {span.title}", SMALL_TABLE, took)
+    yield Section(f"How long they took, {span.title}", SMALL_TABLE, took, folds=True)
     yield Section(
-        f"Why they were cancelled, {span.title}", SMALL_TABLE, make_causes_table(details, outcomes, shown)
+        f"Why they were cancelled, {span.title}",
+        SMALL_TABLE,
+        make_causes_table(details, outcomes, shown),
+        folds=True,
     )
 
 

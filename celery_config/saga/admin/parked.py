@@ -14,12 +14,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from celery_config.saga.admin.widgets import LINK, Table, break_words, format_deadline
+from celery_config.saga.admin.widgets import LINK, break_words, format_deadline
 from celery_config.saga.engine import clock
 from celery_config.saga.models import ParkedSaga
 from celery_config.saga.operations.selectors import ParkedGroup, read_parked_groups
 from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin
+from celery_config.web.board import make_table
 
 
 @admin.register(ParkedSaga)
@@ -42,12 +43,12 @@ class ParkedAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "title": "Parked",
             "count": sum(group.count for group in groups),
-            "table": groups_table(groups),
+            "table": build_groups_table(groups),
         }
         return TemplateResponse(request, "saga/parked.html", context)
 
 
-def groups_table(groups: list[ParkedGroup]) -> Table:
+def build_groups_table(groups: list[ParkedGroup]) -> dict[str, Any]:
     now = clock.now()
     rows = [
         [
@@ -60,10 +61,8 @@ def groups_table(groups: list[ParkedGroup]) -> Table:
         ]
         for group in groups
     ]
-    return {
-        "headers": ["what parked them", "what they are", "how many", "oldest", "to be decided by", "owners"],
-        "rows": rows,
-    }
+    headers = ["why they wait", "what they are", "how many", "oldest", "to be decided by", "owners"]
+    return make_table(headers, rows, "Nothing waits for a decision.")
 
 
 def get_list_url(group: ParkedGroup) -> str:

@@ -12,13 +12,15 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from celery_config.saga.admin.forms import Choices, PauseForm, WhyForm
-from celery_config.saga.admin.widgets import confirm_and_act
+from celery_config.saga.admin.widgets import confirm_and_act, describe_pause, name_step
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
 from celery_config.saga.operations import pauses
+from celery_config.saga.operations.wording import capitalize
 from celery_config.web.admin import ReadOnlyAdmin
-from celery_config.web.columns import column, make_link
+from celery_config.web.columns import column, format_time, make_link
 
+HELD_UP = column("text", "pk", "held up", describe_pause)
 LIST = "admin:saga_sagapause_changelist"
 END_PAUSE = column(
     "action", "pk", " ", lambda row: make_link("admin:saga_sagapause_resume", row.pk, "End pause…")
@@ -27,9 +29,9 @@ END_PAUSE = column(
 
 @admin.register(SagaPause)
 class PauseAdmin(ReadOnlyAdmin):
-    list_display: Any = ("__str__", "since", "by", "why")
+    list_display: Any = (HELD_UP, "since", "by", "why")
     ordering = ("id",)
-    fields = ("saga", "step", "since", "by", "why")
+    fields = (HELD_UP, "since", "by", "why")
     actions_list = ("pause",)
     actions_detail = ("resume",)
     nothing_yet = "New sagas of every kind start."
@@ -62,7 +64,7 @@ class PauseAdmin(ReadOnlyAdmin):
         pause = self.get_object(request, object_id)
         if pause is None:
             return self.redirect_to_list(request, object_id)
-        about = f"{pause}, since {pause.since:%Y-%m-%d %H:%M} UTC, by {pause.by}: {pause.why}. New ones start again."
+        about = f"{capitalize(describe_pause(pause))}, since {format_time(pause.since)}, by {pause.by}: {pause.why}."
         return confirm_and_act(
             self, request, WhyForm(request.POST or None), reverse(LIST),
             partial(pauses.unpause, saga=pause.saga, step=pause.step),
@@ -76,6 +78,6 @@ def list_pausable() -> Choices:
     names = sorted({saga.name for saga in known})
     steps = sorted({step.name for saga in known for step in saga.steps})
     return [
-        ("sagas of a name", [(f"saga {name}", name) for name in names]),
-        ("sagas with a step", [(f"step {name}", name) for name in steps]),
+        ("whatever is called", [(f"saga {name}", name.replace("-", " ")) for name in names]),
+        ("whatever has to", [(f"step {name}", name_step(name)) for name in steps]),
     ]

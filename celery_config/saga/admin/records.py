@@ -10,14 +10,17 @@ from django.http import HttpRequest
 from unfold.decorators import action
 
 from celery_config.db.functions import Now
+from celery_config.saga.admin.widgets import EFFECT, TARGET, VERB
 from celery_config.saga.models import DeadLetter, OperatorAction
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
-from celery_config.web.columns import id_column, json_column, saga_column
+from celery_config.web.columns import id_column, json_column, saga_column, words_column
+
+REASON = words_column("reason")
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
-    list_display = ("received_at", "task", "reason", "fault", saga_column(short=True), "consequence")
+    list_display = ("received_at", "task", REASON, "fault", saga_column(short=True), "consequence")
     list_filter = (
         ("dealt_with_at", admin.EmptyFieldListFilter), text_filter("reason"), text_filter("queue"),
     )  # fmt: skip
@@ -27,7 +30,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     search_help_text = "saga id, command id or task"
     ordering = ("-received_at",)
     fields = (
-        "received_at", "reason", "queue", "task", "task_id", saga_column(), "step", "operation", "fault",
+        "received_at", REASON, "queue", "task", "task_id", saga_column(), "step", "operation", "fault",
         "consequence", "dealt_with_at", "dealt_with_by", json_column("headers"), json_column("body"),
     )  # fmt: skip
 
@@ -46,8 +49,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 class OperatorActionAdmin(ReadOnlyAdmin):
     list_display = (
         "at",
-        "verb",
-        "what",
+        VERB,
+        TARGET,
         saga_column("saga_id", "saga", short=True),
         id_column("subject"),
         "by",
@@ -58,4 +61,4 @@ class OperatorActionAdmin(ReadOnlyAdmin):
     search_fields = ("by__icontains",)
     search_help_text = "saga id, order id or person"
     ordering = ("-at", "-id")
-    fields = ("at", "verb", "what", saga_column("saga_id", "saga"), "subject", "by", "why", "effect")
+    fields = ("at", VERB, TARGET, saga_column("saga_id", "saga"), "subject", "by", "why", EFFECT)

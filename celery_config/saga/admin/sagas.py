@@ -12,33 +12,49 @@ from django.http import HttpRequest
 from unfold.decorators import display
 
 from celery_config.saga import measures
-from celery_config.saga.admin.operator_pages import FingerprintFilter, OperatorPages
-from celery_config.saga.admin.widgets import COLOURS
-from celery_config.saga.dsl import Saga
+from celery_config.saga.admin.operator_pages import (
+    DECIDED,
+    DRIVEN,
+    FingerprintFilter,
+    OperatorPages,
+    StatusFilter,
+)
+from celery_config.saga.admin.widgets import ACTED, STATUS
+from celery_config.saga.causes import phrase_command
+from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine import clock
+from celery_config.saga.flow_facts import is_refusal
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, SagaStep
+from celery_config.saga.operations.history import tell_decision
+from celery_config.saga.operations.strip import name_undone
+from celery_config.saga.operations.wording import capitalize
+from celery_config.saga.states import StepState
 from celery_config.web.admin import ReadOnlyInline
 from celery_config.web.columns import (
     EMPTY,
     format_time,
     id_column,
-    label_column,
     make_anchor,
+    make_label,
     make_link,
     table_column,
-    time_column,
 )
 from celery_config.web.elsewhere import tasks_url
 from celery_config.web.order_rows import link_effect
 
-STATUS = label_column("status", COLOURS)
-STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning"}
-# The label says it: beside wall-clock times, saga times look wrong.
-SAGA_TIMES = (
-    time_column("since", "in this status since (saga time)"),
-    time_column("deadline_at", "deadline (saga time)"),
-    time_column("due_at", "watchdog looks at it (saga time)"),
-)
+KIND_WORDS = {
+    StepKind.COMPENSATABLE: "can be undone",
+    StepKind.PIVOT: "point of no return",
+    StepKind.RETRIABLE: "is repeated until it is done",
+}
+STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning", "never ran": "info"}
+
+
+def name_logged(step: SagaStep) -> str:
+    """Return the strip's word for what is known of a step, whatever its saga does next."""
+    if step.logged == StepState.UNDONE:
+        return name_undone(ran=step.reply is not None, is_refused=is_refusal(step.refusal))
+    return step.logged or "not known"
 
 
 class StepInline(ReadOnlyInline):
@@ -47,7 +63,7 @@ class StepInline(ReadOnlyInline):
     effects: ClassVar[Mapping[str, str]] = {}
     """What each command writes at its participant, by the command's wire name: one of `order_rows.EFFECTS`."""
     fields = (
-        "name", "kind", label_column("logged", STEP_COLOURS, "state", empty="not known"),
+        "phrase", "sort", "state",
         table_column("reply", currency="currency"), table_column("refusal"), table_column("failure"), "updated_at",
         "wrote",
     )  # fmt: skip
@@ -57,7 +73,19 @@ class StepInline(ReadOnlyInline):
         steps: QuerySet[SagaStep] = super().get_queryset(request)
         return steps.annotate(currency=KeyTextTransform("currency", "saga__data"), subject=F("saga__subject"))
 
-    @display(description="at the participant")
+    @display(description="step")
+    def phrase(self, step: SagaStep) -> str:
+        return phrase_command(step.command)
+
+    @display(description="kind")
+    def sort(self, step: SagaStep) -> str:
+        return KIND_WORDS.get(StepKind(step.kind), step.kind)
+
+    @display(description="state")
+    def state(self, step: SagaStep) -> Any:
+        return make_label(name_logged(step), STEP_COLOURS)
+
+    @display(description="at its service")
     def wrote(self, step: Any) -> Any:
         word = self.effects.get(step.command)
         return link_effect(step.subject, word) if word and step.logged else EMPTY
@@ -66,13 +94,17 @@ class StepInline(ReadOnlyInline):
 class DecisionInline(ReadOnlyInline):
     classes = ("collapse",)
     model = SagaDecision
-    fields = ("at", "came", "status_before", "status_after", "sent", "detail")
+    fields = ("at", "said", "detail")
+
+    @display(description="what it decided")
+    def said(self, made: SagaDecision) -> str:
+        return capitalize(tell_decision(made).text)
 
 
 class OperatorInline(ReadOnlyInline):
     classes = ("collapse",)
     model = OperatorAction
-    fields = ("at", "verb", "what", "by", "why", "effect")
+    fields = ACTED
 
 
 class DefinitionFilter(admin.SimpleListFilter):
@@ -100,7 +132,7 @@ class SagaAdmin(OperatorPages):
         "started_at",
         "ended_at",
     )
-    list_filter = ("status", DefinitionFilter, FingerprintFilter)
+    list_filter = (StatusFilter, DefinitionFilter, FingerprintFilter)
     search_ids = ("id", "subject")
     search_endings = ("id", "subject")
     search_help_text = "saga or order id or its end"
@@ -113,8 +145,7 @@ class SagaAdmin(OperatorPages):
         (None, {"fields": ("definition", "about", "elsewhere", STATUS, "started_at", "ended_at")}),
         # Closed until asked for: an order of many lines would push the steps off the screen.
         ("More", {"classes": ("collapse",), "fields": (
-            "id", table_column("cause"), "attempt", "drives", *SAGA_TIMES, "saga_time", "owner", "answer_by",
-            "fingerprint", table_column("data"),
+            "id", table_column("cause"), *DRIVEN, "saga_time", *DECIDED, table_column("data"),
         )}),
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from celery_config.saga.operations.services import (
     list_queues,
     list_services,
 )
-from celery_config.web.board import SMALL_TABLE, TABLE, Section, needs
+from celery_config.web.board import SMALL_TABLE, TABLE, Section, make_table, needs
 from celery_config.web.columns import EMPTY, format_ago, format_number, make_label
 
 SEE = "saga.view_sagainstance"
@@ -35,15 +35,14 @@ def show_services(request: HttpRequest) -> Iterator[Section]:
     rows = [make_service_row(each) for each in services]
     headers = ["service", "moves", "what does not", "relay", "copies", "books", "asked"]
     nothing = "Not asked yet: the relay asks every ten seconds."
-    yield Section(
-        "Services", TABLE, {"headers": headers, "rows": [[*row, asked] for row in rows], "nothing": nothing}
-    )
+    table = make_table(headers, [[*row, asked] for row in rows], nothing)
+    yield Section("Services", TABLE, table, folds=all(each.moves for each in services))
     queues = list_queues(seen)
     if queues:
         lengths = [make_queue_row(each) for each in queues[:QUEUES_SHOWN]]
         title = format_html("Queues, as of {}", format_ago(seen[QUEUES_SEEN].at))
         table = {"headers": ["queue", "messages that wait", "workers on it"], "rows": lengths}
-        yield Section(title, SMALL_TABLE, table)
+        yield Section(title, SMALL_TABLE, table, folds=all(each.consumers for each in queues))
 
 
 def make_service_row(health: ServiceHealth) -> list[Any]:

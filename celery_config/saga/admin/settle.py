@@ -13,18 +13,21 @@ from django.shortcuts import redirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from celery_config.contracts.base import Command
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.admin.forms import SettleForm
 from celery_config.saga.admin.widgets import build_evidence, confirm_and_act
+from celery_config.saga.causes import phrase_command
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client, operators
+from celery_config.saga.operations.wording import describe_status
 
 ABOUT = (
     "Only when the provider's support, or a person who saw the parcel, told you what became of a call that no one else"
-    " can ask about. The participant writes your answer as if the provider had given it. Ask for a retry afterwards."
+    " can ask about. Its service writes your answer as if the provider had given it. Ask for a retry afterwards."
 )
 MEANING = {
     "do": "the call was made and went well, or was refused",
@@ -44,9 +47,10 @@ def settle_page(
         admin.message_user(request, str(refusal), messages.ERROR)
         return redirect(back)
     answers = barrier_client.read_barriers(course.steps, row.pk)
-    intents = open_intents(course, answers)
+    intents, commands = open_intents(course, answers), list_operations(course)
     choices = [
-        (f"{step} {operation}", f"{step} ({operation}): {MEANING[operation]}") for step, operation in intents
+        (f"{step} {operation}", f"{phrase_command(commands[step, operation])}: {MEANING[operation]}")
+        for step, operation in intents
     ]
     form = SettleForm(request.POST or None, choices, render_examples(course, intents, examples))
 
@@ -55,7 +59,7 @@ def settle_page(
         return operators.settle_by_hand(row, step, operation, form.cleaned_data["answer"], by=by, why=why)
 
     return confirm_and_act(
-        admin, request, form, back, settle, title=f"Settle by hand: {row.title}", about=ABOUT, original=row,
+        admin, request, form, back, settle, title=f"Settle by hand: {row}", about=ABOUT, original=row,
         button="Settle by hand", refused=explain_no_settlement(row.status, intents),
         **build_evidence(course, answers),
     )  # fmt: skip
@@ -75,19 +79,27 @@ def open_intents(course: Course, answers: Mapping[str, Answer]) -> list[tuple[st
 
 def explain_no_settlement(status: str, intents: list[tuple[str, str]]) -> str:
     if status not in operators.IN_DOUBT:
-        return operators.NOT_IN_DOUBT.format(status)
-    return "" if intents else "no participant that answers has an open call: nothing is in doubt there"
+        return operators.NOT_IN_DOUBT.format(describe_status(status))
+    return "" if intents else "no service that answers has an open call: nothing is in doubt there"
+
+
+def list_operations(course: Course) -> dict[tuple[str, str], type[Command]]:
+    """The command of each step's action and of its undo."""
+    commands: dict[tuple[str, str], type[Command]] = {(s.name, "do"): s.command for s in course.steps}
+    return commands | {(s.name, "undo"): s.undo for s in course.steps if s.undo}
 
 
 def render_examples(course: Course, intents: list[tuple[str, str]], examples: Examples) -> SafeString:
     """Show an example of the answer to each open call."""
-    commands = {(s.name, "do"): s.command for s in course.steps}
-    commands |= {(s.name, "undo"): s.undo for s in course.steps if s.undo}
-    names = [(step, operation, commands[step, operation].wire_name()) for step, operation in intents]
-    known = [(step, op, dumps(examples[name])) for step, op, name in names if name in examples]
-    refusable = [step for step, operation in intents if commands[step, operation].refused]
-    known += [(step, "do, refused", dumps(REFUSED)) for step in refusable]
+    commands = list_operations(course)
+    asked = [commands[intent] for intent in intents]
+    known = [
+        (phrase_command(each), dumps(examples[each.wire_name()]))
+        for each in asked
+        if each.wire_name() in examples
+    ]
+    known += [(f"{phrase_command(each)}, refused", dumps(REFUSED)) for each in asked if each.refused]
     if not known:
         return SafeString("what the provider would have answered, as a JSON object")
-    listed = format_html_join(SafeString("<br>"), "{} ({}): <code>{}</code>", known)
+    listed = format_html_join(SafeString("<br>"), "{}: <code>{}</code>", known)
     return format_html("what the provider would have answered, for example<br>{}", listed)

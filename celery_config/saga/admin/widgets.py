@@ -24,11 +24,22 @@ from django.utils.timezone import localtime
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
+from celery_config.saga.causes import phrase_command
 from celery_config.saga.course import Answer, Course
-from celery_config.saga.models import OperatorAction
+from celery_config.saga.dsl import Saga, Step
+from celery_config.saga.models import OperatorAction, SagaPause
+from celery_config.saga.operations.advice import TITLES
 from celery_config.saga.operations.differences import Difference, list_differences
 from celery_config.saga.operations.effects import Effect, find_effects
-from celery_config.web.columns import EMPTY, make_label
+from celery_config.saga.operations.strip import CellState
+from celery_config.saga.operations.wording import (
+    STATUS_WORDS,
+    describe_effect,
+    describe_status,
+    describe_target,
+)
+from celery_config.web.board import make_table
+from celery_config.web.columns import EMPTY, column, label_column, make_label
 
 COLOURS = {
     "running": "info",
@@ -38,10 +49,16 @@ COLOURS = {
     "compensated": "warning",
     "parked": "danger",
 }
+WORDS_OF_STATUSES = {status.value: words for status, words in STATUS_WORDS.items()}
+STATUS = label_column("status", COLOURS, words=WORDS_OF_STATUSES)
 LINK = '<a class="text-link" href="{}">{}</a>'
 SILENT = "does not answer"
-WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt": "warning", "live": "danger"}
-Table = dict[str, Any]
+WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt": "warning", "held": "info"}
+VERB = column("text", "verb", "act", lambda did: describe_verb(did.verb))
+TARGET = column("text", "what", "on what", lambda did: describe_target(did.what) or EMPTY)
+EFFECT = column("text", "effect", "effect", lambda did: describe_effect(did.effect))
+ACTED = ("at", VERB, TARGET, "by", "why", EFFECT)
+"""What an operator did, on the pages of a flow."""
 
 
 def render_confirmation(admin: ModelAdmin[Any], request: HttpRequest, **context: Any) -> HttpResponse:
@@ -91,28 +108,47 @@ def confirm_and_act(
 
 
 def describe_action(done: OperatorAction) -> str:
-    what = f" {done.what}" if done.what else ""
-    return f"Done, {done.verb}{what}: {done.effect}"
+    what = f" {describe_target(done.what)}" if done.what else ""
+    return f"Done, {describe_verb(done.verb)}{what}: {describe_effect(done.effect)}"
+
+
+def describe_verb(verb: str) -> str:
+    """Return the name of an act as the pages have it."""
+    return TITLES.get(verb, verb)
+
+
+def name_step(name: str) -> str:
+    """What a step does, in the words of the first definition that has it."""
+    found = (step for saga in Saga.registry.values() for step in saga.steps if step.name == name)
+    return next((phrase_command(step.command) for step in found), name)
+
+
+def describe_pause(pause: SagaPause) -> str:
+    """Return what a pause holds up."""
+    if pause.saga:
+        return f"no new “{pause.saga.replace('-', ' ')}”"
+    return f"nothing new that has to {name_step(pause.step)}"
+
+
+def make_status_label(status: str) -> SafeString:
+    """Return a status in plain words and its colour."""
+    return make_label(describe_status(status), {describe_status(each): COLOURS[each] for each in COLOURS})
 
 
 def build_evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:
     """Build the tables of live effects and of the barriers, for `render_confirmation`."""
     found, different = find_effects(course, answers), list_differences(course, answers)
     counted = [
-        count_words(len(found), "effect", "live or in doubt"),
-        count_words(len(different), "difference", "from our log"),
+        count_words(len(found), "effect", "not undone or in doubt"),
+        count_words(len(different), "difference", "from what we know"),
     ]
     return {
         "summary": f"What the services say: {' and '.join(counted)}",
         "as_of": f"{localtime(timezone.now()):%H:%M:%S %Z}",
         "warnings": [*filter(None, [course.fault]), *list_silent_services(answers)],
         "tables": [
-            ("Live or in doubt", build_effects_table(found), "Nothing: no effect is live, none is in doubt."),
-            (
-                "Where a service says something else than our log",
-                different_table(different),
-                "Nowhere: they agree.",
-            ),
+            ("Not undone or in doubt", build_effects_table(found, course)),
+            ("Where a service says something else than we know", build_differences_table(different)),
         ],
     }
 
@@ -123,25 +159,34 @@ def count_words(count: int, noun: str, about: str) -> str:
 
 def list_silent_services(answers: Mapping[str, Answer]) -> list[str]:
     return [
-        f"{service} {SILENT}: what it holds is shown as the saga log knows it."
+        f"{service} {SILENT}: what it holds is shown as we heard of it last."
         for service, answer in answers.items()
         if answer is None
     ]
 
 
-def build_effects_table(found: Iterable[Effect]) -> Table:
+def build_effects_table(found: Iterable[Effect], course: Course) -> dict[str, Any]:
+    steps = {step.name: step for step in course.steps}
     rows = [
         [
-            keep_on_one_line(effect.step),
+            keep_on_one_line(phrase_command(steps[effect.step].command)),
             effect.holder,
-            make_label("in doubt" if effect.doubtful else "live", WORDS),
+            make_label(find_effect_state(effect, steps[effect.step]), WORDS),
             format_amount(effect),
             format_deadline(effect.expires_at, "expired"),
             effect.because,
         ]
         for effect in found
     ]
-    return {"headers": ["step", "holder", "state", "amount", "expires", "because"], "rows": rows}
+    headers = ["step", "service", "state", "amount", "expires", "because"]
+    return make_table(headers, rows, "Nothing: no effect is left, none is in doubt.")
+
+
+def find_effect_state(effect: Effect, step: Step) -> CellState:
+    """Return the strip's word for an effect; what has no undo is done, and nobody holds it."""
+    if effect.doubtful:
+        return CellState.IN_DOUBT
+    return CellState.HELD if step.undo else CellState.DONE
 
 
 def format_amount(effect: Effect) -> Any:
@@ -150,12 +195,12 @@ def format_amount(effect: Effect) -> Any:
     return format_html('<span class="amount">{}</span>', money(effect.amount, effect.currency))
 
 
-def different_table(different: Iterable[Difference]) -> Table:
+def build_differences_table(different: Iterable[Difference]) -> dict[str, Any]:
     rows = [
         [keep_on_one_line(each.phrase), each.service, each.says, each.note or EMPTY, each.logged]
         for each in different
     ]
-    return {"headers": ["step", "service", "it says", "note", "our log says"], "rows": rows}
+    return make_table(["step", "service", "it says", "note", "we know"], rows, "Nowhere: they agree.")
 
 
 def keep_on_one_line(text: str) -> SafeString:

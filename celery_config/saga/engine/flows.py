@@ -41,7 +41,9 @@ class Verb:
     label: str
     triggers: Mapping[Status, Any]
     """What the row decides about, by its status; a status that is missing refuses."""
-    refusal: str = "{verb} does not fit a {kind} that is {status}: what is past its pivot goes forward only"
+    refusal: str = (
+        "“{verb}” does not fit a {kind} that is “{status}”: past its point of no return it is only finished"
+    )
     """Why a row that has not ended refuses."""
 
 

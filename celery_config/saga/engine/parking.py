@@ -9,18 +9,18 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from celery_config.errors import OperatorRefused
 from celery_config.saga.models import WatchedRow
-from celery_config.saga.states import Status
 
 FINGERPRINT_LENGTH = 200
-UNOWNED = "only what is parked has an owner; this one is {}"
+DRIVEN_OUT = ""
+"""No drive brought it to its end: that is no cause of its own; what stands in the way is its fault."""
 
 
 def park(row: WatchedRow, why: str, fault: str, replies: Iterable[Mapping[str, Any]]) -> None:
     """Give the locked `row`, which has just been parked, what its page needs; the caller saves it.
 
     Args:
+        why: the cause, or that it is `DRIVEN_OUT`.
         fault: in words that are the same for all with the same fault; cut after 200 characters.
         replies: of steps that hold something outside; the owner decides before a holder lets go of it.
     """
@@ -39,16 +39,3 @@ def make_fingerprint(fault: str) -> str:
 def unpark(row: WatchedRow) -> None:
     """Take the owner away: the row goes on, and there is nothing to decide any more."""
     row.owner, row.answer_by, row.fingerprint = "", None, ""
-
-
-def take_over(row: WatchedRow, by: str) -> str:
-    """Make somebody the owner of a locked row; return what that changes.
-
-    Raises:
-        OperatorRefused: it is not parked.
-    """
-    if row.status != Status.PARKED:
-        raise OperatorRefused(UNOWNED.format(row.status))
-    effect, row.owner = f"owner {row.owner} to {by}", by
-    row.save(update_fields=["owner"])
-    return effect

@@ -99,7 +99,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         "resume": Verb(
             "It is past its point of no return: go on with what is left",
             {Status.PARKED: Resume(), Status.FORWARD: WatchdogFired()},
-            "only a saga whose pivot is known to have run goes forward; this one is {status}",
+            "only a saga that is known to be past its point of no return can be finished; this one is “{status}”",
         ),
     }
 
@@ -139,7 +139,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
             log = self.read_logs([row]).get(row.pk, {})
             parking.park(
                 row,
-                cause["reason"] if cause else f"driven {row.attempt} times without coming to an end",
+                cause["reason"] if cause else parking.DRIVEN_OUT,
                 self.find_fault(row, log),
                 [known.reply for known in log.values() if known.logged is StepState.DONE and known.reply],
             )

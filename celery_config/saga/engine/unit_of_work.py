@@ -63,7 +63,7 @@ class UnitOfWork(Generic[Row, Facts]):
         if decision is None:
             # This worker is older or newer than the row; one that knows the version finds it due (rule 24, versions).
             if isinstance(trigger, WatchdogFired) and self.is_abandoned(row):
-                self.park(row, f"{row.title}: {UNKNOWN}", "no worker knows its name and version")
+                self.park(row, f"{row}: {UNKNOWN}", "no worker knows its name and version")
             else:
                 self.advance_check(row)
             return IGNORE

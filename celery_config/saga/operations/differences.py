@@ -56,10 +56,15 @@ def list_differences(course: Course, answers: Mapping[str, Answer]) -> list[Diff
                     step.command.service,
                     says,
                     held.note if held else "",
-                    LOGGED.get(logged, str(logged)),
+                    describe_logged(logged),
                 )
             )
     return found
+
+
+def describe_logged(logged: StepState) -> str:
+    """Return what we know of a step, in words for people."""
+    return LOGGED.get(logged, str(logged))
 
 
 def describe_held(held: Held | None) -> str:

@@ -1,4 +1,4 @@
-"""Effects of a saga that are live or in doubt: an operator must see them before a decision (rule 25, parked). Pure."""
+"""Effects of a saga, not undone or in doubt: an operator must see them before a decision (rule 25, parked). Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from celery_config.contracts.base import contract_fields
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Answer, Course, Known
 from celery_config.saga.dsl import Step
+from celery_config.saga.operations.differences import describe_logged
 from celery_config.saga.states import StepState
 
 
@@ -53,7 +54,7 @@ def judge_effect(known: Known, answer: Answer, step: str) -> tuple[bool, str] | 
     if answer is None:
         if known.logged in (StepState.REFUSED, StepState.UNDONE):
             return None
-        return True, f"its service does not answer; the saga log says: {known.logged or 'not known yet'}"
+        return True, f"its service does not answer; what we know of it: {describe_logged(known.logged)}"
     held = answer.get(step)
     if held is None and known.logged is StepState.DONE:
         return True, "it was done, and its service knows nothing of it: the service's database was set back"

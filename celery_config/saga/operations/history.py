@@ -21,7 +21,7 @@ from celery_config.saga.flow_facts import (
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, WatchedRow
 from celery_config.saga.operations.advice import TITLES
 from celery_config.saga.operations.timeline import OPERATORS, Timeline, lay_out
-from celery_config.saga.operations.wording import STATUS_WORDS, describe_status
+from celery_config.saga.operations.wording import STATUS_WORDS, describe_status, describe_target
 from celery_config.saga.states import StepState
 
 KINDS = {
@@ -90,7 +90,7 @@ def tell_decision(made: SagaDecision) -> Happening:
     went_on = made.status_after == made.status_before
     change = "" if went_on else f"; from now on {describe_status(made.status_after)}"
     sent = next((words for said, words in SENT.items() if made.sent.startswith(said)), made.sent)
-    text = why + (f" ({about})" if about else "") + change + (f"; {sent}" if sent else "")
+    text = why + (f" ({describe_target(about)})" if about else "") + change + (f"; {sent}" if sent else "")
     return Happening(made.at, ORCHESTRATOR, HappeningKind.SENT if went_on else HappeningKind.DECIDED, text)
 
 
@@ -106,14 +106,16 @@ def tell_state(step: StepFacts) -> Iterator[Happening]:
     """When the log's last word of a step came."""
     if step.at is None or step.logged is StepState.NOTHING:
         return
-    if step.logged is StepState.UNDONE and not step.ran:
-        text = f"{step.phrase}: it never ran, and never will"
-    elif step.logged is StepState.REFUSED:
+    kind = KINDS[step.logged]
+    if step.is_refused:
+        kind = HappeningKind.REFUSED
         text = f"refused to {step.phrase}: {describe_refusal(step.refusal or {})}"
+    elif step.logged is StepState.UNDONE and not step.ran:
+        text = f"{step.phrase}: it never ran, and never will"
     else:
         asked = step.undo_phrase if step.logged is StepState.UNDONE else step.phrase
         text = f"{asked or step.phrase}: done"
-    yield Happening(step.at, step.service, KINDS[step.logged], text)
+    yield Happening(step.at, step.service, kind, text)
 
 
 def tell_failure(step: StepFacts) -> Iterator[Happening]:

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga.engine import parking, step_log
+from celery_config.saga.engine import step_log
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE
 from celery_config.saga.engine.unit_of_work import UnitOfWork
@@ -19,11 +19,13 @@ from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client
 from celery_config.saga.operations.audit_trail import check_reason, record_action
 from celery_config.saga.operations.previews import explain_refusal
+from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import ENDED, Status
 
 # In these, a call outside may have been open for so long that an operator must find its outcome.
 IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
-NOT_IN_DOUBT = "it is {}: no call has been open long enough to be settled by hand"
+UNOWNED = "only what waits for a decision has an owner; this one is “{}”"
+NOT_IN_DOUBT = "it is “{}”: no call has been open long enough to be settled by hand"
 
 
 def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction:
@@ -68,7 +70,11 @@ def take_over(seen: WatchedRow, *, by: str, why: str) -> OperatorAction:
     check_reason(why)
     with transaction.atomic():
         (row,) = find_flow(type(seen)).lock([seen.pk])
-        return record_action("take over", row=row, by=by, why=why, result_text=parking.take_over(row, by))
+        if row.status != Status.PARKED:
+            raise OperatorRefused(UNOWNED.format(describe_status(row.status)))
+        effect, row.owner = f"owner {row.owner} to {by}", by
+        row.save(update_fields=["owner"])
+        return record_action("take over", row=row, by=by, why=why, result_text=effect)
 
 
 def settle_by_hand(
@@ -89,7 +95,7 @@ def settle_by_hand(
     """
     check_reason(why)
     if row.status not in IN_DOUBT:
-        raise OperatorRefused(NOT_IN_DOUBT.format(row.status))
+        raise OperatorRefused(NOT_IN_DOUBT.format(describe_status(row.status)))
     course, note = find_flow(type(row)).find_course(row), f"{why} ({by})"
     result_text = barrier_client.send_settlement(
         course, row.pk, step, operation, row.subject, answer, note=note

@@ -10,8 +10,10 @@ from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import WatchedRow
+from celery_config.saga.operations.advice import TITLES
 from celery_config.saga.operations.barrier_client import read_barriers
 from celery_config.saga.operations.effects import Effect, find_effects
+from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import ENDED, Status
 
 
@@ -60,5 +62,9 @@ def explain_refusal(row: WatchedRow, verb: str) -> str:
     """Return why the status does not allow the verb."""
     kind = row._meta.verbose_name
     if row.status in ENDED:
-        return f"the {kind} has ended: {row.status}"
-    return find_flow(type(row)).verbs[verb].refusal.format(verb=verb, kind=kind, status=row.status)
+        return f"the {kind} has ended: {describe_status(row.status)}"
+    return (
+        find_flow(type(row))
+        .verbs[verb]
+        .refusal.format(verb=TITLES[verb], kind=kind, status=describe_status(row.status))
+    )

@@ -66,10 +66,8 @@ def find_state(flow: FlowFacts, step: StepFacts, *, is_next: bool, undo: bool) -
     match step.logged:
         case StepState.REFUSED:
             return CellState.REFUSED
-        case StepState.UNDONE if step.ran:
-            return CellState.UNDONE
         case StepState.UNDONE:
-            return CellState.REFUSED if step.is_refused else CellState.NEVER_RAN
+            return name_undone(ran=step.ran, is_refused=step.is_refused)
         case StepState.DONE if is_undone_next(flow, step):
             return CellState.UNDOING if is_next and flow.status is Status.STOPPING else CellState.HELD
         case StepState.DONE:
@@ -88,6 +86,13 @@ def find_state(flow: FlowFacts, step: StepFacts, *, is_next: bool, undo: bool) -
             return CellState.UNDOING
         return CellState.IN_DOUBT if step.failure else CellState.NOT_YET
     return CellState.CALLING if is_next else CellState.NOT_YET
+
+
+def name_undone(*, ran: bool, is_refused: bool) -> CellState:
+    """Return what became of a step of which nothing is left."""
+    if ran:
+        return CellState.UNDONE
+    return CellState.REFUSED if is_refused else CellState.NEVER_RAN
 
 
 def is_undone_next(flow: FlowFacts, step: StepFacts) -> bool:

@@ -111,6 +111,15 @@ def describe_effect(effect: str) -> str:
     return f"{told}; sent: {', '.join(links)}"
 
 
+def describe_target(what: str) -> str:
+    """Return what an act was on, of what is kept: "one-step (undo)" -> "the undo of “one step”"."""
+    step, _, operation = what.partition(" (")
+    if not operation:
+        return what
+    of = "the undo of " if operation == "undo)" else ""
+    return f"{of}“{step.replace('-', ' ')}”"
+
+
 def describe_link(link: str) -> str:
     operation, _, step = link.partition(" ")
     if step:

@@ -126,6 +126,16 @@ def read_outcomes(flows: Collection[str], span: Span, now: datetime) -> Outcomes
     return Outcomes(span, totals, made)
 
 
+def read_last_minute(now: datetime) -> dict[str, dict[str, int]]:
+    """Return how many flows began and how many ended in the last whole minute, by kind of count and name; one query."""
+    minute = now.replace(second=0, microsecond=0) - timedelta(seconds=MINUTE)
+    rows: Any = FlowSum.objects.filter(seconds=MINUTE, at=minute, kind__in=[Kind.BEGAN, Kind.ENDED])
+    counts: dict[str, dict[str, int]] = {Kind.BEGAN: {}, Kind.ENDED: {}}
+    for kind, flow, count in rows.values_list("kind", "flow").annotate(n=Sum("count")):
+        counts[kind][flow] = count
+    return counts
+
+
 def read_details(flows: Collection[str], span: Span, now: datetime) -> Details:
     """Return durations and causes of the flows of these names that ended within a span; one query."""
     rows: QuerySet[Any, Any] = FlowSum.objects.filter(

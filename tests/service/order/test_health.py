@@ -17,6 +17,7 @@ from django.conf import settings as django_settings
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.module_loading import import_string
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,10 +30,13 @@ from celery_config.contracts.base import encode
 from celery_config.db import writes
 from celery_config.db.functions import Now
 from celery_config.messaging import database_gate, epochs, trouble
-from celery_config.messaging.models import OutboxMessage, Trouble
+from celery_config.messaging.models import Observation, OutboxMessage, Trouble
+from celery_config.messaging.observations import note
 from celery_config.saga import measures
 from celery_config.saga.engine import clock, hindrances
-from celery_config.saga.models import SagaClock, SagaPause
+from celery_config.saga.models import FlowSum, SagaClock, SagaPause
+from celery_config.saga.operations.services import QUEUES_SEEN
+from celery_config.saga.sums.reading import read_last_minute
 from compose.local.rabbitmq import RabbitServer
 from order_project import audit
 from order_project.domain import Flow
@@ -446,3 +450,36 @@ class TestTheAudit:
         warnings = [*audit.find_warnings()]
         assert warnings[0] == "saga time: stands for 0 s: payment"
         assert warnings[1].startswith("deadlines: open for longer than its deadline: place-order of ")
+
+
+class TestWhatTheTerminalReads:
+    """`./manage.py top` and the board show the same sums and the same look at the queues."""
+
+    def read(self, client: Client, name: str, label: str) -> dict[str, float]:
+        families = text_string_to_metric_families(client.get("/metrics").content.decode())
+        return {
+            each.labels[label]: each.value
+            for family in families
+            for each in family.samples
+            if each.name == name
+        }
+
+    def test_the_last_minute_is_a_whole_one_of_the_sums(self, client: Client) -> None:
+        now = timezone.now().replace(second=0, microsecond=0)
+        for minutes in (0, 1, 2):
+            FlowSum.objects.create(
+                seconds=60, at=now - timedelta(minutes=minutes), flow="place-order", kind="began", bucket=-1,
+                count=minutes + 1,
+            )  # fmt: skip
+        # The minute may end between two lines.
+        assert self.read(client, "order_saga_began_in_last_minute", "saga")["place-order"] in (1, 2)
+        counted = read_last_minute(now)
+        assert counted == {"began": {"place-order": 2}, "ended": {}}
+
+    def test_the_queues_are_those_that_the_relay_saw_a_moment_ago(self, client: Client) -> None:
+        note(QUEUES_SEEN, {"queues": {"payment.commands": [12, 2], "payment.urgent": [None, 0]}})
+        assert self.read(client, "order_saga_queue_messages", "queue") == {"payment.commands": 12}
+        workers = {"payment.commands": 2, "payment.urgent": 0}
+        assert self.read(client, "order_saga_queue_workers", "queue") == workers
+        Observation.objects.update(at=Now() - timedelta(minutes=2))
+        assert self.read(client, "order_saga_queue_workers", "queue") == {}

@@ -63,6 +63,21 @@
     }
   });
 
+  // What a person folds or unfolds stays so. On a phone the board begins with what asks for somebody.
+  const folds = new Map(); // whether each is open, by its id
+  const phone = window.matchMedia("(max-width: 40rem)");
+
+  const noteFolds = () => {
+    for (const details of document.querySelectorAll("details[id]")) folds.set(details.id, details.open);
+  };
+
+  const settleFolds = () => {
+    for (const details of document.querySelectorAll("details[id]")) {
+      if (folds.has(details.id)) details.open = folds.get(details.id);
+      else if (details.classList.contains("fold") && phone.matches) details.open = false;
+    }
+  };
+
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, target } = event.detail;
     if (!target.hasAttribute("data-live")) return;
@@ -75,14 +90,18 @@
     }
     note(true);
     if (tags.get(target.id) === tag || isInUse(target)) event.detail.shouldSwap = false;
-    else tags.set(target.id, tag);
+    else {
+      tags.set(target.id, tag);
+      noteFolds();
+    }
   });
+  document.addEventListener("htmx:afterSwap", settleFolds);
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(name, (event) => {
       if (event.target.hasAttribute("data-live")) note(false);
     });
   }
   document.addEventListener("htmx:afterSettle", () => { showTimes(); showAge(); });
-  document.addEventListener("DOMContentLoaded", () => { showTimes(); showAge(); });
+  document.addEventListener("DOMContentLoaded", () => { showTimes(); showAge(); settleFolds(); });
   setInterval(showTimes, 1000);
 })();

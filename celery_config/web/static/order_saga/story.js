@@ -1,9 +1,7 @@
-// The page of a flow: verbs open in a dialog, so that the picture stays in sight; what is unfolded stays so.
+// The page of a flow: verbs open in a dialog, so that the picture stays in sight.
 "use strict";
 
 (() => {
-  const unfolded = new Set();
-
   // A screen reader hears the sentence when it changes: the fragment itself is replaced as a whole.
   const saySentence = () => {
     const sentence = document.querySelector("[data-said]");
@@ -15,15 +13,6 @@
     }
   };
 
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    for (const details of event.detail.target.querySelectorAll?.("details[id]") ?? []) {
-      if (details.open) unfolded.add(details.id);
-      else unfolded.delete(details.id);
-    }
-  });
-  document.addEventListener("htmx:afterSwap", () => {
-    for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
-  });
   document.addEventListener("htmx:afterSettle", saySentence);
   document.addEventListener("DOMContentLoaded", saySentence);
 

@@ -16,7 +16,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.observations import note, read_observations
+from celery_config.saga.admin.widgets import name_step
 from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause
 from celery_config.saga.operations import overview, services
 from celery_config.saga.operations.overview import Money
@@ -186,6 +188,10 @@ class TestOutcomes:
         assert "<svg" not in page
         assert "ended_at__lt" in page
 
+    def test_steps_are_told_by_what_they_do(self, admin_client: Client) -> None:
+        assert name_step("reserve-stock") == "reserve the stock"
+        assert name_step("of another version") == "of another version"
+
     def test_causes_lead_to_the_orders_that_they_ended(self, admin_client: Client) -> None:
         page = read(admin_client, "outcomes")
         where = re.search(r'href="([^"]*cancel_code__exact=out_of_stock)"> ?out of stock', page)
@@ -222,7 +228,7 @@ class TestServices:
 
     def test_pauses_are_shown(self, admin_client: Client) -> None:
         SagaPause.objects.create(step="capture-payment", by="ada", why="w")
-        assert "no new sagas with step capture-payment" in read(admin_client, "under-way")
+        assert "nothing new that has to capture the payment" in read(admin_client, "under-way")
 
 
 class TestThePage:
@@ -238,6 +244,17 @@ class TestThePage:
         park(placed)
         for part in PARTS:
             assert "<h2>" not in read(newcomer, part)
+
+    def test_folds_what_asks_for_nobody(self, admin_client: Client, placed: Placed) -> None:
+        """A phone shows its heading alone."""
+        note(services.SERVICES_SEEN, {"payment": {"flows": True}})
+        folded = re.compile(r'<details class="fold" id="board-([a-z-]+)-1" open>')
+        page = "".join(read(admin_client, part) for part in PARTS)
+        assert folded.findall(page) == ["oldest", "outcomes", "services", "service"]
+        note(services.SERVICES_SEEN, {"payment": {"flows": False}})
+        assert not folded.search(read(admin_client, "services"))
+        OutboxMessage.objects.create(kind="task", name="x", payload={}, fault="too long")
+        assert not folded.search(read(admin_client, "service"))
 
     def test_has_no_other_part(self, admin_client: Client) -> None:
         assert admin_client.get(reverse("admin:board", args=["other"])).status_code == 404

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,15 +12,19 @@ from rich.console import Console
 from celery_config.common.services import SERVICES
 from compose.local import running, top
 
-ENVIRONMENT = {f"{service.upper()}_URL": f"http://{service}" for service in SERVICES} | {
-    "OPERATOR_TO_ORDER_TOKEN": "secret"
-}
+ENVIRONMENT = {f"{service.upper()}_URL": f"http://{service}" for service in SERVICES}
 METRICS = {
     "order": (
         'order_saga_sagas{status="running"} 7\norder_saga_sagas{status="parked"} 2\norder_saga_parked_overdue 1\n'
         'order_saga_dead_letters_open 3\norder_saga_time_standing_seconds{cause="broker"} 12\n'
         'order_saga_outbox_age_seconds 4.5\norder_saga_copy_lag_seconds{copy="products"} +Inf\n'
         'order_saga_copy_lag_seconds{copy="currencies"} 1.5\n'
+        'order_saga_began_in_last_minute{saga="place-order"} 100\n'
+        'order_saga_began_in_last_minute{saga="place-order (choreographed)"} 20\n'
+        'order_saga_began_in_last_minute{saga="refund-order"} 50\n'
+        'order_saga_ended_in_last_minute{saga="place-order"} 30\n'
+        'order_saga_queue_messages{queue="payment.commands"} 12\norder_saga_queue_workers{queue="payment.commands"} 2\n'
+        'order_saga_queue_workers{queue="payment.urgent"} 0\n'
     ),
     "payment": "order_saga_outbox_age_seconds 0\n",
     "inventory": "",
@@ -36,20 +39,7 @@ def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, text=METRICS[service])
     if path == "/flowz" and service == "inventory":
         return httpx.Response(503, json={"relay": "9 s behind", "broker": "ok"})
-    if path == "/api/orders/":
-        assert request.headers["Authorization"] == "Bearer secret"
-        return httpx.Response(200, json={"results": list_orders()})
     return httpx.Response(200, json={})
-
-
-def list_orders() -> list[dict[str, Any]]:
-    """Twenty that were placed now, of which five have ended, and one of an hour ago."""
-    now, long_ago = datetime.now(UTC), datetime.now(UTC) - timedelta(hours=1)
-    fresh = [
-        {"created_at": now.isoformat(), "ended_at": now.isoformat() if number < 5 else None}
-        for number in range(20)
-    ]
-    return [*fresh, {"created_at": long_ago.isoformat(), "ended_at": long_ago.isoformat()}]
 
 
 @pytest.fixture
@@ -66,22 +56,17 @@ def test_the_state_has_whatever_the_services_say(client: httpx.Client) -> None:
     assert state["services"]["order"] == {"faults": [], "outbox_age": 4.5, "set_aside": None, "copy_lag": 1.5}
     assert state["services"]["inventory"]["faults"] == ["relay: 9 s behind"]
     assert "no answer" in state["services"]["shipment"]["faults"][0]
-    assert state["queues"] is None
+    assert state["queues"] == {
+        "payment.commands": {"messages": 12, "workers": 2},
+        "payment.urgent": {"messages": None, "workers": 0},
+    }
     assert json.loads(json.dumps(state)) == state
 
 
-def test_of_more_orders_than_are_read_the_rate_is_that_of_their_time(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(top, "NEWEST", 20)
-    now = datetime.now(UTC) - timedelta(seconds=2)
-    orders = [{"created_at": now.isoformat(), "ended_at": None}] * 20
-    many = httpx.Client(
-        transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"results": orders}))
-    )
-    rates = top.read_rates(ENVIRONMENT, many)
-    assert rates is not None
-    assert 8 < rates["placed"] <= 10
+def test_nothing_is_known_of_a_system_that_does_not_answer() -> None:
+    away = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(502)))
+    state = top.read_state(ENVIRONMENT, away)
+    assert (state["rates"], state["queues"]) == (None, {})
 
 
 def test_the_screen_shows_it_in_words(client: httpx.Client) -> None:
@@ -89,7 +74,7 @@ def test_the_screen_shows_it_in_words(client: httpx.Client) -> None:
     console.print(top.draw_state(top.read_state(ENVIRONMENT, client)))
     text = console.export_text()
     for told in (
-        "2 placed, 0.5 ended a second",
+        "2 placed, 0.5 ended a second in the last minute",
         "2, 1 overdue",
         "stands: 12 s for broker",
         "relay: 9 s behind",

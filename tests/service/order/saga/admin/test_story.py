@@ -181,11 +181,11 @@ class TestThePage:
         placed.log_as("done", "authorize-payment")
         barrier["payment"] = {"authorize-payment": held(Action.DONE, **AUTHORIZED)}
         html = shown(admin_client, page(placed))
-        assert "1 effect live or in doubt and no differences from our log" in html
+        assert "1 effect not undone or in doubt and no differences from what we know" in html
         assert "as of " in html
         barrier["payment"] = {"authorize-payment": held(Action.DONE, Undo.INTENT, **AUTHORIZED)}
         html = shown(admin_client, page(placed))
-        assert "1 difference from our log" in html
+        assert "1 difference from what we know" in html
         assert "done; its undo was begun, and its outcome is not known" in html
 
     def test_asks_by_a_button_where_nobody_has_to_decide(

@@ -173,8 +173,8 @@ class TestVerbs:
     ) -> None:
         park(placed)
         barrier["payment"] = {"capture-payment": held(Action.INTENT)}
-        assert "pivot" in previews.preview(placed.saga, "resume").refused
-        with pytest.raises(OperatorRefused, match="pivot"):
+        assert "past its point of no return" in previews.preview(placed.saga, "resume").refused
+        with pytest.raises(OperatorRefused, match="past its point of no return"):
             operators.perform(placed.saga, "resume", by="ada", why="I think it ran")
         assert (placed.saga.status, OperatorAction.objects.count()) == ("parked", 0)
 
@@ -203,7 +203,7 @@ class TestVerbs:
         self, placed: Placed, barrier: dict[str, Answer]
     ) -> None:
         placed.set(status="forward")
-        with pytest.raises(OperatorRefused, match="forward only"):
+        with pytest.raises(OperatorRefused, match="it is only finished"):
             operators.perform(placed.saga, "compensate", by="ada", why="x")
 
     def test_who_did_it_and_why_is_kept(self, placed: Placed, barrier: dict[str, Answer]) -> None:
@@ -221,7 +221,7 @@ class TestVerbs:
             operators.perform(placed.saga, "compensate", by="ada", why=why)
 
     def test_take_over(self, placed: Placed) -> None:
-        with pytest.raises(OperatorRefused, match="only what is parked has an owner"):
+        with pytest.raises(OperatorRefused, match="only what waits for a decision has an owner"):
             operators.take_over(placed.saga, by="ada", why="mine")
         park(placed)
         operators.take_over(placed.saga, by="ada", why="mine")

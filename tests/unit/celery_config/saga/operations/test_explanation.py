@@ -77,7 +77,7 @@ GOING_BACK = {
 BACK = GOING_BACK | {AUTHORIZE: {"logged": UNDONE, "ran": True}}
 BOOKING_REFUSED = "The carrier does not deliver to AQ, so the order is being cancelled"
 PARKED = {"answer_by": NOW + timedelta(hours=3, minutes=56), "owner": "on-call"}
-DRIVEN = {"parked": "driven 31 times without coming to an end"}
+DRIVEN = {"parked": ""}
 ENDED = {"started_at": NOW - timedelta(minutes=2), "ended_at": NOW - timedelta(minutes=1, seconds=58.5)}
 
 ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
