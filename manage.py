@@ -55,6 +55,10 @@ SYSTEM_COMMANDS = {
     "asyncapi": ("docs.asyncapi", "the events of all services as an AsyncAPI document"),
     "flows": ("docs.flows", "what each service waits for in each flow of an order"),
     "architecture": ("docs.architecture", "the map of the code, from its imports"),
+    "pictures": (
+        "docs.pictures",
+        "the pictures of README and docs, taken by Chromium from a system of its own",
+    ),
     "topology": ("celery_config.broker.topology", "print the broker's definitions as JSON"),
 }
 

@@ -44,6 +44,9 @@ def test_an_order_travels_and_is_cancelled_in_mid_flight(desk: Page) -> None:
     expect(desk.locator("#desk-told")).to_contain_text("Placed 1 order.")
     first = desk.locator(ORDERS).first
     expect(first).to_contain_text("calling now")  # it may be an earlier order until then
+    for_readers = first.locator(".sr-only").bounding_box()
+    assert for_readers is not None
+    assert for_readers["width"] <= 1
     number = first.locator("header").inner_text().split()[0]
     first.get_by_role("button", name="Cancel").click()
     expect(desk.locator("#desk-cancelled")).to_contain_text("It is being cancelled")

@@ -15,6 +15,7 @@ from tests.acceptance.shop import Shop, until
 LAST = re.compile(r"rehearse: (\d+) orders, (\d+) parked, 1 dead letter, after (\d+) s")
 PARKED = "SELECT id, fingerprint FROM saga_sagainstance WHERE status = 'parked'"
 CHOREOGRAPHED = "SELECT order_id AS id, fingerprint FROM order_choreography WHERE status = 'parked'"
+LAPTOP = {"width": 1280, "height": 800}
 CAUSES = ("to void the payment", "to cancel the shipment", "to dispatch the shipment", "nothing was heard of")
 
 
@@ -52,6 +53,7 @@ def test_a_bad_day_is_rehearsed_and_mended(shop: Shop, mended: None) -> None:
     assert letter["fault"] == "unknown task 'shipment.weigh_parcel'"
     assert shop.rows("payment", "SELECT 1 FROM messaging_contradiction WHERE reason LIKE 'amount: asked %%'")
     look_at_the_board(shop)
+    assert min(measure_causes(shop)) >= 240
 
     httpx.delete(f"{shop.stack.sandbox_url}/control/faults", trust_env=False).raise_for_status()
     for kind, rows in (("sagas", parked), ("orders", choreographed)):
@@ -65,3 +67,12 @@ def test_a_bad_day_is_rehearsed_and_mended(shop: Shop, mended: None) -> None:
         "every order has ended",
     )
     shop.rows("order", "DELETE FROM saga_deadletter WHERE id = %s RETURNING id", letter["id"])
+
+
+def measure_causes(shop: Shop) -> list[float]:
+    """How wide the causes are on the board; a narrow one is a sentence with one word a line."""
+    with launch_browser() as browser:
+        page = browser.new_page(viewport=LAPTOP)
+        log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
+        boxes = [cause.bounding_box() for cause in page.locator(".board td > .broken").all()]
+        return [box["width"] for box in boxes if box]

@@ -66,7 +66,7 @@ def make_waiting_tile(waiting: list[Waiting]) -> Tile:
     return Tile(
         "Waiting for a decision",
         format_number(count),
-        format_html("the first by {}", format_ago(first)) if first else "",
+        format_html("the first is due {}", format_ago(first)) if first else "",
         ACT if count else GOOD,
         reverse("admin:saga_parkedsaga_changelist"),
     )

@@ -222,4 +222,4 @@ def format_deadline(at: datetime | None, when_past: str) -> Any:
     away = f"{timesince(at, now)} ago" if past else f"in {timeuntil(at, now)}"
     label = make_label(when_past, WORDS) if past else ""
     shown = date_format(localtime(at), "DATETIME_FORMAT")
-    return format_html('<span class="whole">{} <small>{}</small> {}</span>', shown, away, label)
+    return format_html('<span class="whole">{}</span> <small class="whole">{}</small> {}', shown, away, label)

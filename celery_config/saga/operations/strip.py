@@ -70,10 +70,12 @@ def find_state(flow: FlowFacts, step: StepFacts, *, is_next: bool, undo: bool) -
             return name_undone(ran=step.ran, is_refused=step.is_refused)
         case StepState.DONE if is_undone_next(flow, step):
             return CellState.UNDOING if is_next and flow.status is Status.STOPPING else CellState.HELD
+        case StepState.DONE if flow.status is Status.COMPENSATED and step.kind is StepKind.COMPENSATABLE:
+            return CellState.UNDONE  # the end of the chain proves it, though its event may still be on its way
         case StepState.DONE:
             return CellState.DONE
     if flow.status is Status.COMPLETED:
-        return CellState.DONE  # the end of the chain proves it, though its event may still be on its way
+        return CellState.DONE  # as above
     if flow.status is Status.COMPENSATED:
         return CellState.REFUSED if step.is_refused else CellState.NEVER_RAN
     if flow.status is Status.PARKED:

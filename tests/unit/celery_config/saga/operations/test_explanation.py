@@ -378,6 +378,11 @@ def test_the_table_has_every_status_of_both_flows() -> None:
     assert {flow.status for flow, *_ in CHOREOGRAPHED.values()} == {*Status}
 
 
+def test_what_a_cancelled_order_did_is_undone_though_the_log_does_not_know_it_yet() -> None:
+    cells = draw_strip(order(Status.COMPENSATED, TWO_DONE, cause=REFUSED_BOOKING, **ENDED))
+    assert [cell.state for cell in cells[:3]] == ["undone", "undone", "never ran"]
+
+
 def test_the_pivot_is_marked_and_a_refusal_says_why() -> None:
     cells = {cell.name: cell for cell in draw_strip(ORDERS["refused"][0])}
     assert [name for name, cell in cells.items() if cell.is_pivot] == [CAPTURE]
