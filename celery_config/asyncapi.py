@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.contracts.base import Event, StepGaveUp, contract_fields
+from celery_config.contracts.base import Event, StepGaveUp, StepTried, contract_fields
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 
 Line = EventSubscription | ReactionRule
@@ -107,11 +107,11 @@ def list_events() -> list[type[Event]]:
         for module in modules
         for kind in vars(module).values()
         if inspect.isclass(kind) and issubclass(kind, Event) and kind.__module__ == module.__name__
-    ] + [StepGaveUp]
+    ] + [StepGaveUp, StepTried]
 
 
 def list_announced(service: str) -> list[type[Event]]:
-    others = [] if service == ORCHESTRATOR else [StepGaveUp]
+    others = [] if service == ORCHESTRATOR else [StepGaveUp, StepTried]
     return [kind for kind in list_events() if kind.service == service] + others
 
 

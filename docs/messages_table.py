@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from celery_config.common.services import SERVICES
-from celery_config.contracts.base import Command, Event, Message, Refusal, Reply, StepGaveUp
+from celery_config.contracts.base import Command, Event, Message, Refusal, Reply, StepGaveUp, StepTried
 from docs.generated import replace_part
 
 PAGE = Path(__file__).resolve().parent / "reference" / "messages.md"
@@ -18,7 +18,7 @@ PAGE = Path(__file__).resolve().parent / "reference" / "messages.md"
 def tables() -> str:
     """The contracts of every service, as Markdown."""
     sections = [section(service, list(contracts(service))) for service in SERVICES]
-    return "\n".join(filter(None, sections)) + "\n" + section("any participant", [StepGaveUp])
+    return "\n".join(filter(None, sections)) + "\n" + section("any participant", [StepGaveUp, StepTried])
 
 
 def contracts(service: str) -> Iterator[type[Message]]:

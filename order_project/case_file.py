@@ -58,10 +58,15 @@ def make_case_file(order: Order, *, ask: bool = True) -> dict[str, Any]:
         "parked": list_values(row, "owner", "answer_by", "fingerprint"),
         "steps": [
             {
-                "step": cell.name, "service": cell.service, "state": cell.state.value, "reason": cell.reason,
+                "step": cell.name, "service": cell.service, "state": cell.describe_state(facts.now),
+                "reason": cell.reason,
                 "at": cell.at and cell.at.isoformat(),
             }
             for cell in draw_strip(facts)
+        ],
+        "tries": [
+            list_values(each, "at", "step", "operation", "number", "code", "reason", "next_at")
+            for each in facts.tries
         ],
         "decisions": list_decisions(row) if isinstance(row, SagaInstance) else [],
         "events": list_events(row) if isinstance(row, Choreography) else [],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.contracts.base import StepGaveUp
+from celery_config.contracts.base import StepGaveUp, StepTried
 from celery_config.contracts.inventory import (
     InventoryFetched,
     InventoryIssued,
@@ -28,7 +28,8 @@ from celery_config.contracts.shipment import (
 )
 from celery_config.contracts.subscriptions import subscribe
 
-# Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen.
+# Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen. A try is told
+# once by the id of its event.
 SUBSCRIPTIONS = [
     subscribe(
         ProductChanged, ProductDeleted, CurrencyChanged, CurrencyDeleted,
@@ -38,6 +39,7 @@ SUBSCRIPTIONS = [
         "payment.*", "inventory.*", "shipment.*", "step.*",
         call="celery_config.saga.engine.tasks.write_saga_log", once=False,
     ),
+    subscribe(StepTried, call="celery_config.saga.engine.step_tries.write_tries", once=False),
     subscribe(
         PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted,
         PaymentFailed, InventoryRefused, ShipmentFailed, PaymentRetained, PaymentReleased, InventoryReturned,

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -78,6 +79,24 @@ class StepGaveUp(Event):
     reason: str
     tries: int = 0
     """How often it was tried; 0: an older version does not say."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepTried(Event):
+    """A try of a step did not succeed; its participant says when the next one is, or gives up.
+
+    The step is in the data and not in the envelope: an older order service would take it for an outcome.
+    """
+
+    service = "step"
+    step: str
+    operation: str
+    number: int
+    """How often it was tried, over all drives."""
+    code: str
+    reason: str
+    next_at: datetime | None = None
+    """None: it was the last try of this drive."""
 
 
 LOST = "step_lost"

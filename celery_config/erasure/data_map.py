@@ -29,7 +29,7 @@ MAX_SHOWN = 3
 TASK, EVENT = Q(kind=OutboxMessage.Kind.TASK), Q(kind=OutboxMessage.Kind.EVENT)
 # The orders have ended, so none of their tasks has to be published. Events stay for the readers of the feed.
 MESSAGE_LOCATIONS = (
-    DataLocation(BarrierRow, by=("saga",), redact=("request", "reply")),
+    DataLocation(BarrierRow, by=("saga",), blank={"last_error": ""}, redact=("request", "reply")),
     DataLocation(OutboxMessage, by=("saga", "payload__kwargs__subject"), where=TASK, delete=True),
     DataLocation(OutboxMessage, by=("saga",), where=EVENT, redact=("payload",)),
     # The digest of the key stays: a late repeat of a refund is refused, and makes no second one.

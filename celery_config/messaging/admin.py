@@ -52,6 +52,7 @@ ACTION_WORDS = {
     "tombstone": "never ran, and never will",
 }
 UNDO_WORDS = {"intent": "called, no answer yet", "done": "undone"}
+TRIED_WORDS = {"do": "the step", "undo": "its undoing", "fence": "to make sure that it never runs"}
 ACTION = label_column("action", OUTCOMES, "what came of it", words=ACTION_WORDS)
 UNDO = label_column("undo", OUTCOMES, "its undoing", words=UNDO_WORDS)
 
@@ -73,15 +74,19 @@ def describe_handler(name: str) -> str:
 
 @admin.register(BarrierRow)
 class BarrierAdmin(ReadOnlyAdmin):
-    list_display = (id_column("saga"), "step", ACTION, UNDO, "created_at", "updated_at")
+    list_display = (id_column("saga"), "step", ACTION, UNDO, "tries", "created_at", "updated_at")
     list_filter = (ActionFilter, UndoFilter, text_filter("step"))
     search_ids = ("saga", "key")
     search_help_text = "saga id"
     ordering = ("-created_at",)
     fields = (
-        saga_column(), "tasks", "step", ACTION, UNDO, "asked", "answered", "note", "created_at", "updated_at",
-        "key", "command", "command_hash",
+        saga_column(), "tasks", "step", ACTION, UNDO, "asked", "answered", "note", "tries", "tried_for", "last_error",
+        "next_try_at", "created_at", "updated_at", "key", "command", "command_hash",
     )  # fmt: skip
+
+    @admin.display(description="tried was")
+    def tried_for(self, row: BarrierRow) -> str:
+        return TRIED_WORDS.get(row.tried, EMPTY)
 
     @admin.display(description="asked for")
     def asked(self, row: BarrierRow) -> Any:

@@ -105,8 +105,8 @@ class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
     class Meta:
         model = BarrierRow
         fields = (
-            "key", "saga", "order", "asked", "step", "command", "action", "undo", "reply", "note", "created_at",
-            "updated_at",
+            "key", "saga", "order", "asked", "step", "command", "action", "undo", "reply", "note", "tries", "tried",
+            "last_error", "next_try_at", "created_at", "updated_at",
         )  # fmt: skip
 
     def get_order(self, row: BarrierRow) -> str | None:

@@ -64,6 +64,19 @@ class Call:
             return error
 
 
+@dataclass(frozen=True)
+class FailedTry:
+    """A try of a message that did not succeed."""
+
+    error: Exception
+    number: int
+    """Among those of this message."""
+    next_in: float | None = None
+    """Seconds until the next one; None: it was the last."""
+    is_counted: bool = True
+    """Whether it uses up one of the message's tries; waiting for one that is away does not."""
+
+
 def is_failure(answer: Any) -> bool:
     """Whether the effect of a call is unknown; a refusal is an answer."""
     return isinstance(answer, Exception) and not isinstance(answer, Refused)

@@ -36,6 +36,19 @@ class BarrierRow(models.Model):
     note = models.TextField(
         blank=True, db_default="", default="", help_text="who settled it by hand, and why"
     )
+    # Written by failed tries alone: a step that succeeds at once costs nothing more.
+    tries = models.PositiveIntegerField(
+        db_default=0, default=0, help_text="how often it was tried in vain, over all drives"
+    )
+    tried = models.CharField(
+        max_length=5, blank=True, db_default="", default="", help_text="what was tried: do, undo, fence"
+    )
+    last_error = models.TextField(
+        blank=True, db_default="", default="", help_text="of the last of these tries"
+    )
+    next_try_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the try after it is due; empty: it was the last of its drive"
+    )
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 

@@ -22,7 +22,7 @@ from celery_config.contracts.base import decode
 from celery_config.errors import Forged, HandlerExited, ServiceUnavailable
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging import database_gate, trouble, under_way
-from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater, is_failure
+from celery_config.messaging.deliveries import Call, Delivery, FailedTry, Outcome, TriedLater, is_failure
 from celery_config.messaging.outbox import writing
 
 log = structlog.get_logger(__name__)
@@ -49,6 +49,8 @@ class Work:
     """Whether it gets the replies of the links before it."""
     conclude: Callable[[Delivery[Any], Outcome], Outcome] = lambda _, outcome: outcome
     """Turns an outcome that `handle` returned into the one that Celery sees."""
+    note_try: Callable[[Delivery[Any], FailedTry], None] | None = None
+    """Writes a failed try down, in the transaction that promises the next one or gives up."""
     on_exhausted: Callable[[Delivery[Any], Exception], Outcome] | None = None
     """Called first after the last failed try, in a transaction of its own; a returned outcome replaces the error."""
 
@@ -100,7 +102,7 @@ class DurableTask(Task):
                 continue
             eta = request.get(NOT_BEFORE)
             if eta and (wait := seconds_until(eta)) > 0:
-                ended.append((delivery, self.postpone(request, wait)))
+                ended.append((delivery, self.postpone(delivery, wait)))
             else:
                 ready.append(delivery)
         return ended + self.attempt(ready, self.work.handle)
@@ -168,19 +170,40 @@ class DurableTask(Task):
                 return Reject(outcome, requeue=True)
             trouble.note_failure(outcome)
             if isinstance(outcome, ServiceUnavailable) or trouble.is_conflict(outcome):  # do not count either
-                return self.postpone(delivery.request, settings.TIMES.away)
+                return self.wait_and_retry(delivery, outcome)
             if later := self.try_later(delivery, outcome):
                 return later
             log.error("gave up", tries=delivery.request.retries + 1, exc_info=outcome)
-            if self.work.on_exhausted:
-                with transaction.atomic():
-                    instead = self.work.on_exhausted(delivery, outcome)
-                if instead is not None:
-                    return instead
+            if (instead := self.give_up(delivery, outcome)) is not None:
+                return instead
             if self.work.exhausted == "dead letter":
                 return Reject(outcome, requeue=False)
         reach(Point.ERRBACK_PENDING)
         return outcome
+
+    def wait_and_retry(self, delivery: Delivery[Any], error: Exception) -> Ignore | Reject:
+        """Promise the message again after a wait that is no try; a conflict is not written down, it is soon over."""
+        wait = settings.TIMES.away
+        failed = FailedTry(error, delivery.request.retries + 1, wait, is_counted=False)
+        return self.postpone(delivery, wait, failed=failed if isinstance(error, ServiceUnavailable) else None)
+
+    def give_up(self, delivery: Delivery[Any], error: Exception) -> Outcome:
+        """Let the task say so; return the outcome that replaces the error, if there is one."""
+        if not self.work.on_exhausted and not self.work.note_try:
+            return None
+        with transaction.atomic():
+            self.note_try(delivery, FailedTry(error, delivery.request.retries + 1))
+            return self.work.on_exhausted(delivery, error) if self.work.on_exhausted else None
+
+    def note_try(self, delivery: Delivery[Any], failed: FailedTry) -> None:
+        """Let the task write a failed try down; that is for people, so that an error in it harms no message."""
+        if self.work.note_try is None:
+            return
+        try:
+            with transaction.atomic():
+                self.work.note_try(delivery, failed)
+        except Exception:
+            log.exception("a failed try could not be written down")
 
     def try_later(self, delivery: Delivery[Any], error: Exception) -> Ignore | Reject | None:
         """Promise the message again after a wait; return None when its tries are used up."""
@@ -188,22 +211,32 @@ class DurableTask(Task):
         if delay is None:
             return None
         tries = delivery.request.retries + 1
-        outcome = self.postpone(delivery.request, delay, retries=tries)
+        outcome = self.postpone(delivery, delay, retries=tries, failed=FailedTry(error, tries, delay))
         if isinstance(outcome, TriedLater):
             log.warning("failed, tried again later", error=repr(error), tries=tries, wait_s=round(delay, 2))
         return outcome
 
-    def postpone(self, request: Context, seconds: float, *, retries: int | None = None) -> Ignore | Reject:
-        """Promise the message again after a wait.
+    def postpone(
+        self,
+        delivery: Delivery[Any],
+        seconds: float,
+        *,
+        retries: int | None = None,
+        failed: FailedTry | None = None,
+    ) -> Ignore | Reject:
+        """Promise the message again after a wait, and write down in the same transaction which try failed.
 
         While the database is away nothing can be promised, and the message goes back to the broker. A message that the
         database cannot store goes to the dead letters.
         """
+        request = delivery.request
         saga = request.kwargs.get("saga")
         try:
             with transaction.atomic():
                 message = retry_message(self.name, request, request.retries if retries is None else retries)
                 writing.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
+                if failed:
+                    self.note_try(delivery, failed)
         except (DataError, ValueError) as failure:
             return reject_for_good(failure)
         except DatabaseFailure as failure:

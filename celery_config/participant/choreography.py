@@ -22,13 +22,13 @@ from celery_config.contracts.base import LOST, Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
 from celery_config.errors import DefinitionError, Forged, Refused, StepLost
-from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier import failed_tries, store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import Handler, StepRequest
 from celery_config.messaging.barrier.store import AnyRow
-from celery_config.messaging.deliveries import Call, Delivery, Outcome
+from celery_config.messaging.deliveries import Call, Delivery, FailedTry, Outcome
 from celery_config.messaging.inbox.subscriptions import add_subscription, reactors
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
@@ -292,6 +292,12 @@ class ReactionHandler:
             name, delivery, outcome, order=kwargs.get("subject"), heard=kwargs.get("type"), step=name
         )
         return outcome
+
+    def note_try(self, delivery: Delivery[Any], failed: FailedTry) -> None:
+        """Write a failed try down and announce it; of an erased order nothing is said."""
+        step = self.decode_step(delivery)
+        if not tombstones.erased_among({step.trigger.saga}):
+            failed_tries.note_try(step, failed, drive=step.trigger.drive)
 
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
         """Announce a refusal where the rule has one (before the pivot), else a failure.

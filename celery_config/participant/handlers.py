@@ -45,15 +45,14 @@ from celery_config.errors import (
     ServiceUnavailable,
     StepLost,
     StepSuperseded,
-    clean_text,
 )
 from celery_config.messaging import epochs, retention
-from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier import failed_tries, store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, StepRequest
-from celery_config.messaging.deliveries import Delivery, Outcome, ReportedLost
+from celery_config.messaging.deliveries import Delivery, FailedTry, Outcome, ReportedLost
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
 
@@ -217,7 +216,14 @@ def register_fence(service: str) -> Task:
 
 def make_link(**more: Any) -> Work:
     """What every link that the orchestrator sends a participant has in common."""
-    return Work(sender="orchestrator", chained=True, conclude=conclude_step, exhausted="errback", **more)
+    return Work(
+        sender="orchestrator",
+        chained=True,
+        conclude=conclude_step,
+        note_try=note_try,
+        exhausted="errback",
+        **more,
+    )
 
 
 def run_deduplicated(
@@ -400,6 +406,13 @@ def describe_outcome(outcome: Outcome) -> tuple[str, str]:
     return "done", ""
 
 
+def note_try(delivery: Delivery[Any], failed: FailedTry) -> None:
+    """Write a failed try down and announce it."""
+    message = delivery.message
+    step = StepRequest(message.saga, message.step, message.operation, message.subject)
+    failed_tries.note_try(step, failed, drive=message.attempt)
+
+
 def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> None:
     """Announce why a step failed; the errback itself carries no reason."""
     message = delivery.message
@@ -410,5 +423,5 @@ def announce_giving_up(delivery: Delivery[StepMessage], error: Exception) -> Non
 
 
 def describe_giving_up(error: Exception, tries: int) -> StepGaveUp:
-    code = "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
-    return StepGaveUp(code=code, reason=clean_text(str(error), repr(error)[:100]), tries=tries)
+    code, reason = failed_tries.describe_error(error)
+    return StepGaveUp(code=code, reason=reason, tries=tries)

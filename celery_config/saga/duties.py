@@ -21,7 +21,7 @@ from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
-from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep
+from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep, StepTry
 from celery_config.saga.operations.services import LOOK_SECONDS, look_at_queues, look_at_services
 from celery_config.saga.states import ENDED
 from celery_config.saga.sums.writing import SUM_SECONDS, delete_old_sums, sum_up
@@ -76,11 +76,15 @@ def measure_queues() -> None:
 
 @slow_statements()
 def delete_old_log(batch: int = BATCH) -> bool:
-    """Delete a batch of steps and decisions of sagas that ended long ago; return whether there may be more."""
+    """Delete a batch of steps, decisions and tries of flows that ended long ago; return whether there may be more."""
     horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     long_ended = Q(saga__lt=min_uuid7_at(horizon), saga__ended_at__lt=horizon)
     full = [delete_batch(model, long_ended, "saga_id", batch) for model in (SagaStep, SagaDecision)]
-    return any(full)
+    old_tries = Q(flow__lt=min_uuid7_at(horizon), at__lt=horizon)
+    for model in flows:
+        unended = model._default_manager.filter(pk=OuterRef("flow")).exclude(status__in=ENDED)
+        old_tries &= Q(~Exists(unended))
+    return any([*full, delete_batch(StepTry, old_tries, "flow", batch)])
 
 
 @slow_statements()

@@ -49,6 +49,30 @@ class StepFacts:
 
 
 @dataclass(frozen=True)
+class Try:
+    """A try of a step that did not succeed."""
+
+    step: str
+    operation: str
+    number: int
+    """How often it was tried, over all drives. Of many, not each is known."""
+    code: str
+    reason: str
+    at: datetime
+    next_at: datetime | None = None
+    """When it is tried again; None: its participant gave it up, until it is sent again."""
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether the next try is still to come."""
+        return self.next_at is not None and self.next_at > now
+
+    @property
+    def failure(self) -> Mapping[str, Any]:
+        """The same in the form of a step's `failure`."""
+        return {"operation": self.operation, "code": self.code, "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class FlowFacts:
     """What the order service knows of a flow; times are those of the clock on the wall."""
 
@@ -77,6 +101,8 @@ class FlowFacts:
     answer_by: datetime | None = None
     stands_for: str = ""
     """Why saga time stands; empty: it runs."""
+    tries: Sequence[Try] = ()
+    """Those that did not succeed, in their order."""
 
 
 def is_past_pivot(flow: FlowFacts) -> bool:
@@ -94,9 +120,19 @@ def find_failed(flow: FlowFacts) -> StepFacts | None:
     return next((s for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
 
 
-def describe_step_failure(step: StepFacts) -> str:
-    """Return why a step, or its undo, was given up last; see `describe_failure`."""
-    failure = step.failure or {}
+def find_try(flow: FlowFacts, step: StepFacts, *, undo: bool) -> Try | None:
+    """Return the last try of a step that is to be tried again by itself; None where the last was given up."""
+    tried = [t for t in flow.tries if t.step == step.name and (t.operation != "do") is undo]
+    return tried[-1] if tried and tried[-1].next_at else None
+
+
+def describe_step_failure(step: StepFacts, failed: Mapping[str, Any] | None = None) -> str:
+    """Return why a step, or its undo, was given up last; see `describe_failure`.
+
+    Args:
+        failed: another failure of it than the last.
+    """
+    failure = failed or step.failure or {}
     phrase = (failure.get("operation") == "undo" and step.undo_phrase) or step.phrase
     return describe_failure(failure, step.service, phrase)
 
@@ -121,6 +157,7 @@ class HappeningKind(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     UNDONE = "undone"
+    TRIED = "tried"
     FAILED = "failed"
     SENT = "sent again"
     DECIDED = "decided"

@@ -168,6 +168,30 @@ class SagaDecision(models.Model):
         return f"{self.came}: {self.status_before} → {self.status_after}"
 
 
+class StepTry(models.Model):
+    """A try of a step that did not succeed. Append-only; the happy path writes none."""
+
+    event = models.UUIDField(unique=True, help_text="the id of the event that told of it")
+    # No key to the saga: it may be a choreographed order.
+    flow = models.UUIDField(help_text="the saga, or the choreographed order")
+    step = models.CharField(max_length=80)
+    operation = models.CharField(max_length=5, help_text="do, undo, fence")
+    number = models.PositiveIntegerField(help_text="how often it was tried, over all drives")
+    code = models.CharField(max_length=64)
+    reason = models.TextField(blank=True)
+    at = models.DateTimeField()
+    next_at = models.DateTimeField(null=True, help_text="when it is tried again; empty: it was given up")
+
+    class Meta:
+        verbose_name = "failed try"
+        verbose_name_plural = "failed tries"
+        default_permissions = ()
+        indexes: ClassVar = [models.Index(fields=["flow", "at"], name="step_try_by_flow")]
+
+    def __str__(self) -> str:
+        return f"try {self.number} to {self.operation} {self.step} of {self.flow}"
+
+
 class OperatorAction(models.Model):
     """An operator's action on a saga, a choreographed order, or the start of new ones. Append-only."""
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.utils import timezone
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -47,8 +48,9 @@ def draw_travel(travel: Travel) -> RenderableType:
 def draw_cell(cell: Cell) -> Text:
     mark, style = MARKS[cell.state]
     pivot = "\npoint of no return" if cell.is_pivot else ""
+    state = cell.describe_state(timezone.now())
     return Text.assemble(
-        (f"{cell.service}\n", "dim"), f"{cell.label}\n", (f"{mark} {cell.state.value}", style), (pivot, "dim")
+        (f"{cell.service}\n", "dim"), f"{cell.label}\n", (f"{mark} {state}", style), (pivot, "dim")
     )
 
 

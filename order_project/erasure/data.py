@@ -23,7 +23,7 @@ from celery_config.erasure.data_map import DataMap, ErasedResidue
 from celery_config.erasure.locations import DataLocation
 from celery_config.erasure.tombstones import find_mentions
 from celery_config.messaging.models import OutboxMessage
-from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
+from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep, StepTry
 from celery_config.web.models import ChangeRecord
 from order_project.models import Choreography, Customer, Order, OrderNote, Refund, SeenEvent
 
@@ -64,6 +64,7 @@ DATA_MAP = OrderDataMap(
         DataLocation(SagaInstance, by=("id",), redact=("data", "cause")),
         DataLocation(SagaStep, by=("saga",), redact=("reply", "refusal", "failure")),
         DataLocation(SagaDecision, by=("saga",), blank={"detail": ""}),
+        DataLocation(StepTry, by=("flow",), blank={"reason": ""}),
         DataLocation(DeadLetter, by=("saga",), blank=BLANK_LETTER),
         DataLocation(
             OutboxMessage, by=("payload__subject",), where=Q(name__in=OF_ORDERS), redact=("payload",)

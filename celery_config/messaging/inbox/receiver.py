@@ -15,7 +15,7 @@ from celery_config.broker.topology import RECEIVE, RECEIVE_ALL
 from celery_config.common.grouping import group_by
 from celery_config.errors import DefinitionError, Refused, StepSuperseded
 from celery_config.messaging import database_gate
-from celery_config.messaging.deliveries import Delivery, Outcome
+from celery_config.messaging.deliveries import Delivery, FailedTry, Outcome
 from celery_config.messaging.event_envelopes import (
     EventMessage,
     EventsMessage,
@@ -59,6 +59,11 @@ def deliver_or_reject(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outc
 def conclude_reaction(delivery: Delivery[EventMessage], outcome: Outcome) -> Outcome:
     reactor = find_reactor(delivery)
     return reactor.conclude(delivery, outcome) if reactor else outcome
+
+
+def note_reaction_try(delivery: Delivery[EventMessage], failed: FailedTry) -> None:
+    if reactor := find_reactor(delivery):
+        reactor.note_try(delivery, failed)
 
 
 def give_up_reaction(delivery: Delivery[EventMessage], error: Exception) -> Outcome:
@@ -108,6 +113,7 @@ durable_task(
         handle=receive_events,
         exhausted="dead letter",
         conclude=conclude_reaction,
+        note_try=note_reaction_try,
         on_exhausted=give_up_reaction,
     ),
     throws=(Refused, StepSuperseded),

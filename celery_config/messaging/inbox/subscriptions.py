@@ -20,7 +20,7 @@ from celery_config.common import metrics
 from celery_config.contracts.base import Event, decode
 from celery_config.db import bulk
 from celery_config.errors import DefinitionError
-from celery_config.messaging.deliveries import Delivery, Outcome
+from celery_config.messaging.deliveries import Delivery, FailedTry, Outcome
 from celery_config.messaging.models import InboxEntry
 
 log = structlog.get_logger(__name__)
@@ -81,6 +81,9 @@ class Reactor(Protocol):
 
     def conclude(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
         """Measure and log the outcome of one event."""
+
+    def note_try(self, delivery: Delivery[Any], failed: FailedTry) -> None:
+        """Write a failed try down."""
 
     def give_up(self, delivery: Delivery[Any], error: Exception) -> None:
         """Announce that the tries are used up."""

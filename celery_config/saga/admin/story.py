@@ -56,7 +56,10 @@ def build_story(row: WatchedRow, facts: FlowFacts, *, url: str = "") -> dict[str
         "url": url if facts.status in (*OPEN, Status.PARKED) else "",
         "sentence": format_explanation(explain(facts)),
         "tone": find_tone(facts),
-        "cells": [{"cell": cell, "tone": TONES[cell.state]} for cell in draw_strip(facts)],
+        "cells": [
+            {"cell": cell, "tone": TONES[cell.state], "next": cell.next_at and format_ago(cell.next_at)}
+            for cell in draw_strip(facts)
+        ],
         "timeline": read_timeline(row, facts),
     }
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import structlog
+from django.utils import timezone
 
-from celery_config.contracts.base import encode
+from celery_config.contracts.base import command_id, encode
 from celery_config.failpoints.points import Point, reach
-from celery_config.messaging.deliveries import Call, Delivery, Outcome
+from celery_config.messaging.barrier.failed_tries import describe_error
+from celery_config.messaging.deliveries import Call, Delivery, FailedTry, Outcome
 from celery_config.participant.handlers import describe_giving_up
 from celery_config.participant.rest_client import participant
-from celery_config.saga.engine import refusals
+from celery_config.saga.engine import refusals, step_tries
 from celery_config.saga.engine.chains import CALL
+from celery_config.saga.models import StepTry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,27 @@ def call_participant(delivery: Delivery[CallMessage]) -> Outcome:
 
 def unpack_answers(answered: Sequence[tuple[Any, Outcome]]) -> list[Outcome]:
     return [answer for _, answer in answered]
+
+
+def note_try(delivery: Delivery[CallMessage], failed: FailedTry) -> None:
+    """Write a failed try of ours to the history; the wait for a participant that is away is no try."""
+    if not failed.is_counted:
+        return
+    message = delivery.message
+    code, reason = describe_error(failed.error)
+    now, step_id = timezone.now(), command_id(message.saga, message.step, message.operation)
+    row = StepTry(
+        event=uuid5(step_id, f"called/{message.attempt}/{failed.number}"),
+        flow=message.saga,
+        step=message.step,
+        operation=message.operation,
+        number=failed.number,
+        code=code,
+        reason=reason,
+        at=now,
+        next_at=now + timedelta(seconds=failed.next_in) if failed.next_in is not None else None,
+    )
+    step_tries.append([row])
 
 
 def record_exhaustion(delivery: Delivery[CallMessage], error: Exception) -> None:

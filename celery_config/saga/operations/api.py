@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
@@ -26,8 +27,11 @@ from celery_config.messaging.retention import SAGAS_AT_ONCE, SagaEnds
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
-from celery_config.saga.operations import known_flows, operators, pauses, previews, selectors
+from celery_config.saga.operations import flow_reader, known_flows, operators, pauses, previews, selectors
 from celery_config.saga.operations.effects import Effect
+from celery_config.saga.operations.explanation import explain
+from celery_config.saga.operations.history import read_timeline
+from celery_config.saga.operations.strip import draw_strip
 from celery_config.web.authentication import ServiceUser
 from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
@@ -200,6 +204,63 @@ class KnownFlows(APIView):
         return Response(known_flows.read_page(service, request.query_params.get("after", "")))
 
 
+class HappeningOutput(TypedDict):
+    """`kind`: began, done, refused, undone, tried, failed, sent again, decided, operator, ended."""
+
+    at: datetime
+    lane: str
+    kind: str
+    text: str
+
+
+class StandingStep(TypedDict):
+    """`tries`: which try it is; `next_at`: when it is tried again, if that is known."""
+
+    step: str
+    service: str
+    state: str
+    tries: str
+    next_at: datetime | None
+    reason: str
+
+
+class HistoryOutput(TypedDict):
+    sentence: str
+    steps: list[StandingStep]
+    happened: list[HappeningOutput]
+
+
+class History(APIView):
+    needs = SEES
+    model: type[WatchedRow] = SagaInstance
+
+    @extend_schema(responses={200: describe_type(HistoryOutput)})
+    def get(self, request: Request, pk: UUID) -> Response:
+        """Where it stands and what happened to it: every try that failed, answer, event, repeat and act of an operator.
+
+        No other service is asked. A step that is tried very often is told ever more rarely.
+        """
+        row = get_object_or_404(self.model._default_manager, pk=pk)
+        facts = flow_reader.read_flow(row)
+        return Response(
+            {
+                "sentence": explain(facts).text,
+                "steps": [
+                    {
+                        "step": cell.name,
+                        "service": cell.service,
+                        "state": cell.state.value,
+                        "tries": cell.tries,
+                        "next_at": cell.next_at,
+                        "reason": cell.reason,
+                    }
+                    for cell in draw_strip(facts)
+                ],
+                "happened": [encode(each) for each in read_timeline(row, facts).rows],
+            }
+        )
+
+
 class Operating(APIView):
     needs: Needs = {"GET": OPERATES, "POST": OPERATES}
     throttle_scope = "verbs"
@@ -261,6 +322,7 @@ def operator_paths(name: str, flow: WatchedFlow[Any, Any]) -> list[URLPattern]:
     """
     one, model = f"{name}s/<uuid:pk>", flow.model
     return [
+        path(f"{one}/history/", History.as_view(model=model), name=f"{name}-history"),
         path(f"{one}/take-over/", TakeOver.as_view(model=model), name=f"{name}-take-over"),
         path(f"{one}/settle/", Settle.as_view(model=model), name=f"{name}-settle"),
         *(

@@ -20,12 +20,14 @@ from celery_config.saga.faults import find_fault
 from celery_config.saga.flow_facts import (
     FlowFacts,
     StepFacts,
+    Try,
     describe_step_failure,
     find_failed,
     find_next,
     find_pivot,
+    find_try,
 )
-from celery_config.saga.operations.strip import CellState, draw_strip
+from celery_config.saga.operations.strip import CellState, describe_try, draw_strip
 from celery_config.saga.operations.wording import (
     Moment,
     Part,
@@ -107,7 +109,11 @@ def tell_next(flow: FlowFacts) -> Iterator[Part]:
     step, undo = find_next(flow)
     asked = (step.undo_phrase if undo else step.phrase) if step else ""
     failed = step.failure if step and fits(step.failure, undo=undo) else None
-    if step and failed:
+    tried = find_try(flow, step, undo=undo) if step else None
+    if step and tried:
+        yield f": {describe_step_failure(step, tried.failure)}"
+        yield from tell_try(tried, flow.now)
+    elif step and failed:
         yield f": {describe_step_failure(step)}{describe_times(failed)}"
     elif step and asked:
         yield f": {step.service} is asked to {asked}"
@@ -119,10 +125,19 @@ def tell_next(flow: FlowFacts) -> Iterator[Part]:
         yield f"; sent again {describe_count(flow.drives)}"
     if flow.stands_for:
         yield f". Its clock stands: {flow.stands_for}"
-    elif flow.due_at and (failed or flow.drives):
+    elif flow.due_at and not (tried and tried.is_ahead(flow.now)) and (failed or flow.drives):
         yield ", next at "
         yield Moment(flow.due_at, away=True)
     yield "."
+
+
+def tell_try(tried: Try, now: datetime) -> Iterator[Part]:
+    """Which try it was or is, and when the next one is."""
+    told = describe_try(tried, now)
+    yield f"; {told['tries']}"
+    if told.get("next_at"):
+        yield ", next at "
+        yield Moment(told["next_at"], away=True)
 
 
 def tell_parked(flow: FlowFacts) -> Iterator[Part]:

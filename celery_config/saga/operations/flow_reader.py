@@ -18,6 +18,7 @@ from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.saga.course import Course, Known
 from celery_config.saga.dsl import Step
+from celery_config.saga.engine import step_tries
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.faults import list_steps
 from celery_config.saga.flow_facts import FlowFacts, StepFacts
@@ -27,20 +28,23 @@ from celery_config.saga.states import Status
 
 
 def read_flow(row: WatchedRow) -> FlowFacts:
-    """Return what the order service knows of a flow: two queries."""
+    """Return what the order service knows of a flow: three queries."""
     return read_flows([row])[row.pk]
 
 
 def read_flows(rows: Sequence[Any]) -> dict[UUID, FlowFacts]:
-    """Return what the order service knows of these flows, by id: one query, and one for each kind of flow."""
+    """Return what the order service knows of these flows, by id: two queries, and one for each kind of flow."""
     if not rows:
         return {}
     clock, now = SagaClock.objects.first(), timezone.localtime()
+    tries = step_tries.read_tries([row.pk for row in rows])
     facts: dict[UUID, FlowFacts] = {}
     for model, alike in group_by(type, rows).items():
         flow = find_flow(model)
         logs = flow.read_logs(alike)
-        facts |= {row.pk: gather_facts(flow, row, logs.get(row.pk, {}), clock, now) for row in alike}
+        for row in alike:
+            known = gather_facts(flow, row, logs.get(row.pk, {}), clock, now)
+            facts[row.pk] = replace(known, tries=tries.get(row.pk, ()))
     return facts
 
 

@@ -16,12 +16,19 @@ from celery_config.saga.flow_facts import (
     Happening,
     HappeningKind,
     StepFacts,
+    Try,
     describe_step_failure,
 )
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, WatchedRow
 from celery_config.saga.operations.advice import TITLES
 from celery_config.saga.operations.timeline import OPERATORS, Timeline, lay_out
-from celery_config.saga.operations.wording import STATUS_WORDS, describe_status, describe_target
+from celery_config.saga.operations.wording import (
+    STATUS_WORDS,
+    describe_status,
+    describe_target,
+    format_ordinal,
+    format_span,
+)
 from celery_config.saga.states import StepState
 
 KINDS = {
@@ -64,8 +71,12 @@ def read_timeline(row: WatchedRow, facts: FlowFacts) -> Timeline:
 def read_history(row: WatchedRow, facts: FlowFacts) -> list[Happening]:
     """Return what happened to a flow, in no order: two queries at most."""
     found = [*find_flow(type(row)).read_happenings(row), *read_actions(row)]
+    steps = {step.name: step for step in facts.steps}
+    found += [tell_try(steps[each.step], each) for each in facts.tries if each.step in steps]
+    given_up = {each.step for each in facts.tries if each.next_at is None}
     for step in facts.steps:
-        found += tell_failure(step)
+        if step.name not in given_up:
+            found += tell_failure(step)
         if not facts.choreographed:
             found += tell_state(step)
     if isinstance(row, SagaInstance):
@@ -118,8 +129,20 @@ def tell_state(step: StepFacts) -> Iterator[Happening]:
     yield Happening(step.at, step.service, kind, text)
 
 
+def tell_try(step: StepFacts, tried: Try) -> Happening:
+    """Return a try that did not succeed, in words for people."""
+    after = (
+        f"next in {format_span(tried.next_at - tried.at)}"
+        if tried.next_at
+        else "given up until it is sent again"
+    )
+    text = f"{describe_step_failure(step, tried.failure)} ({format_ordinal(tried.number)} try, {after})"
+    kind = HappeningKind.TRIED if tried.next_at else HappeningKind.FAILED
+    return Happening(tried.at, step.service, kind, text)
+
+
 def tell_failure(step: StepFacts) -> Iterator[Happening]:
-    """When its participant gave a step up last; older rows do not say when."""
+    """When its participant gave a step up last, if no try says so: an older version announced none."""
     failure = step.failure or {}
     if at := failure.get("at"):
         text = describe_step_failure(step)

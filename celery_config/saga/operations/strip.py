@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from celery_config.saga.causes import describe_refusal
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.flow_facts import (
     FlowFacts,
     StepFacts,
+    Try,
     describe_step_failure,
     find_next,
+    find_try,
     is_past_pivot,
 )
-from celery_config.saga.operations.wording import describe_times
+from celery_config.saga.operations.wording import describe_times, format_ordinal, format_span
 from celery_config.saga.states import Status, StepState
+
+# Each of the first tries is told; see `messaging/barrier/failed_tries.py`.
+FIRST_TOLD = 8
 
 
 class CellState(StrEnum):
@@ -35,6 +41,10 @@ class CellState(StrEnum):
     """It was asked for, and its result is not known; nothing asks again by itself."""
 
 
+# What may be tried again at this moment.
+ASKED = (CellState.CALLING, CellState.UNDOING, CellState.IN_DOUBT)
+
+
 @dataclass(frozen=True)
 class Cell:
     """One step in a strip."""
@@ -48,6 +58,17 @@ class Cell:
     is_pivot: bool = False
     """Whether it is the point of no return."""
     at: datetime | None = None
+    tries: str = ""
+    """Which of its tries was the last that failed, or is made now: "third try". Empty: it is the first."""
+    next_at: datetime | None = None
+    """When it is tried again; None: it is tried now, or is not tried again by itself."""
+
+    def describe_state(self, now: datetime) -> str:
+        """Return "calling now (third try, next in 12 s)"."""
+        if not self.tries:
+            return self.state.value
+        following = f", next in {format_span(self.next_at - now)}" if self.next_at else ""
+        return f"{self.state.value} ({self.tries}{following})"
 
 
 def draw_strip(flow: FlowFacts) -> list[Cell]:
@@ -56,10 +77,34 @@ def draw_strip(flow: FlowFacts) -> list[Cell]:
     cells = []
     for step in flow.steps:
         state = find_state(flow, step, is_next=step is waits_for, undo=undo)
-        reason = find_reason(step, state)
-        is_pivot = step.kind is StepKind.PIVOT
-        cells.append(Cell(step.name, step.phrase, step.service, state, reason, is_pivot, step.at))
+        tried = find_try(flow, step, undo=undo) if state in ASKED else None
+        is_called = state is not CellState.IN_DOUBT
+        cells.append(
+            Cell(
+                step.name,
+                step.phrase,
+                step.service,
+                state,
+                describe_step_failure(step, tried.failure) if tried else find_reason(step, state),
+                is_pivot=step.kind is StepKind.PIVOT,
+                at=step.at,
+                **(describe_try(tried, flow.now) if tried and is_called else {}),
+            )
+        )
     return cells
+
+
+def describe_try(tried: Try, now: datetime) -> dict[str, Any]:
+    """Return the `tries` and `next_at` of a cell."""
+    if tried.is_ahead(now):
+        return {"tries": f"{format_ordinal(tried.number)} try", "next_at": tried.next_at}
+    # Of many tries, not each is told.
+    is_exact = tried.number < FIRST_TOLD
+    return {
+        "tries": f"{format_ordinal(tried.number + 1)} try"
+        if is_exact
+        else f"after more than {tried.number} tries"
+    }
 
 
 def find_state(flow: FlowFacts, step: StepFacts, *, is_next: bool, undo: bool) -> CellState:
@@ -71,7 +116,9 @@ def find_state(flow: FlowFacts, step: StepFacts, *, is_next: bool, undo: bool) -
         case StepState.DONE if is_undone_next(flow, step):
             return CellState.UNDOING if is_next and flow.status is Status.STOPPING else CellState.HELD
         case StepState.DONE if flow.status is Status.COMPENSATED and step.kind is StepKind.COMPENSATABLE:
-            return CellState.UNDONE  # the end of the chain proves it, though its event may still be on its way
+            return (
+                CellState.UNDONE
+            )  # the end of the chain proves it, though its event may still be on its way
         case StepState.DONE:
             return CellState.DONE
     if flow.status is Status.COMPLETED:

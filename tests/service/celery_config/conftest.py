@@ -79,7 +79,11 @@ class Hotel:
 def told(saga: UUID) -> list[str]:
     """The outcomes announced for a saga and the tasks promised for it, in order."""
     rows = OutboxMessage.objects.filter(saga=saga).order_by("id")
-    return [row.payload["outcome"] if row.kind == "event" else row.name for row in rows]
+    return [name_news(row.payload) if row.kind == "event" else row.name for row in rows]
+
+
+def name_news(event: dict[str, Any]) -> str:
+    return str(event["outcome"]) if "outcome" in event else f"try {event['data']['number']}"
 
 
 class Killed(BaseException):

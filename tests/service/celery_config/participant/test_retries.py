@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from celery import current_app
@@ -13,12 +16,14 @@ from celery.app.trace import build_tracer
 from celery.exceptions import Reject
 from django.conf import settings
 from django.db import InternalError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
-from celery_config.contracts.base import encode
-from celery_config.errors import DefinitionError
+from celery_config.contracts.base import StepTried, encode
+from celery_config.errors import DefinitionError, OutcomeUnknown, ServiceUnavailable
 from celery_config.messaging import database_gate
+from celery_config.messaging.barrier import failed_tries
 from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.models import BarrierRow, OutboxMessage, Trouble
@@ -28,8 +33,9 @@ from celery_config.participant import handlers
 from celery_config.saga.engine.chains import COMPENSATED, STEP_FAILED, ChainBuilder
 from celery_config.saga.engine.machine import Drive, UndoBefore
 from celery_config.saga.engine.plan import Operation, PlannedLink
-from tests.service.celery_config.conftest import Hotel
-from tests.trip import BookFlight, BookHotel, CancelHotel, Trip, TripData
+from celery_config.saga.operations.strip import FIRST_TOLD
+from tests.service.celery_config.conftest import Bank, Hotel
+from tests.trip import BookFlight, BookHotel, CancelHotel, ChargeTrip, Trip, TripData
 
 pytestmark = pytest.mark.django_db
 FENCE = f"{settings.SERVICE}.fence"
@@ -143,7 +149,7 @@ def test_an_error_is_tried_again_from_the_outbox(trip: ChainBuilder, sent: list[
     _, failure = deliver(chain, retries=2)
     assert failure is not None
     assert sent == []
-    row = OutboxMessage.objects.get()
+    row = OutboxMessage.objects.get(kind="task")
     assert (row.kind, row.saga) == ("task", hotel.saga)
     again = row.payload
     assert (again["task"], again["args"], again["kwargs"]) == (chain["task"], chain["args"], chain["kwargs"])
@@ -173,7 +179,7 @@ def test_when_the_tries_are_used_up_the_errback_fires_and_the_log_is_told_why(
     _, failure = deliver(trip.build(Drive("hotel")), retries=len(settings.TIMES.retry_delays))
     assert "away" in str(failure.retval)
     assert [message["task"] for message in sent] == [STEP_FAILED]
-    assert hotel.events == ["failed"]
+    assert hotel.events == ["try 5", "failed"]
     assert not BarrierRow.objects.exists()
 
 
@@ -206,6 +212,136 @@ def test_a_message_that_cannot_be_decoded_goes_to_the_dead_letters_at_once(
     assert sent == []
     assert not OutboxMessage.objects.exists()
     assert hotel.bookings == 0
+
+
+@pytest.fixture
+def charging(bank: Bank, hotel: Hotel) -> Iterator[Callable[..., Any]]:
+    """Delivers the step of a provider, which this participant carries out too."""
+    task = handlers.register_handler(bank.charge_handler)
+    data = encode(TripData(trip=hotel.trip, nights=2))
+    replies = {"hotel": {"booking": str(hotel.trip)}, "flight": {"seat": "1A"}}
+
+    def charge(*, attempt: int = 0, retries: int = 0) -> Any:
+        chain = ChainBuilder(Trip, bank.saga, data, attempt=attempt).build(Drive("charge"), replies)
+        return deliver(chain, retries=retries)
+
+    yield charge
+    del handlers.registry[ChargeTrip.wire_name()]
+    current_app.tasks.unregister(task.name)
+
+
+def fails(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheHistoryOfTries:
+    """What a failed try leaves: on the barrier's row, and as an event for the order service."""
+
+    def told(self, saga: UUID) -> list[dict[str, Any]]:
+        tried = OutboxMessage.objects.filter(saga=saga, name=StepTried.wire_name()).order_by("id")
+        return list(tried.values_list("payload", flat=True))
+
+    def test_of_a_step_at_a_provider_is_on_its_row_and_told(
+        self, charging: Callable[..., Any], bank: Bank, sent: list[Any]
+    ) -> None:
+        began = timezone.now()
+        for retries in range(2):
+            bank.provider.before = fails(OutcomeUnknown("POST /charges: answered 500: broken"))
+            charging(retries=retries)
+        row = bank.row
+        assert (row.action, row.tries, row.tried) == ("intent", 2, "do")
+        assert row.last_error == "unknown_outcome: POST /charges: answered 500: broken"
+        promised = OutboxMessage.objects.filter(saga=bank.saga, kind="task").latest("id")
+        assert row.next_try_at is not None
+        assert abs(promised.due_at - row.next_try_at) < timedelta(seconds=1)
+        first, second = self.told(bank.saga)
+        assert second["data"] == {
+            "step": "charge",
+            "operation": "do",
+            "number": 2,
+            "code": "unknown_outcome",
+            "reason": "POST /charges: answered 500: broken",
+            "next_at": second["data"]["next_at"],
+        }
+        assert datetime.fromisoformat(second["data"]["next_at"]) > began
+        assert first["id"] != second["id"]
+        assert "step" not in second, "an older order service would take it for an outcome"
+        charging(retries=2)
+        row = bank.row
+        assert (row.action, row.tries, len(self.told(bank.saga))) == ("done", 2, 2)
+
+    def test_goes_on_in_the_next_drive_and_its_last_try_has_no_next(
+        self, charging: Callable[..., Any], bank: Bank, sent: list[Any]
+    ) -> None:
+        for attempt in range(2):
+            bank.provider.before = fails(OutcomeUnknown("timed out"))
+            charging(attempt=attempt, retries=len(settings.TIMES.retry_delays))
+        assert (bank.row.tries, bank.row.next_try_at) == (2, None)
+        assert [each["data"].get("next_at") for each in self.told(bank.saga)] == [None, None]
+        assert bank.events == ["try 1", "failed", "try 2", "failed"]
+
+    def test_of_a_provider_that_stays_away_is_told_ever_more_rarely(
+        self, charging: Callable[..., Any], bank: Bank, sent: list[Any]
+    ) -> None:
+        for _ in range(30):
+            bank.provider.before = fails(ServiceUnavailable("away"))
+            charging()
+        assert bank.row.tries == 30
+        told = [each["data"]["number"] for each in self.told(bank.saga)]
+        assert told == [*range(1, FIRST_TOLD + 1), 10, 12, 14, 16, 20, 24, 28]
+        assert sum(map(failed_tries.is_told, range(1, 24 * 720 + 1))) == 52
+
+    def test_of_a_step_in_our_own_database_counts_the_tries_of_its_message(
+        self, trip: ChainBuilder, hotel: Hotel, sent: list[Any]
+    ) -> None:
+        hotel.broken = ConnectionError("away")
+        for retries in range(2):
+            deliver(trip.build(Drive("hotel")), retries=retries)
+        assert [each["data"]["number"] for each in self.told(hotel.saga)] == [1, 2]
+        assert not BarrierRow.objects.exists()
+        hotel.broken = ServiceUnavailable("away")
+        deliver(trip.build(Drive("hotel")))
+        assert len(self.told(hotel.saga)) == 2, "nothing bounds how often such a wait would be told"
+
+    def test_of_an_undo_begins_anew(self, trip: ChainBuilder, hotel: Hotel, sent: list[Any]) -> None:
+        hotel.act()
+        BarrierRow.objects.update(tries=4, tried="do")
+        hotel.broken = RuntimeError("the desk is closed")
+        for retries in range(2):
+            deliver(trip.build(UndoBefore("flight")), retries=retries)
+        assert (hotel.row.tries, hotel.row.tried, hotel.row.last_error) == (
+            2,
+            "undo",
+            "error: the desk is closed",
+        )
+
+    def test_a_step_that_succeeds_at_once_writes_nothing_of_it(
+        self, charging: Callable[..., Any], bank: Bank, sent: list[Any]
+    ) -> None:
+        with CaptureQueriesContext(connection) as done:
+            charging()
+        written = [
+            each["sql"] for each in done if not each["sql"].startswith(("SELECT", "SAVEPOINT", "RELEASE"))
+        ]
+        assert not [sql for sql in written if "tries" in sql or "last_error" in sql or "step_tried" in sql]
+        assert (bank.row.tries, bank.row.last_error, bank.row.next_try_at) == (0, "", None)
+        assert bank.events == ["done"]
+
+    def test_that_cannot_be_written_harms_no_message(
+        self, charging: Callable[..., Any], bank: Bank, sent: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any) -> None:
+            raise OperationalError("canceling statement due to lock timeout")
+
+        monkeypatch.setattr(writing, "add_events", broken)
+        bank.provider.before = fails(OutcomeUnknown("timed out"))
+        charging()
+        assert (bank.row.tries, OutboxMessage.objects.get().kind) == (0, "task")
+        assert not database_gate.database_away.is_set()
 
 
 class TestFence:
@@ -330,4 +466,4 @@ def test_what_flower_is_shown_fits_into_a_header(trip: ChainBuilder, hotel: Hote
         id="1", args=[{}], kwargs=trip.build(Drive("hotel"))["kwargs"], retries=0, kwargsrepr="x" * 130_000
     )
     current_app.tasks[BookHotel.wire_name()].carry_out([request])
-    assert len(OutboxMessage.objects.get().payload["options"]["kwargsrepr"]) == LONGEST_SHOWN
+    assert len(OutboxMessage.objects.get(kind="task").payload["options"]["kwargsrepr"]) == LONGEST_SHOWN

@@ -162,7 +162,14 @@ class TestThePage:
 
     def test_finds_the_sku_that_is_typed_out_first(self, clerk: Client) -> None:
         names = {**{str(number): "TEA TOWEL" for number in range(20)}, "TEA": "Tea"}
-        rest = {"price": 1, "currency": "GBP", "weight_grams": 1, "active": True, "version": 1, "deleted": False}
+        rest = {
+            "price": 1,
+            "currency": "GBP",
+            "weight_grams": 1,
+            "active": True,
+            "version": 1,
+            "deleted": False,
+        }
         CatalogueProduct.objects.bulk_create(
             CatalogueProduct(sku=sku, name=name, **rest) for sku, name in names.items()
         )

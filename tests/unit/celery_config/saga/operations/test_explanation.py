@@ -20,9 +20,10 @@ from celery_config.contracts.shipment import BookShipment, CancelShipment, Dispa
 from celery_config.saga.causes import describe_failure
 from celery_config.saga.dsl import Step, compensatable, pivot, retriable
 from celery_config.saga.faults import describe_step
-from celery_config.saga.flow_facts import FlowFacts, StepFacts
+from celery_config.saga.flow_facts import FlowFacts, StepFacts, Try
 from celery_config.saga.operations.explanation import explain
 from celery_config.saga.operations.strip import draw_strip
+from celery_config.saga.operations.wording import format_ordinal
 from celery_config.saga.states import Status, StepState
 
 NOW = datetime(2026, 11, 30, 18, 40, tzinfo=UTC)
@@ -66,6 +67,13 @@ def order(status: Status, log: dict[str, dict[str, Any]], **more: Any) -> FlowFa
     return FlowFacts(noun="order", status=status, steps=steps, now=NOW, **more)
 
 
+def tried(number: int, next_in: float | None, *, step: str = AUTHORIZE, operation: str = "do") -> Try:
+    next_at = None if next_in is None else NOW + timedelta(seconds=next_in)
+    return Try(step, operation, number, "unknown_outcome", ANSWERED_500, NOW - timedelta(seconds=1), next_at)
+
+
+ANSWERED_500 = 'POST /v1: answered 500: {"error": {"reason": "out of order"}}'
+TRIED_500 = "the payment provider answered 500 when asked to authorize the payment: out of order"
 ALL_DONE = {step.name: done() for step in ORDER_STEPS}
 TWO_DONE = {AUTHORIZE: done(), RESERVE: done()}
 GOING_BACK = {
@@ -102,6 +110,21 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
         "On its way: shipment is asked to book the shipment; sent again twice, next at 18:40 UTC (12 s)."
         " If it does not get further, it is cancelled at 18:45 UTC.",
         "done, done, calling now, not yet, not yet, not yet",
+    ),
+    "that is tried again": (
+        order(Status.RUNNING, {}, due_at=NOW + timedelta(minutes=2), tries=[tried(2, -4), tried(3, 12)]),
+        f"On its way: {TRIED_500}; third try, next at 18:40 UTC (12 s).",
+        "calling now, not yet, not yet, not yet, not yet, not yet",
+    ),
+    "that is tried now": (
+        order(Status.RUNNING, {}, due_at=NOW + timedelta(minutes=2), tries=[tried(3, -0.5)]),
+        f"On its way: {TRIED_500}; fourth try.",
+        "calling now, not yet, not yet, not yet, not yet, not yet",
+    ),
+    "whose tries before a drive were used up": (
+        order(Status.RUNNING, {}, drives=1, due_at=NOW + timedelta(minutes=2), tries=[tried(5, None)]),
+        "On its way: payment is asked to authorize the payment; sent again once, next at 18:42 UTC (2 min).",
+        "calling now, not yet, not yet, not yet, not yet, not yet",
     ),
     "its clock stands": (
         order(Status.RUNNING, {}, stands_for="broker"),
@@ -395,6 +418,48 @@ def test_the_pivot_is_marked_and_a_refusal_says_why() -> None:
 def test_a_failed_call_says_what_the_provider_answered_under_its_step() -> None:
     cells = {cell.name: cell for cell in draw_strip(ORDERS["whose void fails"][0])}
     assert cells[AUTHORIZE].reason == f"{PROVIDER_500}, 3 times"
+
+
+@pytest.mark.parametrize(
+    ("tries", "state"),
+    [
+        ([], "calling now"),
+        ([tried(3, 12)], "calling now (third try, next in 12 s)"),
+        ([tried(3, 0)], "calling now (fourth try)"),
+        ([tried(24, 2)], "calling now (24th try, next in 2.0 s)"),
+        ([tried(24, -2)], "calling now (after more than 24 tries)"),
+        ([tried(3, 12), tried(4, None)], "calling now"),
+        ([tried(3, 12, operation="undo")], "calling now"),
+        ([tried(3, 12, step=CAPTURE)], "calling now"),
+    ],
+)
+def test_the_strip_says_which_try_it_is_and_when_the_next_one_is(tries: list[Try], state: str) -> None:
+    cell = draw_strip(order(Status.RUNNING, {}, tries=tries))[0]
+    assert cell.describe_state(NOW) == state
+    assert cell.reason == (TRIED_500 if "(" in state else "")
+
+
+def test_a_try_of_the_undo_or_of_the_fence_is_told_at_what_is_undone() -> None:
+    log = {AUTHORIZE: done(), CAPTURE: {}}
+    fenced = draw_strip(order(Status.STOPPING, log, tries=[tried(1, 5, step=CAPTURE, operation="fence")]))
+    assert fenced[3].describe_state(NOW) == "undoing now (first try, next in 5.0 s)"
+    log[CAPTURE] = {"logged": UNDONE}
+    late = [tried(4, 20, step=AUTHORIZE), tried(2, 5, operation="undo")]
+    undone = draw_strip(
+        order(Status.STOPPING, log | {BOOK: {"logged": UNDONE}, RESERVE: {"logged": UNDONE}}, tries=late)
+    )
+    assert undone[0].describe_state(NOW) == "undoing now (second try, next in 5.0 s)"
+    assert undone[0].reason.startswith("the payment provider answered 500 when asked to void the payment")
+
+
+def test_what_is_in_doubt_says_why_its_last_try_failed() -> None:
+    cell = draw_strip(order(Status.PARKED, {}, tries=[tried(3, 12)], cause=DRIVEN))[0]
+    assert (cell.describe_state(NOW), cell.reason) == ("in doubt", TRIED_500)
+
+
+def test_ordinals() -> None:
+    told = [format_ordinal(number) for number in (1, 3, 10, 11, 12, 21, 22, 111, 103)]
+    assert told == ["first", "third", "tenth", "11th", "12th", "21st", "22nd", "111th", "103rd"]
 
 
 ANSWERED = "the payment provider answered {} when asked to void the payment"

@@ -1,0 +1,66 @@
+"""The tries of steps that did not succeed: each is kept once, by the id of its event, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from django.db import models
+
+from celery_config.common.grouping import group_by
+from celery_config.db import bulk
+from celery_config.erasure import tombstones
+from celery_config.messaging.inbox.subscriptions import Received
+from celery_config.saga.engine.flows import flows
+from celery_config.saga.flow_facts import Try
+from celery_config.saga.models import StepTry
+
+COLUMNS = ("event", "flow", "step", "operation", "number", "code", "reason", "at", "next_at")
+
+
+def write_tries(received: Sequence[Received]) -> None:
+    """Write the failed tries that participants announce of known flows; those of erased people without their words."""
+    told = {each.envelope.saga for each in received if each.envelope.saga}
+    known = find_known(told)
+    erased = tombstones.erased_among(known)
+    append(
+        [
+            StepTry(
+                event=each.envelope.id,
+                flow=flow,
+                step=each.data.step,
+                operation=each.data.operation,
+                number=each.data.number,
+                code=each.data.code,
+                reason="" if flow in erased else each.data.reason,
+                at=each.envelope.time,
+                next_at=each.data.next_at,
+            )
+            for each in received
+            if (flow := each.envelope.saga) in known
+        ]
+    )
+
+
+def append(tries: Sequence[StepTry]) -> None:
+    """Add tries to the history; one that is there already stays as it is."""
+    once = {each.event: each for each in tries}
+    bulk.insert_new(StepTry, list(once.values()), COLUMNS, returning="id")
+
+
+def find_known(ids: Collection[UUID]) -> set[UUID]:
+    """Return those of the ids that are of a flow of any kind."""
+    return {
+        pk for model in flows for pk in model._default_manager.filter(pk__in=ids).values_list("pk", flat=True)
+    }
+
+
+def read_tries(ids: Collection[UUID]) -> dict[UUID, list[Try]]:
+    """Return the failed tries of flows, oldest first, with one query for any number of flows."""
+    fields = ("step", "operation", "number", "code", "reason", "at", "next_at")
+    rows: models.QuerySet[StepTry] = StepTry.objects.filter(flow__in=ids).order_by("at", "pk")
+    found = rows.values_list("flow", *fields)
+    return {
+        flow: [Try(*values) for _, *values in some]
+        for flow, some in group_by(lambda row: row[0], found).items()
+    }
