@@ -92,7 +92,7 @@ def main(argv: list[str]) -> int:
             [
                 pytest(
                     "acceptance",
-                    *("tests/acceptance", "-n", "2", "--dist", "loadfile"),
+                    *("tests/acceptance", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
                     env={"CHROMIUM": str(chromium)},
                 )
             ],
