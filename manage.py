@@ -49,6 +49,10 @@ SYSTEM_COMMANDS = {
         "tests.forgery",
         "forged messages and calls with each service's own credentials, all refused",
     ),
+    "pages": (
+        "tests.bench.pages",
+        "what each page of order's admin costs with a million orders and a bad day",
+    ),
     "permissions": ("tests.permissions", "every call and admin page, tried by everybody, against the table"),
     "verify": ("tests.verify", "every long check one after the other; goes on where it was stopped"),
     "flower": ("compose.local.flower", "Flower, for the workers of all four services"),

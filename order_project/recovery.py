@@ -30,6 +30,7 @@ from celery_config.erasure.recovery import recover_erasures
 from celery_config.erasure.tombstones import mark_erased
 from celery_config.messaging.recovery import Plan, Question, Repair
 from celery_config.messaging.states import Action, Undo
+from celery_config.saga.causes import CauseKind
 from celery_config.saga.dsl import Saga, Step
 from celery_config.saga.engine import clock, parking
 from celery_config.saga.models import SagaInstance, SagaStep
@@ -209,7 +210,7 @@ def write_saga(order: Order, found: LostOrder, note: str) -> SagaInstance:
         ended_at=None if found.status is Status.PARKED else Now(),
     )
     if found.status is Status.PARKED:
-        parking.park(row, note, "recovered", [])
+        parking.park(row, note, CauseKind.RECOVERED, [])
     row.save(force_insert=True)
     SagaStep.objects.bulk_create(
         SagaStep(
@@ -247,7 +248,7 @@ def write_choreography(order: Order, found: LostOrder, note: str) -> Choreograph
         since=now,
     )
     if found.status is Status.PARKED:
-        parking.park(row, note, "recovered", [])
+        parking.park(row, note, CauseKind.RECOVERED, [])
     row.save(force_insert=True)
     seen = [kind for step in PlaceOrder.steps for kind in find_events(step, found)]
     of, cause = {"order": str(order.pk)}, row.cause

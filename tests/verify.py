@@ -43,6 +43,7 @@ CHECKS = (
     Check("forgery", ("forgery",), 5),
     Check("fuzz", ("fuzz",), 60),
     Check("races", ("races",), 4),
+    Check("pages", ("pages",), 40),
     Check("chaos-7", ("chaos", "--seed", "7"), 13),
     Check("chaos-8", ("chaos", "--seed", "8"), 13),
     Check("chaos-21", ("chaos", "--seed", "21"), 13),

@@ -6,10 +6,29 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from celery_config.common.services import SERVICES
 from celery_config.contracts.base import LOST, Command, snake_case
+
+
+class CauseKind(StrEnum):
+    """What parks a flow: the words by which its line is known."""
+
+    ANSWERED = "answered"
+    LATE = "did not answer in time"
+    BROKEN = "the connection to"
+    UNABLE = "could not"
+    """A service's own words follow."""
+    LOST = "knows nothing of a step that was done"
+    SILENT = "nothing was heard of"
+    END_UNHEARD = "its end was not heard of"
+    UNDRIVABLE = "cannot be driven"
+    UNKNOWN_VERSION = "no worker knows its name and version"
+    CONTRADICTED = "said that it has taken the money, and that it has let go of it"
+    RECOVERED = "recovered"
+
 
 # Causes that say what stopped a flow, but not why.
 WITHOUT_REASON = ("step_failed", "dead_letter", "deadline_passed")
@@ -53,18 +72,18 @@ def describe_failure(failure: Mapping[str, Any], service: str, phrase: str) -> s
     code, reason = str(failure.get("code", "")), str(failure.get("reason", ""))
     asked = f"when asked to {phrase}"
     if code == LOST:
-        return (
-            f"{service} knows nothing of a step that was done ({phrase}): its database was set back ({LOST})"
-        )
+        return f"{service} {CauseKind.LOST} ({phrase}): its database was set back ({LOST})"
     if answered := ANSWERED.search(reason):
         status, words = answered[1], find_words(answered[2] or "")
-        return f"{name_caller(service)} answered {status} {asked}" + (f": {words}" if words else "")
+        return f"{name_caller(service)} {CauseKind.ANSWERED} {status} {asked}" + (
+            f": {words}" if words else ""
+        )
     if TIMED_OUT.search(reason):
-        return f"{name_caller(service)} did not answer in time {asked}"
+        return f"{name_caller(service)} {CauseKind.LATE} {asked}"
     if BROKEN.search(reason):
-        return f"the connection to {name_caller(service)} broke {asked}"
+        return f"{CauseKind.BROKEN} {name_caller(service)} broke {asked}"
     words = find_words(reason) or code.replace("_", " ")
-    return f"{service} could not {phrase}: {words}"
+    return f"{service} {CauseKind.UNABLE} {phrase}: {words}"
 
 
 def count_failure(
@@ -84,7 +103,7 @@ def count_failure(
 
 def describe_silence(service: str, phrase: str) -> str:
     """Return what stands in the way of a flow of which nothing is heard."""
-    return f"nothing was heard of {service}, asked to {phrase}"
+    return f"{CauseKind.SILENT} {service}, asked to {phrase}"
 
 
 def describe_cause(cause: Mapping[str, Any], service: str, phrase: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.saga.causes import describe_silence, phrase_command
+from celery_config.saga.causes import CauseKind, describe_silence, phrase_command
 from celery_config.saga.course import Course, Known
 from celery_config.saga.dsl import Step
 from celery_config.saga.flow_facts import FlowFacts, StepFacts, describe_step_failure, find_failed, find_next
@@ -17,7 +17,7 @@ def find_fault(flow: FlowFacts) -> str:
         return str(reason)
     silent, undo = find_next(flow)
     if silent is None:
-        return "its end was not heard of"
+        return CauseKind.END_UNHEARD
     return describe_silence(silent.service, (undo and silent.undo_phrase) or silent.phrase)
 
 

@@ -19,6 +19,7 @@ from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import FLOW
 from celery_config.saga.branches import Branch, branch_drive, branch_stop
+from celery_config.saga.causes import CauseKind
 from celery_config.saga.course import Course, Known, read_data
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.engine import flows, parking
@@ -54,7 +55,7 @@ from order_project.models import Choreography, SeenEvent
 from order_project.sagas.place_order import PlaceOrder
 
 log = structlog.get_logger(__name__)
-CONTRADICTED = "payment said that it has taken the money, and that it has let go of it"
+CONTRADICTED = f"payment {CauseKind.CONTRADICTED}"
 TOO_OLD = {"code": DEADLINE_PASSED, "reason": "the order did not end before its deadline"}
 
 

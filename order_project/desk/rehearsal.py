@@ -1,7 +1,8 @@
 """The bad day on purpose: one order of each fate, what waits for a human by each cause, and a dead letter.
 
 Everything happens as on a real bad day: the sandbox refuses, fails or tells nonsense, and the services do what they do.
-Only the day of patience before an order is parked is cut short (`celery_config.saga.engine.patience`).
+The day of patience before an order is parked is cut short (`celery_config.saga.engine.patience`). What the sandbox
+cannot do is written to this service's own rows of the order that plays it, as the fault would have left them.
 """
 
 from __future__ import annotations
@@ -16,11 +17,18 @@ from celery import current_app
 from django.db import transaction
 
 from celery_config.broker.topology import route_task
+from celery_config.contracts.base import encode
+from celery_config.contracts.inventory import ReserveStock, StockReserved
+from celery_config.db.functions import Now
+from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import writing
+from celery_config.saga.causes import CauseKind
+from celery_config.saga.engine import clock, runner
+from celery_config.saga.engine.chains import LARGEST_CHAIN
 from celery_config.saga.engine.patience import end_patience
 from celery_config.saga.engine.saga_flow import SAGAS
-from celery_config.saga.models import DeadLetter, SagaStep
-from celery_config.saga.states import ENDED, Status
+from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
+from celery_config.saga.states import ENDED, Status, StepState
 from celery_config.sandbox.fates import FATES, End, Fate
 from order_project import selectors
 from order_project.choreography.flow import CHOREOGRAPHIES
@@ -36,6 +44,21 @@ LOOK_SECONDS = 0.2
 LETTER_SECONDS = 30.0
 UNKNOWN_TASK = "shipment.weigh_parcel"
 """As if an order service were newer than the shipment service."""
+TITLES = {
+    CauseKind.SILENT: "no word of it",
+    CauseKind.LOST: "inventory has lost its reservation",
+    CauseKind.UNDRIVABLE: "too large to be sent again",
+}
+NOT_REHEARSED = {
+    CauseKind.LATE: "it looks like an answer with an error, and the tries take minutes",
+    CauseKind.BROKEN: "it looks like an answer with an error, and no card or address breaks a connection",
+    CauseKind.UNABLE: "a service's own code fails, and no order makes it fail",
+    CauseKind.END_UNHEARD: "every service does its part, so that only a broker that loses messages for a day shows it",
+    CauseKind.UNKNOWN_VERSION: "only a deployment mends it",
+    CauseKind.CONTRADICTED: "payment would have to announce a falsehood",
+    CauseKind.RECOVERED: "a database is restored for it: docs/how-to/restore-a-database.md",
+}
+"""Why a cause is left out."""
 
 
 class NotRehearsed(Exception):
@@ -47,20 +70,20 @@ class Part:
     """What an order of the rehearsal plays.
 
     Args:
-        silent: it is parked before anybody said why it fails.
+        cause: what parks it.
         waited_for: whether the rehearsal waits for its end, which may take minutes.
     """
 
     fate: Fate
     flow: Flow = Flow.ORCHESTRATED
-    silent: bool = False
+    cause: CauseKind | None = None
     waited_for: bool = True
 
     @property
     def title(self) -> str:
         more = [
             f"{self.flow}" if self.flow is Flow.CHOREOGRAPHED else "",
-            "no word of it" if self.silent else "",
+            TITLES.get(self.cause, "") if self.cause else "",
         ]
         return ", ".join([self.fate.name, *filter(None, more)])
 
@@ -72,13 +95,23 @@ Cast = Mapping[UUID, Part]
 def list_parts() -> list[Part]:
     """Return what is placed: each fate once, and what is parked for causes that the flow makes."""
     return [
-        *(Part(fate, waited_for=fate is not FATES["never"]) for fate in FATES.values()),
-        Part(FATES["void-fails"], silent=True),
-        Part(FATES["void-fails"], Flow.CHOREOGRAPHED),
+        *(
+            Part(
+                fate,
+                cause=CauseKind.ANSWERED if fate.end is End.PARKED else None,
+                waited_for=fate is not FATES["never"],
+            )
+            for fate in FATES.values()
+        ),
+        Part(FATES["void-fails"], cause=CauseKind.SILENT),
+        Part(FATES["void-fails"], Flow.CHOREOGRAPHED, cause=CauseKind.ANSWERED),
         Part(FATES["fine"], Flow.CHOREOGRAPHED),
+        Part(FATES["fine"], cause=CauseKind.LOST),
+        Part(FATES["fine"], cause=CauseKind.UNDRIVABLE),
     ]
 
 
+@transaction.atomic
 def place_cast(rng: random.Random) -> Cast:
     """Place the orders of the rehearsal, and return what each plays.
 
@@ -96,7 +129,35 @@ def place_cast(rng: random.Random) -> Cast:
         if not isinstance(result, Placed):
             raise NotRehearsed(f"the order of {part.title} was refused: {result}")
         cast[result.order] = part
+    for saga in SagaInstance.objects.filter(subject__in=[str(order) for order in cast]):
+        match cast[UUID(saga.subject)].cause:
+            case CauseKind.LOST:
+                lose_reservation(saga)
+            case CauseKind.UNDRIVABLE:
+                outgrow_chain(saga)
     return cast
+
+
+def lose_reservation(saga: SagaInstance) -> None:
+    """Let a saga that is cancelled know of a reservation of which inventory knows nothing, as if that were set back."""
+    lose_message(saga)
+    reply = encode(StockReserved(reservation=uuid4()))
+    step = SagaStep.objects.filter(saga=saga, command=ReserveStock.wire_name())
+    step.update(logged=StepState.DONE, reply=reply, updated_at=Now())
+    runner.request_stop(saga.pk, code="cancelled", reason="as rehearsed")
+
+
+def outgrow_chain(saga: SagaInstance) -> None:
+    """Let a saga be due that is too large to be sent again, as if a release with other limits had taken it."""
+    lose_message(saga)
+    saga.data |= {"payment_token": "x" * 2 * LARGEST_CHAIN}
+    saga.due_at = clock.now()
+    saga.save(update_fields=["data", "due_at"])
+
+
+def lose_message(saga: SagaInstance) -> None:
+    """Forget what was promised of a saga in this transaction, as if the broker had lost it: no service hears of it."""
+    OutboxMessage.objects.filter(saga=saga.pk).delete()
 
 
 def has_dead_letters() -> bool:
@@ -134,14 +195,14 @@ def carry_out(cast: Cast, progress: Callable[[int], None]) -> dict[UUID, str]:
         if time.monotonic() > end:
             missing = ", ".join(f"{part.title} ({order} is {status[order]})" for order, part in left.items())
             raise NotRehearsed(f"not within {PATIENCE:.0f} s: {missing}")
-        park_failing({order: part for order, part in left.items() if part.fate.end is End.PARKED})
+        park_failing({order: part for order, part in left.items() if part.cause})
         time.sleep(LOOK_SECONDS)  # other processes' rows are watched, and a table gives no signal
 
 
 def has_ended(part: Part, status: str) -> bool:
     if not part.waited_for:
         return True
-    return status == Status.PARKED if part.fate.end is End.PARKED else status in ENDED
+    return status == Status.PARKED if part.cause else status in ENDED
 
 
 def read_statuses(cast: Cast) -> dict[UUID, str]:
@@ -155,7 +216,10 @@ def park_failing(cast: Cast) -> None:
     sagas = {saga: order for order, saga in carried.values_list("pk", "saga") if saga}
     failing = SagaStep.objects.filter(saga__in=sagas, failure__isnull=False)
     told = set(failing.values_list("saga", flat=True))
-    end_patience(SAGAS, {saga for saga, order in sagas.items() if saga in told or cast[order].silent})
+    end_patience(
+        SAGAS,
+        {saga for saga, order in sagas.items() if saga in told or cast[order].cause is CauseKind.SILENT},
+    )
     given_up = Choreography.objects.filter(pk__in=cast).exclude(failure={})
     end_patience(CHOREOGRAPHIES, set(given_up.values_list("pk", flat=True)))
 

@@ -22,6 +22,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
 from celery_config.saga.branches import Branch, branch_drive, branch_stop
+from celery_config.saga.causes import CauseKind
 from celery_config.saga.course import Answer, Course, Known, read_data
 from celery_config.saga.dsl import Saga, StepKind, find_saga
 from celery_config.saga.engine import flows, parking, refusals, step_log
@@ -133,8 +134,8 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     def explain_status(self, row: SagaInstance, cause: Cause | None, facts: SagaFacts) -> None:
         if row.status in ENDED:
             row.ended_at = Now()
-        elif row.status == Status.STOPPING and not row.cause:
-            row.cause = dict(cause or DEADLINE_PASSED)
+        elif row.status == Status.STOPPING and not row.cause.get("code"):
+            row.cause = {**row.cause, **(cause or DEADLINE_PASSED)}
         elif row.status == Status.PARKED:
             log = self.read_logs([row]).get(row.pk, {})
             parking.park(
@@ -147,7 +148,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     def find_fault(self, row: SagaInstance, log: Mapping[str, Known]) -> str:
         """Return what parked it, in words that are the same for every saga with the same fault."""
         if find_saga(row.name, row.version) is None:
-            return "no worker knows its name and version"
+            return CauseKind.UNKNOWN_VERSION
         steps = list_steps(self.build_course(row, log))
         return find_fault(
             FlowFacts(noun="", status=Status.PARKED, steps=steps, now=row.since, cause=row.cause)

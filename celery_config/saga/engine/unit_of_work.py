@@ -12,6 +12,7 @@ from django.conf import settings
 
 from celery_config.common import metrics
 from celery_config.db import bulk
+from celery_config.saga.causes import CauseKind
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import clock, parking, scheduling
 from celery_config.saga.engine.flows import (
@@ -63,7 +64,7 @@ class UnitOfWork(Generic[Row, Facts]):
         if decision is None:
             # This worker is older or newer than the row; one that knows the version finds it due (rule 24, versions).
             if isinstance(trigger, WatchdogFired) and self.is_abandoned(row):
-                self.park(row, f"{row}: {UNKNOWN}", "no worker knows its name and version")
+                self.park(row, f"{row}: {UNKNOWN}", CauseKind.UNKNOWN_VERSION)
             else:
                 self.advance_check(row)
             return IGNORE

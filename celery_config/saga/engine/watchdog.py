@@ -24,6 +24,7 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import UNSENT, OutboxMessage
+from celery_config.saga.causes import CauseKind
 from celery_config.saga.engine import clock, scheduling
 from celery_config.saga.engine.backlogs import Backlogs
 from celery_config.saga.engine.flows import Cause, WatchedFlow, flows
@@ -131,7 +132,9 @@ def park_undrivable(flow: WatchedFlow[Any, Any], now: datetime, row_id: UUID, er
         work = UnitOfWork(flow, now, flow.read_facts(found))
         for row in found:
             work.park(
-                row, f"it cannot be driven: {error}"[:MAX_REASON], f"cannot be driven: {type(error).__name__}"
+                row,
+                f"it cannot be driven: {error}"[:MAX_REASON],
+                f"{CauseKind.UNDRIVABLE}: {type(error).__name__}",
             )
         work.write()
 

@@ -44,7 +44,9 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
         raise OperatorRefused(course.fault)
     if verb == "resume":
         proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
-    cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if verb == "compensate" else None
+    # What was parked before anything stopped it has no cause yet.
+    stops = verb == "compensate" or (verb == "retry" and seen.status == Status.PARKED)
+    cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if stops else None
     with transaction.atomic():
         # The log before the row: locks in one order everywhere.
         step_log.merge_entries([proof] if proof else [])

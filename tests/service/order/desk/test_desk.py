@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from celery_config.sandbox.fates import FATES
 from celery_config.sandbox.goods import ADDRESS
+from order_project.desk import shelves
 from order_project.desk.batches import Batch
 from order_project.desk.forms import DeskForm
 from order_project.forms import PARTS
@@ -159,6 +160,15 @@ class TestThePage:
         assert f'name="sku" value="{LAMP}"' in line
         assert "€3.39" in line
         assert clerk.get(reverse("admin:order_desk_lines"), {"product": "x"}).status_code == 404
+
+    def test_finds_the_beginning_of_a_sku_among_any_number_of_products(
+        self, clerk: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shelves, "SEARCHED", 1)
+        for text in (LAMP[:3], HEART.lower()):
+            (found,) = shelves.list_products(text)
+            assert found.sku.startswith(text.upper())
+        assert len(shelves.list_products("product")) == 1  # a part of a name, among the first one alone
 
     def test_finds_the_sku_that_is_typed_out_first(self, clerk: Client) -> None:
         names = {**{str(number): "TEA TOWEL" for number in range(20)}, "TEA": "Tea"}

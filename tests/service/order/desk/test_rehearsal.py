@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
@@ -11,14 +12,19 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from celery_config.messaging.models import OutboxMessage
-from celery_config.sandbox.fates import FATES, End
+from celery_config.saga.causes import CauseKind
+from celery_config.saga.engine import clock, watchdog
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.operations import operators
+from celery_config.saga.testing import list_links
+from celery_config.sandbox.fates import FATES
 from celery_config.sandbox.goods import CURRENCY, GOODS, SOLD_OUT
 from order_project.desk import rehearsal
 from order_project.desk.faults import FaultsRefused
 from order_project.desk.rehearsal import Part
 from order_project.domain import Flow
 from order_project.models import CatalogueProduct, Choreography, Order, OrderLine
-from tests.service.order.conftest import Shop
+from tests.service.order.conftest import Placed, Shop
 
 FAILURE = {
     "operation": "undo",
@@ -68,12 +74,50 @@ def test_orders_are_placed_from_the_terminal(goods: None, flow: Flow) -> None:
     assert {*out.getvalue().split()[:3]} == {str(pk) for pk in Order.objects.values_list("pk", flat=True)}
 
 
-def test_each_fate_and_each_cause_is_played(shop: Shop) -> None:
+def test_each_fate_is_played_and_each_cause_or_it_says_why_not() -> None:
     parts = rehearsal.list_parts()
     assert {part.fate.name for part in parts} == {*FATES}
-    assert {(part.flow, part.silent) for part in parts if part.fate.end is End.PARKED} == {
-        (Flow.ORCHESTRATED, False), (Flow.ORCHESTRATED, True), (Flow.CHOREOGRAPHED, False),
-    }  # fmt: skip
+    played = {part.cause for part in parts if part.cause}
+    assert played | rehearsal.NOT_REHEARSED.keys() == {*CauseKind}
+    assert not played & rehearsal.NOT_REHEARSED.keys()
+    assert all(rehearsal.NOT_REHEARSED.values())
+    assert {part.flow for part in parts if part.cause} == {*Flow}
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[CauseKind], Placed]:
+    """Places the order that plays a cause, and no other."""
+
+    def place(cause: CauseKind) -> Placed:
+        (part,) = [part for part in rehearsal.list_parts() if part.cause is cause]
+        monkeypatch.setattr(rehearsal, "list_parts", lambda: [part])
+        (order,) = rehearsal.place_cast(random.Random(1))
+        return Placed(order)
+
+    return place
+
+
+def test_a_reservation_is_lost_that_only_the_log_knows(
+    goods: None, alone: Callable[[CauseKind], Placed]
+) -> None:
+    placed = alone(CauseKind.LOST)
+    (stop,) = placed.messages  # no service hears of anything else
+    assert placed.saga.status == "stopping"
+    known = {link["kwargs"]["step"]: link["kwargs"].get("known") for link in list_links(stop)}
+    assert {step for step, state in known.items() if state == "done"} == {"reserve-stock"}
+
+
+def test_what_is_too_large_to_be_sent_again_is_parked_by_the_watchdog_and_can_be_undone(
+    goods: None, alone: Callable[[CauseKind], Placed]
+) -> None:
+    placed = alone(CauseKind.UNDRIVABLE)
+    assert not placed.messages
+    watchdog.redrive_due(SAGAS, clock.now())
+    assert (placed.saga.status, placed.saga.fingerprint) == ("parked", "cannot be driven: ChainTooLarge")
+    operators.perform(placed.saga, "retry", by="ada", why="it is mended")
+    saga = placed.saga
+    assert (saga.status, len(placed.messages)) == ("stopping", 1)
+    assert (saga.cause["code"], saga.cause["reason"]) == ("cancelled", "it is mended (ada)")
 
 
 def test_nobody_waits_for_what_takes_minutes() -> None:
@@ -93,7 +137,7 @@ def test_only_what_failed_or_is_silent_on_purpose_is_parked(shop: Shop) -> None:
     fate = FATES["void-fails"]
     rehearsal.park_failing(
         {
-            told.id: Part(fate), quiet.id: Part(fate), silent.id: Part(fate, silent=True),
+            told.id: Part(fate), quiet.id: Part(fate), silent.id: Part(fate, cause=CauseKind.SILENT),
             choreographed: Part(fate, Flow.CHOREOGRAPHED),
         }
     )  # fmt: skip
