@@ -124,16 +124,16 @@ class TestTheCall:
         outside.check(orders, "confirmed", "cancelled")
 
     def check_tries(self, shop: Shop, orders: list[str]) -> None:
-        """Both answers 500 of the provider are in the histories, and no step was tried in vain without a word of it."""
-        told = "SELECT count(*) AS n FROM saga_steptry WHERE step = %s AND reason LIKE %s AND flow = ANY(%s)"
+        """Two answers 500 are in the histories of these orders, and on the barrier's rows."""
+        told = "SELECT count(*) AS n FROM saga_steptry WHERE reason LIKE %s AND flow = ANY(%s::uuid[])"
         sagas = [shop.saga(order)["id"] for order in orders]
 
         def has_both() -> bool:
-            return bool(shop.rows("order", told, "authorize-payment", "%answered 500%", sagas)[0]["n"] >= 2)
+            return bool(shop.rows("order", told, "%answered 500%", sagas)[0]["n"] >= 2)
 
-        until(has_both, "the order service heard of both answers 500")
+        until(has_both, "the order service heard of two answers 500")
         tried = shop.rows("payment", "SELECT saga, tries FROM messaging_barrierrow WHERE tries > 0")
-        assert {row["saga"] for row in tried} & set(sagas)
+        assert {str(row["saga"]) for row in tried} & set(sagas)
 
     @pytest.mark.parametrize("path", [PROVIDER, CARRIER])
     def test_is_never_answered_and_the_event_alone_tells(
