@@ -119,8 +119,21 @@ class TestTheCall:
         orders = shop.place_all([shop.order() for _ in range(2 * ORDERS)])
         shop.ends(orders)
         assert [outside.still_to_come(path) for path in (PROVIDER, CARRIER)] == [0, 0]
+        self.check_tries(shop, orders)
         # One that chance hits at each of its tries is given up, and must leave nothing behind.
         outside.check(orders, "confirmed", "cancelled")
+
+    def check_tries(self, shop: Shop, orders: list[str]) -> None:
+        """Two answers 500 are in the histories of these orders, and on the barrier's rows."""
+        told = "SELECT count(*) AS n FROM saga_steptry WHERE reason LIKE %s AND flow = ANY(%s::uuid[])"
+        sagas = [shop.saga(order)["id"] for order in orders]
+
+        def has_both() -> bool:
+            return bool(shop.rows("order", told, "%answered 500%", sagas)[0]["n"] >= 2)
+
+        until(has_both, "the order service heard of two answers 500")
+        tried = shop.rows("payment", "SELECT saga, tries FROM messaging_barrierrow WHERE tries > 0")
+        assert {str(row["saga"]) for row in tried} & set(sagas)
 
     @pytest.mark.parametrize("path", [PROVIDER, CARRIER])
     def test_is_never_answered_and_the_event_alone_tells(

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from celery_config.common.identifiers import uuid7
-from celery_config.contracts.base import Command, Event, command_id
+from celery_config.contracts.base import Command, Event, StepTried, command_id
 from celery_config.contracts.inventory import InventoryRefused
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.contracts.payment import (
@@ -200,9 +200,11 @@ def test_used_up_tries_are_as_good_as_a_refusal(
 
     monkeypatch.setattr(gateway(), "authorize", lost)
     monkeypatch.setattr(type(settings.TIMES), "retry_delay", lambda *_: None)
-    (failed,) = buyer.participant.hear(buyer.announcement)
+    tried, failed = buyer.participant.hear(buyer.announcement)
     assert isinstance(failed, PaymentFailed)
     assert failed.code == "unknown_outcome"
+    assert isinstance(tried, StepTried)
+    assert (tried.step, tried.number, tried.next_at) == (AuthorizePayment.wire_name(), 1, None)
 
 
 def test_twins_hold_once(shop: Shop, participant: Participant, transactional_db: None) -> None:
@@ -239,8 +241,9 @@ def test_what_a_webhook_settled_is_told_by_the_next_try(
 
     with monkeypatch.context() as broken:
         broken.setattr(gateway(), "authorize", held_and_lost)
-        assert buyer.placed() == []
+        assert buyer.placed() == ["StepTried"]
     row = BarrierRow.objects.get()
+    assert (row.tries, row.tried, row.last_error) == (1, "do", "unknown_outcome: no answer")
     said = webhooks.receive_notification(
         registry.get,
         OutcomeNotification(
