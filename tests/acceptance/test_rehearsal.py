@@ -27,18 +27,24 @@ CAUSES = (
 WHY = "it is mended"
 
 
+FIRST_SCREEN = 5
+"""So many causes a phone shows without scrolling."""
 MEASURE = """() => [
-    document.documentElement.scrollHeight, document.getElementById("board-waiting").getBoundingClientRect().bottom
+    document.documentElement.scrollHeight,
+    ...[...document.querySelectorAll("#board-waiting tbody tr")].map(row => row.getBoundingClientRect().bottom),
 ]"""
 
 
 def look_at_the_board(shop: Shop) -> None:
-    """On a phone the bad day is short, and all that waits for a decision is on the first screen."""
+    """On a phone the bad day is short, and the causes that are due first are on the first screen."""
     with launch_browser() as browser:
         page = browser.new_page(viewport={"width": 390, "height": 844})
         log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
-        height, waiting = page.evaluate(MEASURE)
-        assert (height < 2500, waiting <= 844) == (True, True), f"{height} px, decisions end at {waiting} px"
+        height, *causes = page.evaluate(MEASURE)
+        assert len(causes) >= len(CAUSES)
+        assert (height < 2500, causes[FIRST_SCREEN - 1] <= 844) == (True, True), (
+            f"{height} px, causes end at {causes}"
+        )
         assert not find_clipped(page)
 
 
@@ -85,5 +91,5 @@ def measure_causes(shop: Shop) -> list[float]:
     with launch_browser() as browser:
         page = browser.new_page(viewport=LAPTOP)
         log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
-        boxes = [cause.bounding_box() for cause in page.locator(".board td > .broken").all()]
+        boxes = [cause.bounding_box() for cause in page.locator(".board :is(td, th) > .broken").all()]
         return [box["width"] for box in boxes if box]
