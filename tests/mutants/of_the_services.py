@@ -518,8 +518,8 @@ CHOREOGRAPHY = (
         file="order_project/choreography/derivation.py",
         old="    if view.status in ENDED:\n        return IGNORE\n",
         new="",
-        suite="order",
-        tests=("test_choreography.py::TestRetrying",),
+        suite="unit",
+        tests=("order_project/choreography/test_derivation.py",),
     ),
     Mutant(
         name="dead-event-unheard",

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 from celery_config.contracts.base import encode
 from celery_config.saga.engine import runner
 from celery_config.saga.models import SagaInstance
-from order_project.domain import Flow
+from order_project.domain import Flow, ShownStatus, describe_shown_status
 from order_project.models import Choreography, Customer, Order
 from tests.service.order.conftest import ADDRESS, HEART, REPLIES, Placed, Shop
 from tests.service.peer import Peer
@@ -370,7 +370,8 @@ class TestAStatus:
                 each == order for each in orders.values()
             ]
             page = admin_client.get(f"/admin/order/order/{order}/change/").content.decode()
-            assert re.search(rf">\s*{shown}\s*<", page)
+            words = describe_shown_status(ShownStatus(shown))
+            assert re.search(rf">\s*{words}\s*<", page)
 
     def test_of_an_order_that_has_ended_is_its_own(self, staff: APIClient, shop: Shop) -> None:
         placed = shop.order()

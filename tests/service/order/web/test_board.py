@@ -328,7 +328,7 @@ def test_each_read_is_a_query_or_one_for_each_flow(placed: Placed, django_assert
     for read_it, most in (
         (overview.read_waiting, 1),
         (overview.read_open_counts, 1),
-        (overview.read_oldest, 4),
+        (overview.read_oldest, 5),
     ):
         with django_assert_num_queries(most):
             read_it()
