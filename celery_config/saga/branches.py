@@ -34,6 +34,14 @@ def branch_stop(steps: Sequence[StepFacts], noun: str, *, fenced: bool) -> list[
     pivot = next((s for s in steps if s.kind is StepKind.PIVOT), None)
     if pivot is None or fenced:
         return [Branch("", undone, end)]
+    if pivot.logged is StepState.DONE:
+        return [
+            Branch(
+                f"{pivot.service} did {pivot.phrase}, so nothing is undone any more",
+                list_after_pivot(steps),
+                f"the {noun} is finished",
+            )
+        ]
     return [
         Branch(f"if {pivot.service} did not {pivot.phrase}, and now never will", undone, end),
         Branch(f"if {pivot.service} did {pivot.phrase}", list_after_pivot(steps), f"the {noun} is finished"),

@@ -21,7 +21,7 @@ CAUSES = (
     "to cancel the shipment",
     "to dispatch the shipment",
     "nothing was heard of",
-    "inventory knows nothing of a step that was done (release the stock)",
+    "inventory knows nothing of a step that was done (release the stock): its database was set back",
     "cannot be driven: ChainTooLarge",
 )
 WHY = "it is mended"

@@ -22,6 +22,17 @@ def test_a_stop_depends_on_whether_the_pivot_ran() -> None:
     ]
 
 
+def test_a_stop_whose_pivot_is_known_to_have_run_has_one_end() -> None:
+    done = [replace(s, logged=StepState.DONE) if s.name != "dispatch" else s for s in STEPS]
+    assert branch_stop(done, "order", fenced=False) == [
+        Branch(
+            "payment did capture the payment, so nothing is undone any more",
+            ["dispatch the shipment"],
+            "the order is finished",
+        )
+    ]
+
+
 def test_a_stop_whose_pivot_is_out_of_question_has_one_end() -> None:
     refused = [replace(s, logged=StepState.REFUSED) if s.name == "book" else s for s in STEPS]
     assert branch_stop(refused, "order", fenced=True) == [Branch("", UNDOS[1:], UNDONE)]

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Answer
-from celery_config.saga.engine import runner
+from celery_config.saga.engine import refusals, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.operations import barrier_client, operators
 from order_project import services
@@ -173,6 +173,16 @@ class TestThePage:
         assert verbs.index(page(placed, "retry")) < verbs.index(page(placed, "compensate"))
         assert verbs.count("recommended</small>") == 1
         assert "operations decides about it" in verbs
+
+    def test_recommends_no_verb_that_leads_in_a_circle(
+        self, admin_client: Client, placed: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        park(placed)
+        lost = {"code": "step_lost", "reason": "set back"}
+        refusals.record_failure(placed.saga_id, "authorize-payment", "undo", lost)
+        html = shown(admin_client, page(placed))
+        assert "`./manage.py payment recover` mends it" in html
+        assert "recommended</small>" not in html
 
     def test_says_only_where_a_service_differs_from_the_log_and_as_of_when(
         self, admin_client: Client, placed: Placed, barrier: dict[str, Answer]
