@@ -130,7 +130,6 @@ class SagaAdmin(OperatorPages):
         id_column("subject"),
         "why",
         "started_at",
-        "ended_at",
     )
     list_filter = (StatusFilter, DefinitionFilter, FingerprintFilter)
     search_ids = ("id", "subject")
