@@ -35,6 +35,8 @@ WITHOUT_REASON = ("step_failed", "dead_letter", "deadline_passed")
 # Codes of steps whose tries are used up: what became of them is not known.
 GAVE_UP = ("unknown_outcome", "error", LOST)
 LONGEST_WORDS = 120
+# The customer reads the cause of an order. Who of us cancelled it and why is in the trail of operators' actions.
+CANCELLED_BY_US = {"step": "", "code": "cancelled", "reason": "cancelled by us"}
 
 # What is a flow's own and not the fault's: ids, tokens, numbers.
 OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[a-z]+_[0-9a-f]{16,}\b|\d+", re.IGNORECASE)
