@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractUser
+from typing import Any
+
 from django.db import transaction
 
 from celery_config.saga.causes import CANCELLED_BY_US
@@ -21,7 +22,7 @@ ASKED = (
 )
 
 
-def cancel_for(user: AbstractUser, *, order: Order, why: str) -> Status:
+def cancel_for(user: Any, *, order: Order, why: str) -> Status:
     """Stop the order for its customer, or for one of us: then name and reason are kept in the trail alone.
 
     Raises:

@@ -49,6 +49,8 @@ from celery_config.saga.dead_letters.reader import process_letters
 from celery_config.saga.engine import clock, watchdog
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
+from celery_config.saga.operations.explanation import explain
+from celery_config.saga.operations.flow_reader import read_flow
 from order_project import cancelling, placing
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
@@ -254,6 +256,7 @@ class TestCancelling:
         assert dancer.row.status == "forward"
         dancer.hear(*dancer.forward())
         assert dancer.order.status == "confirmed"
+        assert explain(read_flow(dancer.row)).text.endswith("Cancelled too late: the money had been taken.")
 
 
 class TestDriving:
