@@ -347,7 +347,7 @@ class OrderCancel(OrderAPI):
         order = self.get_object()
         if not selectors.owns_order(request.user, order) and not may(request.user, "order.change_order"):
             raise PermissionDenied("You need the permission order.change_order to cancel another's order.")
-        state = cancelling.ask_to_cancel(order=order, reason=f"cancelled by {request.user.get_username()}")
+        state = cancelling.cancel_for(request.user, order=order, why="asked for by the API")
         return Cancellation(order.pk, state)
 
 

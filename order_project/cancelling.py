@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db import transaction
+
+from celery_config.saga.causes import CANCELLED_BY_US
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.operations.audit_trail import record_action
 from celery_config.saga.states import Status
+from order_project import selectors
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.errors import TooLate
 from order_project.models import Order
 
+ASKED = (
+    "Cancelling was asked for."
+    " If the money is not taken yet, everything is undone; if it is, the order is finished."
+)
+
+
+def cancel_for(user: Any, *, order: Order, why: str) -> Status:
+    """Stop the order for its customer, or for one of us: then name and reason are kept in the trail alone.
+
+    Raises:
+        TooLate: as `ask_to_cancel`.
+    """
+    name = user.get_username()
+    if selectors.owns_order(user, order):
+        return ask_to_cancel(order=order, reason=f"cancelled by {name}")
+    with transaction.atomic():
+        status = ask_to_cancel(order=order, reason=CANCELLED_BY_US["reason"])
+        row = selectors.read_flows([order])[order.pk]
+        record_action("compensate", row=row, by=name, why=why, result_text=f"it is {status}")
+    return status
+
 
 def ask_to_cancel(*, order: Order, reason: str) -> Status:
     """Stop the order; what was done is then undone. Harmless when it is stopping, or cancelled, already.
+
+    Args:
+        reason: the customer reads it.
 
     Raises:
         TooLate: the money was taken, the order is completed, or it is parked.

@@ -34,7 +34,11 @@ class CauseKind(StrEnum):
 WITHOUT_REASON = ("step_failed", "dead_letter", "deadline_passed")
 # Codes of steps whose tries are used up: what became of them is not known.
 GAVE_UP = ("unknown_outcome", "error", LOST)
+# What a fence asks. The point of no return of what can be undone is the taking of the money.
+WHETHER_IT_RAN = "whether it took the money"
 LONGEST_WORDS = 120
+# The customer reads the cause of an order. Who of us cancelled it and why is in the trail of operators' actions.
+CANCELLED_BY_US = {"step": "", "code": "cancelled", "reason": "cancelled by us"}
 
 # What is a flow's own and not the fault's: ids, tokens, numbers.
 OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[a-z]+_[0-9a-f]{16,}\b|\d+", re.IGNORECASE)
@@ -102,9 +106,13 @@ def count_failure(
     return {"operation": operation, **told, "times": times, "at": at.isoformat()}
 
 
-def describe_silence(service: str, phrase: str) -> str:
-    """Return what stands in the way of a flow of which nothing is heard."""
-    return f"{CauseKind.SILENT} {service}, asked to {phrase}"
+def describe_silence(service: str, asked: str) -> str:
+    """Return what stands in the way of a flow of which nothing is heard.
+
+    Args:
+        asked: what the service was asked: "to void the payment".
+    """
+    return f"{CauseKind.SILENT} {service}, asked {asked}"
 
 
 def describe_cause(cause: Mapping[str, Any], service: str, phrase: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_config.saga.causes import CauseKind, describe_silence, phrase_command
+from celery_config.saga.causes import WHETHER_IT_RAN, CauseKind, describe_silence, phrase_command
 from celery_config.saga.course import Course, Known
 from celery_config.saga.dsl import Step
 from celery_config.saga.flow_facts import FlowFacts, StepFacts, describe_step_failure, find_failed, find_next
@@ -18,7 +18,9 @@ def find_fault(flow: FlowFacts) -> str:
     silent, undo = find_next(flow)
     if silent is None:
         return CauseKind.END_UNHEARD
-    return describe_silence(silent.service, (undo and silent.undo_phrase) or silent.phrase)
+    if undo and not silent.undo_phrase:
+        return describe_silence(silent.service, WHETHER_IT_RAN)
+    return describe_silence(silent.service, f"to {(undo and silent.undo_phrase) or silent.phrase}")
 
 
 def list_steps(course: Course) -> list[StepFacts]:

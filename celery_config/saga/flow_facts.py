@@ -115,6 +115,32 @@ def find_pivot(flow: FlowFacts) -> StepFacts | None:
     return next((step for step in flow.steps if step.kind is StepKind.PIVOT), None)
 
 
+def is_going_back(flow: FlowFacts) -> bool:
+    """Whether somebody or something stopped the flow, and it is not known to be past its point of no return."""
+    stops = {name for name in flow.cause if name != "parked"}
+    stopped = flow.status is Status.STOPPING or (flow.status is Status.PARKED and bool(stops))
+    return stopped and not is_past_pivot(flow)
+
+
+def list_begun(flow: FlowFacts) -> Sequence[StepFacts]:
+    """Return the steps that ran or may have run: up to the last of which something is known, or which was asked for.
+
+    A step is asked for when the one before it is done. If it is undone while its call is open, its participant first
+    finds out whether it ran, and tells the log only that nothing is left of it.
+    """
+    begun = 0
+    for number, step in enumerate(flow.steps):
+        if step.ran or step.logged is StepState.DONE:
+            begun = number + 1
+        elif (
+            step.is_refused
+            or (step.failure or {}).get("operation") == "do"
+            or flow.cause.get("step") == step.name
+        ):
+            begun = number
+    return flow.steps[: begun + 1]
+
+
 def find_failed(flow: FlowFacts) -> StepFacts | None:
     """Return the first step that its participant gave up, and that was not undone since."""
     return next((s for s in flow.steps if s.failure and s.logged is not StepState.UNDONE), None)
@@ -141,9 +167,7 @@ def find_next(flow: FlowFacts) -> tuple[StepFacts | None, bool]:
     """Return the step whose word the flow waits for, and whether it is to be undone; None: its own end is missing."""
     if flow.status in ENDED:
         return None, False
-    stops = {name for name in flow.cause if name != "parked"}
-    back = flow.status is Status.STOPPING or (flow.status is Status.PARKED and bool(stops))
-    if not back or is_past_pivot(flow):
+    if not is_going_back(flow):
         return next((s for s in flow.steps if s.logged is not StepState.DONE), None), False
     closed = (StepState.REFUSED, StepState.UNDONE)
     undone = [s for s in flow.steps if s.kind is StepKind.COMPENSATABLE]

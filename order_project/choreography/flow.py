@@ -121,10 +121,8 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         match row.status:
             case Status.STOPPING:
                 row.cause = row.cause | find_cause(seen)
-            case Status.COMPENSATED:
+            case Status.COMPENSATED | Status.COMPLETED:  # it may have been cancelled too late
                 row.cause = find_cause(seen)
-            case Status.COMPLETED:
-                row.cause = {}
             case Status.PARKED:
                 park(row, seen)
 

@@ -164,12 +164,10 @@ class DeskAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return redirect(PAGE)
         try:
-            cancelling.ask_to_cancel(order=order, reason=f"cancelled by {request.user.get_username()}")
+            cancelling.cancel_for(request.user, order=order, why="at the order desk")
         except APIException as error:
             return self.tell(request, messages.ERROR, str(error))
-        return self.tell(
-            request, messages.SUCCESS, "It is being cancelled: what was done is undone, backwards."
-        )
+        return self.tell(request, messages.SUCCESS, cancelling.ASKED)
 
 
 def announce(answer: HttpResponse) -> HttpResponse:

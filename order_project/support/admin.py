@@ -83,9 +83,8 @@ class SupportAdmin(ReadOnlyAdmin):
         flow, form = read_flow(row), WhyForm(request.POST or None)
 
         def cancel(why: str) -> str:
-            reason = f"cancelled by {request.user.get_username()}: {why}"[:500]
-            cancelling.ask_to_cancel(order=order, reason=reason)
-            return "It is being cancelled. Its page shows when everything is undone."
+            cancelling.cancel_for(request.user, order=order, why=why)
+            return cancelling.ASKED
 
         return self.confirm(
             request, order, form, lambda: cancel(form.cleaned_data["why"]), title="Cancel the order",

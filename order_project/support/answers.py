@@ -47,12 +47,10 @@ def answer_charge(order: OrderFacts, flow: FlowFacts) -> str:
     if taken and taken.logged is StepState.DONE:
         return f"Yes, {order.show(order.total)} was taken.{tell_refunds(order)}"
     if flow.status is Status.COMPENSATED:
-        was_held = held and (held.ran or held.logged in (StepState.DONE, StepState.UNDONE))
-        return (
-            f"No. {order.show(order.total)} was reserved on the card, and was released."
-            if was_held
-            else "No."
-        )
+        if held and (held.ran or held.logged is StepState.DONE):
+            return f"No. {order.show(order.total)} was reserved on the card, and was released."
+        may_have_been_held = held and held.logged is StepState.UNDONE and not held.is_refused
+        return "No. What may have been reserved on the card was released." if may_have_been_held else "No."
     if is_asked_for(flow, taken) and (flow.status is Status.PARKED or (taken and taken.failure)):
         return (
             f"It is not certain: the payment service was asked to take {order.show(order.total)}, and it is not known"

@@ -25,8 +25,8 @@ from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine import clock
 from celery_config.saga.flow_facts import is_refusal
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, SagaStep
+from celery_config.saga.operations.differences import LOGGED
 from celery_config.saga.operations.history import tell_decision
-from celery_config.saga.operations.strip import name_undone
 from celery_config.saga.operations.wording import capitalize
 from celery_config.saga.states import StepState
 from celery_config.web.admin import ReadOnlyInline
@@ -47,14 +47,16 @@ KIND_WORDS = {
     StepKind.PIVOT: "point of no return",
     StepKind.RETRIABLE: "is repeated until it is done",
 }
-STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning", "never ran": "info"}
+STEP_COLOURS = {"done": "success", "refused": "danger", "undone": "warning", LOGGED[StepState.UNDONE]: "info"}
 
 
 def name_logged(step: SagaStep) -> str:
-    """Return the strip's word for what is known of a step, whatever its saga does next."""
-    if step.logged == StepState.UNDONE:
-        return name_undone(ran=step.reply is not None, is_refused=is_refusal(step.refusal))
-    return step.logged or "not known"
+    """Return the word for what is known of a step by itself, whatever its saga does next."""
+    if step.logged != StepState.UNDONE:
+        return step.logged or "not known"
+    if step.reply is not None:
+        return step.logged
+    return "refused" if is_refusal(step.refusal) else LOGGED[StepState.UNDONE]
 
 
 class StepInline(ReadOnlyInline):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from celery_config.saga.causes import WITHOUT_REASON, describe_cause
+from celery_config.saga.causes import CANCELLED_BY_US, WITHOUT_REASON, describe_cause
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.faults import find_fault
 from celery_config.saga.flow_facts import (
@@ -78,12 +78,14 @@ def tell(flow: FlowFacts) -> Iterator[Part]:
             pivot = find_pivot(flow)
             past = f"Past the point of no return ({pivot.phrase})" if pivot else "Under way, with no way back"
             yield from tell_waiting(flow, f"{past}, so it is being finished")
+            yield from tell_too_late(flow)
         case Status.COMPLETED:
             yield f"Done: {count_steps(len(flow.steps))}"
             yield from tell_end(flow)
             yield "."
+            yield from tell_too_late(flow)
         case Status.COMPENSATED:
-            undone = any(step.ran for step in flow.steps)
+            undone = any(cell.state is CellState.UNDONE for cell in draw_strip(flow))
             yield "Cancelled, everything undone" if undone else "Cancelled before anything was done"
             yield from tell_end(flow)
             why = find_cause(flow)
@@ -162,6 +164,12 @@ def tell_end(flow: FlowFacts) -> Iterator[Part]:
         yield Moment(flow.ended_at)
         if flow.started_at:
             yield f", after {format_span(flow.ended_at - flow.started_at)}"
+
+
+def tell_too_late(flow: FlowFacts) -> Iterator[Part]:
+    """That somebody cancelled it in vain."""
+    if flow.cause.get("code") == CANCELLED_BY_US["code"] and find_pivot(flow):
+        yield " Cancelled too late: the money had been taken."
 
 
 def tell_held(flow: FlowFacts) -> Iterator[Part]:

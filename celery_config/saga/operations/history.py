@@ -18,9 +18,11 @@ from celery_config.saga.flow_facts import (
     StepFacts,
     Try,
     describe_step_failure,
+    list_begun,
 )
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, WatchedRow
 from celery_config.saga.operations.advice import TITLES
+from celery_config.saga.operations.strip import CellState, name_undone
 from celery_config.saga.operations.timeline import OPERATORS, Timeline, lay_out
 from celery_config.saga.operations.wording import (
     STATUS_WORDS,
@@ -74,11 +76,12 @@ def read_history(row: WatchedRow, facts: FlowFacts) -> list[Happening]:
     steps = {step.name: step for step in facts.steps}
     found += [tell_try(steps[each.step], each) for each in facts.tries if each.step in steps]
     given_up = {each.step for each in facts.tries if each.next_at is None}
+    begun = list_begun(facts)
     for step in facts.steps:
         if step.name not in given_up:
             found += tell_failure(step)
         if not facts.choreographed:
-            found += tell_state(step)
+            found += tell_state(step, begun=step in begun)
     if isinstance(row, SagaInstance):
         found += [tell_decision(each) for each in row.decisions.all()]
     if facts.started_at:
@@ -113,15 +116,15 @@ def read_actions(row: WatchedRow) -> Iterator[Happening]:
         yield Happening(did.at, OPERATORS, HappeningKind.ACTED, text)
 
 
-def tell_state(step: StepFacts) -> Iterator[Happening]:
-    """When the log's last word of a step came."""
+def tell_state(step: StepFacts, *, begun: bool) -> Iterator[Happening]:
+    """When the log's last word of a step came; `begun`: it ran or may have run."""
     if step.at is None or step.logged is StepState.NOTHING:
         return
     kind = KINDS[step.logged]
     if step.is_refused:
         kind = HappeningKind.REFUSED
         text = f"refused to {step.phrase}: {describe_refusal(step.refusal or {})}"
-    elif step.logged is StepState.UNDONE and not step.ran:
+    elif step.logged is StepState.UNDONE and name_undone(step, begun=begun) is CellState.NEVER_RAN:
         text = f"{step.phrase}: it never ran, and never will"
     else:
         asked = step.undo_phrase if step.logged is StepState.UNDONE else step.phrase

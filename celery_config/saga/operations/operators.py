@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from celery_config.errors import OperatorRefused
+from celery_config.saga.causes import CANCELLED_BY_US
 from celery_config.saga.engine import step_log
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE
@@ -46,7 +47,7 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
         proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
     # What was parked before anything stopped it has no cause yet.
     stops = verb == "compensate" or (verb == "retry" and seen.status == Status.PARKED)
-    cause = {"step": "", "code": "cancelled", "reason": f"{why} ({by})"} if stops else None
+    cause = dict(CANCELLED_BY_US) if stops else None
     with transaction.atomic():
         # The log before the row: locks in one order everywhere.
         step_log.merge_entries([proof] if proof else [])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from celery_config.saga.causes import describe_refusal
+from celery_config.saga.causes import WITHOUT_REASON, describe_refusal
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.flow_facts import (
     FlowFacts,
@@ -16,7 +17,10 @@ from celery_config.saga.flow_facts import (
     describe_step_failure,
     find_next,
     find_try,
+    is_going_back,
     is_past_pivot,
+    is_refusal,
+    list_begun,
 )
 from celery_config.saga.operations.wording import describe_times, format_ordinal, format_span
 from celery_config.saga.states import Status, StepState
@@ -108,11 +112,12 @@ def describe_try(tried: Try, now: datetime) -> dict[str, Any]:
 
 
 def find_state(flow: FlowFacts, step: StepFacts, *, is_next: bool, undo: bool) -> CellState:
+    begun = step in list_begun(flow) and not is_refused_by(step, flow.cause)
     match step.logged:
         case StepState.REFUSED:
             return CellState.REFUSED
         case StepState.UNDONE:
-            return name_undone(ran=step.ran, is_refused=step.is_refused)
+            return name_undone(step, begun=begun)
         case StepState.DONE if is_undone_next(flow, step):
             return CellState.UNDOING if is_next and flow.status is Status.STOPPING else CellState.HELD
         case StepState.DONE if flow.status is Status.COMPENSATED and step.kind is StepKind.COMPENSATABLE:
@@ -124,24 +129,44 @@ def find_state(flow: FlowFacts, step: StepFacts, *, is_next: bool, undo: bool) -
     if flow.status is Status.COMPLETED:
         return CellState.DONE  # as above
     if flow.status is Status.COMPENSATED:
-        return CellState.REFUSED if step.is_refused else CellState.NEVER_RAN
+        return name_undone(step, begun=begun)
+    if is_going_back(flow):
+        return find_state_back(flow, step, is_next=is_next, begun=begun)
     if flow.status is Status.PARKED:
         asked = step.failure is not None or is_next
         return CellState.IN_DOUBT if asked else CellState.NOT_YET
-    if flow.status is Status.STOPPING:
-        if step.is_refused:
-            return CellState.REFUSED
-        if is_next:
-            return CellState.UNDOING
-        return CellState.IN_DOUBT if step.failure else CellState.NOT_YET
     return CellState.CALLING if is_next else CellState.NOT_YET
 
 
-def name_undone(*, ran: bool, is_refused: bool) -> CellState:
+def find_state_back(flow: FlowFacts, step: StepFacts, *, is_next: bool, begun: bool) -> CellState:
+    """Return where a step stands of which the log knows no end, of a flow that is undone."""
+    stops = flow.status is Status.STOPPING
+    if step.is_refused and stops:
+        return CellState.REFUSED
+    if is_next and (begun or not stops or step.failure or find_try(flow, step, undo=True)):
+        return CellState.UNDOING if stops else CellState.IN_DOUBT
+    if step.failure:
+        return CellState.IN_DOUBT
+    last = list_begun(flow)[-1]
+    if not begun:
+        may_run = last.kind is StepKind.PIVOT and last.logged is StepState.NOTHING
+        return CellState.NOT_YET if may_run else CellState.NEVER_RAN
+    if step is not last:
+        return CellState.HELD  # the next one was asked for, so it is done
+    return CellState.UNDOING if stops else CellState.IN_DOUBT
+
+
+def is_refused_by(step: StepFacts, cause: Mapping[str, Any]) -> bool:
+    """Whether the cause is the step's refusal, which the log may not know yet."""
+    return cause.get("step") == step.name and is_refusal(cause) and cause["code"] not in WITHOUT_REASON
+
+
+def name_undone(step: StepFacts, *, begun: bool) -> CellState:
     """Return what became of a step of which nothing is left."""
-    if ran:
-        return CellState.UNDONE
-    return CellState.REFUSED if is_refused else CellState.NEVER_RAN
+    if step.is_refused:
+        return CellState.REFUSED
+    undone = step.ran or (begun and step.kind is StepKind.COMPENSATABLE)
+    return CellState.UNDONE if undone else CellState.NEVER_RAN
 
 
 def is_undone_next(flow: FlowFacts, step: StepFacts) -> bool:

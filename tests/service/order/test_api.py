@@ -17,7 +17,7 @@ from rest_framework.test import APIClient
 
 from celery_config.contracts.base import encode
 from celery_config.saga.engine import runner
-from celery_config.saga.models import SagaInstance
+from celery_config.saga.models import OperatorAction, SagaInstance
 from order_project.domain import Flow, ShownStatus, describe_shown_status
 from order_project.models import Choreography, Customer, Order
 from tests.service.order.conftest import ADDRESS, HEART, REPLIES, Placed, Shop
@@ -55,6 +55,11 @@ def ada(shop: Shop) -> APIClient:
 @pytest.fixture
 def bob(shop: Shop) -> APIClient:
     return client_of(User.objects.create_user("bob"))
+
+
+@pytest.fixture
+def admin(shop: Shop) -> APIClient:
+    return client_of(User.objects.create_superuser("root"))
 
 
 @pytest.fixture
@@ -403,6 +408,27 @@ class TestCancelling:
         assert (shown["status"], shown["cancel_code"], shown["cancel_reason"]) == (
             "cancelled", "cancelled", "cancelled by ada"
         )  # fmt: skip
+
+    @pytest.mark.parametrize("flow", [*Flow])
+    @pytest.mark.parametrize("by_verb", [True, False])
+    def test_the_customer_reads_neither_who_of_us_cancelled_it_nor_why(
+        self, ada: APIClient, admin: APIClient, flow: Flow, by_verb: bool
+    ) -> None:
+        order = post(ada, flow=flow.value).json()
+        placed = Order.objects.get(pk=order["order"])
+        row = f"/api/sagas/{placed.saga}/" if placed.saga else order["url"]
+        url = f"{row}compensate/" if by_verb else f"{order['url']}cancel/"
+        answer = admin.post(url, {"why": "INTERNAL: fraud?"} if by_verb else {}, format="json")
+        assert answer.status_code in (200, 202)
+        if placed.saga:
+            runner.end_stop_chains({placed.saga: runner.StopChainEnd({})})
+        shown = ada.get(order["url"])
+        told = shown.content.decode()
+        assert "cancelled by us" in told
+        assert "INTERNAL" not in told
+        assert "root" not in told
+        did = OperatorAction.objects.get(subject=order["order"])
+        assert (did.verb, did.by) == ("compensate", "root")
 
     def test_when_it_is_too_late_the_reason_is_said(self, ada: APIClient, order: dict[str, Any]) -> None:
         runner.complete_sagas({Placed(order["order"]).saga_id: runner.ChainEnd(REPLIES)})

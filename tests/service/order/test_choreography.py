@@ -49,6 +49,8 @@ from celery_config.saga.dead_letters.reader import process_letters
 from celery_config.saga.engine import clock, watchdog
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators, pauses, previews, selectors
+from celery_config.saga.operations.explanation import explain
+from celery_config.saga.operations.flow_reader import read_flow
 from order_project import cancelling, placing
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
@@ -254,6 +256,7 @@ class TestCancelling:
         assert dancer.row.status == "forward"
         dancer.hear(*dancer.forward())
         assert dancer.order.status == "confirmed"
+        assert explain(read_flow(dancer.row)).text.endswith("Cancelled too late: the money had been taken.")
 
 
 class TestDriving:
@@ -482,11 +485,11 @@ class TestParked:
         assert previews.preview(dancer.row, "compensate").after == "stopping"
         operators.perform(dancer.row, "compensate", by="ada", why="the customer rang")
         assert dancer.said() == [("order.order_withdrawn", 0)]
-        assert (dancer.row.status, dancer.row.cause["reason"]) == ("stopping", "the customer rang (ada)")
+        assert (dancer.row.status, dancer.row.cause["reason"]) == ("stopping", "cancelled by us")
         with pytest.raises(OperatorRefused, match="only what waits for a decision"):
             operators.take_over(dancer.row, by="ada", why="mine")
 
-    def test_one_that_was_parked_on_its_way_is_withdrawn_with_the_reason(
+    def test_one_that_was_parked_on_its_way_is_withdrawn_without_a_name(
         self, dancer: Dancer, barrier: dict[str, Answer]
     ) -> None:
         dancer.said()
@@ -494,7 +497,7 @@ class TestParked:
         operators.perform(dancer.row, "compensate", by="ada", why="the customer rang")
         assert dancer.said() == [("order.order_withdrawn", 0)]
         assert (dancer.row.status, dancer.row.owner) == ("stopping", "")
-        assert dancer.row.cause["reason"] == "the customer rang (ada)"
+        assert dancer.row.cause["reason"] == "cancelled by us"
 
     def test_what_is_past_its_pivot_is_not_withdrawn(self, dancer: Dancer) -> None:
         dancer.hear(*dancer.forward()[:4])

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
+from celery_config.saga.models import OperatorAction
 from order_project.domain import Flow, OrderStatus
 from order_project.erasure.data import erase_customer
 from order_project.models import Order, OrderNote, Refund
@@ -71,10 +72,14 @@ class TestCancelling:
         assert "The customer is not charged." in html
         assert placed.saga.status == "running"
 
-    def test_stops_the_order_with_the_name_and_the_reason(self, admin_client: Client, placed: Placed) -> None:
-        read(admin_client, page(placed.id, "cancel"), why="the customer called")
-        assert placed.saga.status == "stopping"
-        assert placed.saga.cause["reason"] == "cancelled by admin: the customer called"
+    def test_stops_the_order_and_keeps_name_and_reason_in_the_trail(
+        self, admin_client: Client, placed: Placed
+    ) -> None:
+        html = read(admin_client, page(placed.id, "cancel"), why="she called twice")
+        assert (placed.saga.status, placed.saga.cause["reason"]) == ("stopping", "cancelled by us")
+        did = OperatorAction.objects.get(subject=str(placed.id))
+        assert (did.verb, did.by, did.why) == ("compensate", "admin", "she called twice")
+        assert "she called twice" in html, "staff read it in the timeline"
 
     def test_is_refused_when_it_is_too_late(self, admin_client: Client, done: Placed) -> None:
         assert "give the money back instead" in read(admin_client, page(done.id, "cancel"), why="x")

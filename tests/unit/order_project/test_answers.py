@@ -63,6 +63,17 @@ def make_flow(status: Status, *done: type[Command], **logged: Any) -> FlowFacts:
             make_flow(Status.COMPENSATED, AuthorizePayment={"logged": StepState.UNDONE, "ran": True}),
             "No. €17.85 was reserved on the card, and was released.",
         ),
+        (
+            make_flow(Status.COMPENSATED, AuthorizePayment={"logged": StepState.UNDONE}),
+            "No. What may have been reserved on the card was released.",
+        ),
+        (
+            make_flow(
+                Status.COMPENSATED,
+                AuthorizePayment={"logged": StepState.UNDONE, "refusal": {"code": "card_declined"}},
+            ),
+            "No.",
+        ),
         (make_flow(Status.COMPLETED, *COMMANDS), "Yes, €17.85 was taken."),
         (make_flow(Status.FORWARD, AuthorizePayment, BookShipment, CapturePayment), "Yes, €17.85 was taken."),
     ],

@@ -201,7 +201,8 @@ class TestThePage:
     ) -> None:
         url = reverse("admin:order_desk_cancel", args=[placed.id])
         assert clerk.post(url, headers=HTMX).status_code == 403
-        assert "It is being cancelled" in admin_client.post(url, headers=HTMX).content.decode()
+        told = admin_client.post(url, headers=HTMX).content.decode()
+        assert "If the money is not taken yet, everything is undone; if it is" in told
         assert placed.saga.status == "stopping"
         placed.set(status="completed")
         assert "it is completed" in admin_client.post(url, headers=HTMX).content.decode()

@@ -117,7 +117,7 @@ def test_what_is_too_large_to_be_sent_again_is_parked_by_the_watchdog_and_can_be
     operators.perform(placed.saga, "retry", by="ada", why="it is mended")
     saga = placed.saga
     assert (saga.status, len(placed.messages)) == ("stopping", 1)
-    assert (saga.cause["code"], saga.cause["reason"]) == ("cancelled", "it is mended (ada)")
+    assert (saga.cause["code"], saga.cause["reason"]) == ("cancelled", "cancelled by us")
 
 
 def test_nobody_waits_for_what_takes_minutes() -> None:

@@ -44,7 +44,8 @@ def test_a_version_that_this_code_does_not_know_is_told(shop: Shop) -> None:
 def test_what_was_undone_is_told_from_what_never_ran_even_in_one_batch(shop: Shop) -> None:
     placed = shop.order()
     outcomes = [
-        ("reserve-stock", StepState.DONE),
+        ("authorize-payment", StepState.DONE),
+        ("authorize-payment", StepState.UNDONE),
         ("reserve-stock", StepState.UNDONE),
         ("book-shipment", StepState.UNDONE),
     ]
@@ -54,7 +55,7 @@ def test_what_was_undone_is_told_from_what_never_ran_even_in_one_batch(shop: Sho
     )
     placed.set(status="compensated", due_at=None)
     states = [cell.state for cell in draw_strip(read_flow(placed.saga))]
-    assert states[:3] == ["never ran", "undone", "never ran"]
+    assert states[:3] == ["undone", "undone", "never ran"], "the second may have been called"
 
 
 def test_any_number_of_flows_takes_three_queries(shop: Shop, django_assert_num_queries: Any) -> None:
@@ -84,7 +85,7 @@ def test_a_choreographed_order_is_told(shop: Shop) -> None:
         "No delivery to AQ, so the order is being cancelled: payment is asked to void the payment. €17.85 is held."
     )
     states = [cell.state for cell in draw_strip(read_flow(row))]
-    assert states == ["undoing now", "held", "refused", "not yet", "not yet", "not yet"]
+    assert states == ["undoing now", "held", "refused", "never ran", "never ran", "never ran"]
     SeenEvent.objects.create(choreography=row, kind=PaymentReleased.wire_name(), content=refused)
     states = [cell.state for cell in draw_strip(read_flow(row))]
-    assert states == ["undone", "undoing now", "refused", "never ran", "not yet", "not yet"]
+    assert states == ["undone", "undoing now", "refused", "never ran", "never ran", "never ran"]

@@ -17,7 +17,7 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment, ForgetRecipient
-from celery_config.saga.causes import describe_failure
+from celery_config.saga.causes import CANCELLED_BY_US, describe_failure
 from celery_config.saga.dsl import Step, compensatable, pivot, retriable
 from celery_config.saga.faults import describe_step
 from celery_config.saga.flow_facts import FlowFacts, StepFacts, Try
@@ -145,7 +145,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
     "refused": (
         order(Status.STOPPING, GOING_BACK, cause=REFUSED_BOOKING),
         f"{BOOKING_REFUSED}: payment is asked to void the payment. £5.10 is held until 5 December.",
-        "undoing now, undone, refused, never ran, not yet, not yet",
+        "undoing now, undone, refused, never ran, never ran, never ran",
     ),
     "stopped by an errback, whose reason came by an event": (
         order(
@@ -154,7 +154,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             cause={"step": BOOK, "code": "step_failed", "reason": "book-shipment failed"},
         ),
         f"{BOOKING_REFUSED}: payment makes sure that it never will capture the payment.",
-        "not yet, not yet, refused, undoing now, not yet, not yet",
+        "held, held, refused, never ran, never ran, never ran",
     ),
     "stopped by an errback, and the reason is not here yet": (
         order(
@@ -162,7 +162,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
         ),
         "Shipment did not book the shipment, so the order is being cancelled:"
         " payment makes sure that it never will capture the payment.",
-        "not yet, not yet, not yet, undoing now, not yet, not yet",
+        "held, held, undoing now, never ran, never ran, never ran",
     ),
     "cancelled by a customer": (
         order(
@@ -171,7 +171,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             cause={"step": "", "code": "cancelled", "reason": "cancelled by ada"},
         ),
         "Cancelled by ada, so the order is being cancelled: shipment is asked to cancel the shipment.",
-        "not yet, not yet, undoing now, never ran, not yet, not yet",
+        "undoing now, never ran, never ran, never ran, never ran, never ran",
     ),
     "past its deadline": (
         order(
@@ -181,7 +181,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
         ),
         "It did not end before its deadline, so the order is being cancelled:"
         " shipment is asked to cancel the shipment.",
-        "not yet, not yet, undoing now, never ran, not yet, not yet",
+        "undoing now, never ran, never ran, never ran, never ran, never ran",
     ),
     "whose void fails": (
         order(
@@ -192,7 +192,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             due_at=NOW + timedelta(minutes=4),
         ),
         f"{BOOKING_REFUSED}: {PROVIDER_500}, 3 times; sent again once, next at 18:44 UTC (4 min). £5.10 is held.",
-        "undoing now, undone, refused, never ran, not yet, not yet",
+        "undoing now, undone, refused, never ran, never ran, never ran",
     ),
     "past the pivot": (
         order(Status.FORWARD, {name: done() for name in (AUTHORIZE, RESERVE, BOOK, CAPTURE)}),
@@ -215,6 +215,53 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
         "Cancelled, everything undone at 18:38 UTC, after 1.5 s: the carrier does not deliver to AQ.",
         "undone, undone, refused, never ran, never ran, never ran",
     ),
+    "cancelled while its first step was called": (
+        order(
+            Status.COMPENSATED,
+            {name: {"logged": UNDONE} for name in (*TWO_DONE, BOOK, CAPTURE)},
+            cause=CANCELLED_BY_US,
+        ),
+        "Cancelled, everything undone: cancelled by us.",
+        "undone, never ran, never ran, never ran, never ran, never ran",
+    ),
+    "cancelled while its second step was called": (
+        order(Status.STOPPING, {AUTHORIZE: done(), CAPTURE: {"logged": UNDONE}}, cause=CANCELLED_BY_US),
+        "Cancelled by us, so the order is being cancelled: shipment is asked to cancel the shipment."
+        " £5.10 is held.",
+        "held, undoing now, never ran, never ran, never ran, never ran",
+    ),
+    "cancelled while the money was taken": (
+        order(Status.STOPPING, {name: done() for name in (AUTHORIZE, RESERVE, BOOK)}, cause=CANCELLED_BY_US),
+        "Cancelled by us, so the order is being cancelled: payment makes sure that it never will capture the payment."
+        " £5.10 is held.",
+        "held, held, held, undoing now, not yet, not yet",
+    ),
+    "cancelled when the money had been taken": (
+        order(
+            Status.FORWARD,
+            {name: done() for name in (AUTHORIZE, RESERVE, BOOK, CAPTURE)},
+            cause=CANCELLED_BY_US,
+        ),
+        "Past the point of no return (capture the payment), so it is being finished:"
+        " inventory is asked to commit the stock. Cancelled too late: the money had been taken.",
+        "done, done, done, done, calling now, not yet",
+    ),
+    "cancelled too late": (
+        order(Status.COMPLETED, ALL_DONE, cause=CANCELLED_BY_US),
+        "Done: all 6 steps are done. Cancelled too late: the money had been taken.",
+        "done, done, done, done, done, done",
+    ),
+    "completed though its deadline had passed": (
+        order(Status.COMPLETED, ALL_DONE, cause={"step": "", "code": "deadline_passed", "reason": ""}),
+        "Done: all 6 steps are done.",
+        "done, done, done, done, done, done",
+    ),
+    "parked while it was cancelled": (
+        order(Status.PARKED, {AUTHORIZE: done()}, cause=CANCELLED_BY_US | DRIVEN, **PARKED),
+        "Waits for a decision by 22:36 UTC (3 h 56 min): nothing was heard of payment, asked whether it took the money."
+        " Cancelled by us, so the order is being cancelled. £5.10 is held.",
+        "held, in doubt, never ran, in doubt, never ran, never ran",
+    ),
     "refused at its first step": (
         order(
             Status.COMPENSATED,
@@ -234,7 +281,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
         ),
         f"Waits for a decision by 22:36 UTC (3 h 56 min): {PROVIDER_500}, 6 times. {BOOKING_REFUSED}."
         " £5.10 is held until 5 December.",
-        "held, undone, refused, never ran, not yet, not yet",
+        "held, undone, refused, never ran, never ran, never ran",
     ),
     "parked and overdue": (
         order(
@@ -312,7 +359,7 @@ CHOREOGRAPHED: dict[str, tuple[FlowFacts, str, str]] = {
             order(Status.STOPPING, {**TWO_DONE, BOOK: {"refusal": NO_DELIVERY}}, cause=REFUSED_BOOKING)
         ),
         f"{BOOKING_REFUSED}: payment is asked to void the payment. £5.10 is held.",
-        "undoing now, held, refused, not yet, not yet, not yet",
+        "undoing now, held, refused, never ran, never ran, never ran",
     ),
     "contradicted": (
         choreographed(
