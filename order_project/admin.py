@@ -137,6 +137,7 @@ class OrderAdmin(SupportAdmin):
         "created_at",
     )  # fmt: skip
     list_filter = (ShownStatusFilter, text_filter("currency"), text_filter("cancel_code"))
+    linked_lookups = ("cancel_code__exact", "ended_at__gte", "ended_at__lt")
     list_select_related = ("customer",)
     search_ids = ("id", "saga")
     search_endings = ("id",)

@@ -73,6 +73,11 @@ class DeskForm(forms.Form):
     def other_fields(self) -> list[forms.BoundField]:
         return [field for field in self if field.name not in FIRST]
 
+    def describe_faults(self) -> list[str]:
+        """Say each error after the label of its field; one of the whole form stands alone."""
+        labels = {name: f"{self[name].label}: " for name in self.fields}
+        return [f"{labels.get(name, '')}{text}" for name, some in self.errors.items() for text in some]
+
     def clean_address(self) -> dict[str, Any]:
         address: dict[str, Any] | None = self.cleaned_data["address"]
         if address is None:
