@@ -101,6 +101,8 @@ class Command(BaseCommand):
         """Read the file, and report its faults."""
         try:
             file = self.read(path, encoding)
+            if not file.invoices and not file.strays:
+                raise CommandError(f"{path}: The file has no invoices.", returncode=NOTHING_USABLE)
         except CommandError as error:
             write_before_placing(out, [Fault(0, "", "unusable_file", str(error))])
             raise
