@@ -21,7 +21,7 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import Refused
 from celery_config.messaging.outbox import notifier
-from celery_config.web.change_log import compare_values, record_changes
+from celery_config.web.change_log import Kind, compare_values, record_changes
 from inventory_app import domain
 from inventory_app.domain import Change, Level, ProductData, ReservationState
 from inventory_app.errors import AdjustmentConflict, UnknownProduct
@@ -152,7 +152,7 @@ def put_products(
     bulk.update(Product, changed, PRODUCT_FIELDS)
     before = dict.fromkeys(sorted(created)) | {row.sku: row for row in differing}
     changes = {sku: compare_values(row, wanted[sku], PRODUCT_FIELDS) for sku, row in before.items()}
-    record_changes("product", changes, by=by)
+    record_changes(Kind.PRODUCT, changes, by=by)
     transaction.on_commit(notifier.notify_relay)
     put = PutResult(len(created), len(changed), len(others) - len(changed))
     log.info("products put", **asdict(put))

@@ -27,7 +27,7 @@ from celery_config.saga.admin.sagas import StepInline
 from celery_config.saga.admin.story import StoriesAdmin
 from celery_config.saga.models import SagaInstance
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
-from celery_config.web.change_log import CREATED, record_changes
+from celery_config.web.change_log import CREATED, Kind, record_changes
 from celery_config.web.columns import (
     ADDRESS_LINES,
     column,
@@ -137,6 +137,7 @@ class OrderAdmin(SupportAdmin):
         "created_at",
     )  # fmt: skip
     list_filter = (ShownStatusFilter, text_filter("currency"), text_filter("cancel_code"))
+    linked_lookups = ("cancel_code__exact", "ended_at__gte", "ended_at__lt")
     list_select_related = ("customer",)
     search_ids = ("id", "saga")
     search_endings = ("id",)
@@ -279,7 +280,7 @@ class CustomerAdmin(ForgettableAdmin):
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if changed := sorted(form.changed_data) if change else [CREATED]:
-            record_changes("customer", {str(obj.pk): changed}, by=request.user.get_username())
+            record_changes(Kind.CUSTOMER, {str(obj.pk): changed}, by=request.user.get_username())
 
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
         return False  # orders and ledgers refer to them

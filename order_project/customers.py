@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from celery_config.copies.api import CopiedDetail
 from celery_config.messaging.api import RefusedWhileRecovering
 from celery_config.messaging.idempotency import Answer, MadeByKey, answer_once, find_row
-from celery_config.web.change_log import CREATED, DELETED, record_changes
+from celery_config.web.change_log import CREATED, DELETED, Kind, record_changes
 from celery_config.web.fields import StrictCharField
 from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.inputs import KnownFieldsOnly
@@ -90,7 +90,7 @@ def save_customer(customer: Customer, *, changed: Sequence[str], by: str) -> Cus
             raise serializers.ValidationError(get_error_detail(error)) from error
         raise
     if changed:
-        record_changes("customer", {str(customer.pk): sorted(changed)}, by=by)
+        record_changes(Kind.CUSTOMER, {str(customer.pk): sorted(changed)}, by=by)
     customer.refresh_from_db()
     return customer
 
@@ -132,7 +132,7 @@ class CustomerShow(RefusedWhileRecovering, generics.RetrieveUpdateDestroyAPIView
         by = self.request.user.get_username()
         try:
             with transaction.atomic():
-                record_changes("customer", {str(customer.pk): [DELETED]}, by=by)
+                record_changes(Kind.CUSTOMER, {str(customer.pk): [DELETED]}, by=by)
                 customer.delete()
         except ProtectedError as error:
             raise CustomerHasOrders from error

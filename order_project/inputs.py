@@ -18,6 +18,7 @@ from celery_config.web.fields import IdField, StrictCharField, StrictIntegerFiel
 from celery_config.web.idempotency_keys import FIELD, KeyField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.permissions import may
+from celery_config.web.text import validate_one_line
 from order_project import domain, selectors, services
 from order_project.addresses import AddressInput
 from order_project.errors import NotYourself, PriceNotYours, UnknownCustomer
@@ -45,7 +46,7 @@ class LineInput(ClientInput):
 class OrderInput(ClientInput):
     lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
     currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
-    payment_token = StrictCharField(max_length=LONGEST_TOKEN)
+    payment_token = StrictCharField(max_length=LONGEST_TOKEN, validators=[validate_one_line])
     address = AddressInput()
     flow = WordField(
         [flow.value for flow in domain.Flow],

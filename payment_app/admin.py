@@ -57,6 +57,7 @@ class PaymentAdmin(OrderRowAdmin):
         "expires_at", "created_at",
     )  # fmt: skip
     list_filter = ("state", text_filter("currency"), ("created_at", admin.DateFieldListFilter))
+    linked_lookups = ("currency__exact",)
     search_ids = ("order", "id", "customer")
     search_endings = ("order", "id")
     search_fields = ("provider_id__exact",)

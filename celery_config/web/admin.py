@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission, User
@@ -26,6 +28,7 @@ from unfold.forms import (
     UserChangeForm,
     UserCreationForm,
 )
+from unfold.views import ChangeList
 
 from celery_config.web.columns import ago_column, json_column
 from celery_config.web.forms import AutocompleteWidget, StrictIntegerField, is_valid_key
@@ -94,11 +97,35 @@ def present_in_list(model: type[Model], name: Any) -> Any:
     return ago_column(name, str(field.verbose_name)) if isinstance(field, DateTimeField) else name
 
 
+class OfferedFiltersOnly(ChangeList):  # type: ignore[misc]
+    """A list that is filtered by what it offers. Django's own takes any lookup from an address, also one that the
+    database fails at: a year that it does not have, or a broken pattern."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        """
+        Raises:
+            IncorrectLookupParameters: the address has another filter.
+        """
+        try:
+            found: Any = super().get_filters(request)
+        except DisallowedModelAdminLookup as error:
+            raise IncorrectLookupParameters(error) from error
+        if foreign := found[2].keys() - {*self.model_admin.linked_lookups}:
+            raise IncorrectLookupParameters(f"no filter of this list: {', '.join(sorted(foreign))}")
+        return found
+
+
 OF_SLUGS = ("urlify.js", "prepopulate.js", "xregexp.js", "xregexp.min.js")
 
 
 class SafeFormMixin:
     """The forms of a list and of a row take or refuse whatever is sent, and set no newer value back."""
+
+    linked_lookups: tuple[str, ...] = ()
+    """Those by which links of other pages filter the list, beside its own filters."""
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return OfferedFiltersOnly
 
     def changeform_view(
         self,

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
+from django_filters import ChoiceFilter
 from rest_framework import generics, serializers
 
+from celery_config.web.filters import StrictFilterSet
 from celery_config.web.models import ChangeRecord
 
 CREATED, DELETED = "created", "deleted"
 
 
-def record_changes(kind: str, changes: Mapping[str, Any], *, by: str) -> None:
+class Kind(StrEnum):
+    """What is changed."""
+
+    CUSTOMER = "customer"
+    PRODUCT = "product"
+
+
+def record_changes(kind: Kind, changes: Mapping[str, Any], *, by: str) -> None:
     """Insert a record for each change, with one statement.
 
     Args:
@@ -36,10 +46,22 @@ class ChangeOutput(serializers.ModelSerializer[ChangeRecord]):
         fields = ("id", "kind", "key", "what", "by", "at")
 
 
+class ChangeFilters(StrictFilterSet):
+    kind = ChoiceFilter(
+        choices=[(each.value, each.value) for each in Kind],
+        error_messages={"invalid_choice": f"must be one of {', '.join(Kind)}"},
+    )
+
+    class Meta:
+        model = ChangeRecord
+        fields = ("kind", "key", "by")
+
+
 class ChangeList(generics.ListAPIView[ChangeRecord]):
     """Who changed what, newest first."""
 
     serializer_class = ChangeOutput
     queryset = ChangeRecord.objects.all()
     ordering = "-id"
-    filterset_fields = ("kind", "key", "by")
+    filterset_class = ChangeFilters
+    filterset_fields = ChangeFilters.Meta.fields

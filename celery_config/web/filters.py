@@ -23,6 +23,7 @@ from celery_config.web.inputs import MAX_NAME, MAX_NAMED
 
 FORMAT = api_settings.URL_FORMAT_OVERRIDE
 EMPTY = "This filter is empty. Give it a value, or leave it out."
+REPEATED = "This parameter is given more than once. Give it once: a list has one value of each."
 NO_BOOLEAN = "%(value).100r is neither true nor false."
 MOST = 10**MAX_DIGITS - 1
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -75,15 +76,15 @@ class StrictFilterSet(FilterSet):
         return kind, options
 
 
-def refuse_unknown_parameters(request: Request, view: Any, paging: Iterable[str]) -> None:
-    """Refuse what a list does not know: a mistyped filter that is ignored gives the rows of all.
+def check_parameters(request: Request, view: Any, paging: Iterable[str]) -> None:
+    """Refuse what a list would ignore: a mistyped filter, which would give the rows of all, and one given twice.
 
     Args:
         view: its `filterset_fields` and the `parameters` of its filter backends are known.
         paging: further known ones.
 
     Raises:
-        ValidationError: it names the unknown parameters.
+        ValidationError: it names the wrong parameters.
     """
     fields = [*getattr(view, "filterset_fields", ())]
     named = [
@@ -101,6 +102,8 @@ def refuse_unknown_parameters(request: Request, view: Any, paging: Iterable[str]
                 for name in unknown[:MAX_NAMED]
             }
         )
+    if repeated := [name for name, values in request.query_params.lists() if len(values) > 1]:
+        raise ValidationError({name: [ErrorDetail(REPEATED, "repeated_filter")] for name in repeated})
 
 
 class StrictFilterBackend(DjangoFilterBackend):

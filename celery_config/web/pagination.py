@@ -13,7 +13,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
-from celery_config.web.filters import refuse_unknown_parameters
+from celery_config.web.filters import check_parameters
 
 MAX_LIMIT = 500
 
@@ -78,7 +78,7 @@ class CursorPages(CursorPagination):
         return cursor
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        refuse_unknown_parameters(request, view, (self.cursor_query_param, self.page_size_query_param))
+        check_parameters(request, view, (self.cursor_query_param, self.page_size_query_param))
         try:
             return super().paginate_queryset(queryset, request, view)
         except (InvalidValue, NotFound, ValueError, TypeError, OverflowError, DataError) as error:

@@ -136,7 +136,7 @@ class DeskAdmin(ReadOnlyAdmin):
             return Batch.read(request.POST)
         form = DeskForm(request.POST)
         if not form.is_valid():
-            raise ValidationError([f"{name}: {text}" for name, some in form.errors.items() for text in some])
+            raise ValidationError(form.describe_faults())
         return Batch(form.make_order(), left=form.cleaned_data["count"], rate=form.cleaned_data["rate"])
 
     def check_customer(self, request: HttpRequest, batch: Batch) -> None:

@@ -13,6 +13,7 @@ from celery_config.sandbox.fates import FATES, FINE, UNHURRIED
 from celery_config.sandbox.goods import ADDRESS, SOLD_OUT
 from celery_config.sandbox.words import Token
 from celery_config.web.forms import StrictIntegerField, VisibleTextField
+from celery_config.web.text import validate_one_line
 from order_project.desk.faults import explain_no_faults
 from order_project.desk.limits import FASTEST, MOST_LINES, MOST_ORDERS
 from order_project.desk.orders import CUSTOMER, ensure_desk_customer
@@ -51,6 +52,7 @@ class DeskForm(forms.Form):
     card = VisibleTextField(
         label="Card",
         max_length=LONGEST_TOKEN,
+        validators=[validate_one_line],
         help_text="payment token; what shall happen may need another",
         widget=UnfoldAdminTextInputWidget,
     )
@@ -72,6 +74,11 @@ class DeskForm(forms.Form):
 
     def other_fields(self) -> list[forms.BoundField]:
         return [field for field in self if field.name not in FIRST]
+
+    def describe_faults(self) -> list[str]:
+        """Say each error after the label of its field; one of the whole form stands alone."""
+        labels = {name: f"{self[name].label}: " for name in self.fields}
+        return [f"{labels.get(name, '')}{text}" for name, some in self.errors.items() for text in some]
 
     def clean_address(self) -> dict[str, Any]:
         address: dict[str, Any] | None = self.cleaned_data["address"]

@@ -32,6 +32,8 @@ HOSTILE_JSON: dict[str, str] = {
     "half pair": json.dumps({"name": "\ud83d"}),
 }
 QUERIES = ({"q": "a\0"}, {"q": "x" * 3000, "p": "9" * 30, "o": "abc"}, {"nothing__here": "1"})
+YEARS = ("99999", "10000", "9999", "0", "-1")
+DATES = ("99999-01-01", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00+14:00", "0000-01-01")
 FOREIGN_KEYS = ("abc", str(UUID(int=7)), "9" * 30)
 # Django's own forms: one hostile value in all fields, not in each.
 OF_DJANGO = ("auth",)
@@ -136,11 +138,26 @@ def assert_answers_everything(client: Client, model: type[models.Model], given: 
             if key in address:
                 send(client, address)
     for address in list_addresses(model, str(row.pk)):
-        if (form := find_form(send(client, address))) is not None:
+        opened = send(client, address)
+        if (form := find_form(opened)) is not None:
+            assert_reason_is_asked_for_at_once(opened, form)
             for values in hostile_forms(form, given, each=model._meta.app_label not in OF_DJANGO):
                 send(client, address, values, post=True)
             assert_invisible_text_is_refused(client, address, form, given)
     assert_list_answers_everything(client, model, str(row.pk))
+
+
+def assert_reason_is_asked_for_at_once(answer: Any, form: forms.BaseForm) -> None:
+    """The browser asks for a reason that is not given: to send the form would leave the dialog in which it stands."""
+    if "why" not in form.fields:
+        return
+    (around,) = (
+        each for each in re.findall(r"(?s)<form.*?</form>", answer.content.decode()) if 'name="why"' in each
+    )
+    (field,) = re.findall(r'<[^>]*name="why"[^>]*>', around)
+    assert re.search(r"\srequired\b", field), field
+    assert "maxlength=" in field, field
+    assert "novalidate" not in around.partition(">")[0], around[:200]
 
 
 def assert_invisible_text_is_refused(
@@ -174,9 +191,16 @@ def assert_list_answers_everything(client: Client, model: type[models.Model], ke
     parameters = [
         name for spec in getattr(changes, "filter_specs", ()) for name in spec.expected_parameters()
     ]
-    hostile = [{name: value} for name in parameters for value in ("abc", "9" * 30, "%d")]
+    hostile = [{name: value} for name in parameters for value in ("abc", "9" * 30, "%d", *DATES)]
     for query in (*QUERIES, *hostile):
         send(client, address, query)
+    for query in list_foreign_filters(model) if changes else ():
+        refused = send(client, address, query)
+        assert refused.status_code == 302, (address, query)
+        assert refused.url.endswith("?e=1"), (address, query)
+    for name in admin.site._registry[model].linked_lookups if changes else ():
+        for value in ("abc", "9" * 30, *DATES):
+            send(client, address, {name: value})
     request = RequestFactory().get(address)
     request.user = User.objects.get(is_superuser=True)
     for action in admin.site._registry[model].get_actions(request):
@@ -185,6 +209,23 @@ def assert_list_answers_everything(client: Client, model: type[models.Model], ke
             send(client, address, {**act, "_selected_action": keys}, post=True)
         for why in ("", HOSTILE["long"], HOSTILE["NUL"], INVISIBLE):
             send(client, address, {**act, "_selected_action": [key], "why": why}, post=True)
+
+
+def list_foreign_filters(model: type[models.Model]) -> Iterator[dict[str, str]]:
+    """Filters that no list offers: a year or a date that Python or PostgreSQL lacks, a pattern that is broken, and
+    one by a field of another table."""
+    for field in model._meta.concrete_fields:
+        yield {f"{field.name}__regex": "("}
+        if isinstance(field, models.DateField):
+            yield from ({f"{field.name}__year": year} for year in YEARS)
+            yield from ({f"{field.name}__date": date} for date in DATES)
+        if related := field.related_model:
+            yield {f"{field.name}__{related._meta.pk.name}__regex": "("}
+            yield from (
+                {f"{field.name}__{other.name}__year": "99999"}
+                for other in related._meta.concrete_fields
+                if isinstance(other, models.DateField)
+            )
 
 
 def ensure_row(model: type[models.Model]) -> models.Model:

@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
+from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from rest_framework.test import APIClient
 
 from celery_config.web.idempotency_keys import find_key_use
 from tests.service.addresses import make_address
+from tests.service.declared_answers import read_document
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 KEY_ROW = re.compile(r"\| ([a-z, ]+) \| (`/api/.*`) \| (taken|ignored|refused)\b")
@@ -41,6 +44,35 @@ def assert_reached_without_slash(client: APIClient, route: str) -> None:
         reached = [(answer.status_code, answer.wsgi_request.resolver_match.route) for answer in answers]
         assert reached == [(answers[0].status_code, route)] * 2, method
         assert not 300 <= answers[0].status_code < 400, method
+
+
+def assert_parameters_are_given_once(client: Client) -> None:
+    """Of two values a list would take the last, and the caller would not know that the first is ignored."""
+    asked = 0
+    for route, call in read_document()["paths"].items():
+        asks = {
+            each["name"]: make_value(each["schema"])
+            for each in call.get("get", {}).get("parameters", ())
+            if each["in"] == "query"
+        }
+        if "{" in route or "limit" not in asks:
+            continue
+        for name, value in asks.items():
+            answer = client.get(route, {name: [value, value]})
+            if answer.status_code == 403:
+                continue
+            assert answer.status_code == 400, (route, name)
+            (error,) = answer.json()["errors"]
+            assert (error["field"], error["code"]) == (name, "repeated_filter"), route
+            asked += 1
+    assert asked
+
+
+def make_value(schema: dict[str, Any]) -> str:
+    """A value that a parameter takes."""
+    if "enum" in schema:
+        return str(schema["enum"][0])
+    return {"uuid": str(UUID(int=7)), "date-time": "2026-11-29T00:00:00Z"}.get(schema.get("format", ""), "1")
 
 
 def documented_keys() -> dict[str, str]:

@@ -1,18 +1,22 @@
-"""Every text that people write in the bodies of the API: one of which nothing can be seen is refused."""
+"""What people write in the bodies of the API: a text that shows nothing is refused, each refusal has a code we list."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.plumbing import force_instance
 from rest_framework import serializers
 
+from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.inputs import KnownFieldsOnly
 from tests.service.forms import INVISIBLE
 from tests.service.permissions import NO_PERSON, iterate_routes, read_table
 
+ERRORS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md"
 # Compared with what is there, and kept nowhere: a login, and the questions about copies.
 QUESTIONS = ("TokenInput.username", "TokenInput.password", "PiecesInput.", "RowsInput.")
 
@@ -40,22 +44,52 @@ def iterate_subclasses(kind: type) -> Iterator[type]:
         yield from iterate_subclasses(each)
 
 
-def iterate_texts(field: Any, name: str) -> Iterator[tuple[str, serializers.CharField]]:
-    """The texts of a body that can be written, each with its place."""
+def iterate_fields(field: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """A body, and each part of it that can be written, with its place."""
+    yield name, field
     if isinstance(field, serializers.ListSerializer | serializers.ListField):
-        yield from iterate_texts(field.child, f"{name}[]")
+        yield from iterate_fields(field.child, f"{name}[]")
     elif isinstance(field, serializers.BaseSerializer):
         for each, part in getattr(field, "fields", {}).items():
             if not part.read_only:
-                yield from iterate_texts(part, f"{name}.{each}")
-    elif isinstance(field, serializers.CharField):
-        yield name, field
+                yield from iterate_fields(part, f"{name}.{each}")
+
+
+def find_fields() -> dict[str, Any]:
+    """Every part of the bodies that people send to this service."""
+    return dict(part for body in list_client_inputs() for part in iterate_fields(body, type(body).__name__))
 
 
 def find_texts() -> dict[str, serializers.CharField]:
     """Every text of the bodies that people send to this service."""
-    texts = (text for body in list_client_inputs() for text in iterate_texts(body, type(body).__name__))
-    return {name: field for name, field in texts if not name.startswith(QUESTIONS)}
+    return {
+        name: field
+        for name, field in find_fields().items()
+        if isinstance(field, serializers.CharField) and not name.startswith(QUESTIONS)
+    }
+
+
+def find_codes() -> set[str]:
+    """The codes with which a field of a body, or a filter of a list, may be refused."""
+    fields = [*find_fields().values(), *iterate_filters()]
+    messages = {code for field in fields for code in field.error_messages}
+    return messages | {each.code for field in fields for each in field.validators if hasattr(each, "code")}
+
+
+def iterate_filters() -> Iterator[Any]:
+    """The form field of each filter of each list."""
+    for _, pattern in iterate_routes():
+        view = getattr(pattern.callback, "cls", None)
+        if hasattr(view, "filterset_fields"):
+            rows = getattr(view, "queryset", None)
+            yield from StrictFilterBackend().get_filterset_class(view, rows)().form.fields.values()
+
+
+def read_documented_codes() -> set[str]:
+    """The codes within `errors` that the page of errors lists."""
+    _, _, part = ERRORS.read_text(encoding="utf-8").partition("### Within `errors`")
+    rows = re.findall(r"^\| (`.*?`) \|", part.partition("\n#")[0], re.MULTILINE)
+    return {code for row in rows for code in re.findall("`([a-z_]+)`", row)}
 
 
 def find_taken_texts() -> list[str]:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from celery_config.common.arguments import parse_seconds, parse_text, parse_whole_number
 from celery_config.common.console import progress_bars
-from celery_config.common.visible_text import is_visible
+from celery_config.common.visible_text import has_controls, is_visible
 from celery_config.contracts.inventory import MAX_NAME, MAX_STOCK
 from celery_config.http.service_client import ServiceCallError
 from order_project.domain import Flow
@@ -101,6 +101,8 @@ class Command(BaseCommand):
         """Read the file, and report its faults."""
         try:
             file = self.read(path, encoding)
+            if not file.invoices and not file.strays:
+                raise CommandError(f"{path}: The file has no invoices.", returncode=NOTHING_USABLE)
         except CommandError as error:
             write_before_placing(out, [Fault(0, "", "unusable_file", str(error))])
             raise
@@ -213,7 +215,7 @@ def read_token(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: the API would not take it.
     """
-    if not is_visible(text) or len(text.strip()) > LONGEST_TOKEN:
+    if not is_visible(text) or has_controls(text.strip()) or len(text.strip()) > LONGEST_TOKEN:
         raise argparse.ArgumentTypeError(f"{text!r:.100} is no payment token: 1 to {LONGEST_TOKEN} letters")
     return parse_text(text.strip())
 

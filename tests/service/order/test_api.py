@@ -130,6 +130,8 @@ class TestPlacing:
             ({"currency": "euro"}, "currency"),
             ({"currency": "ZZZ"}, "currency"),
             ({"payment_token": None}, "payment_token"),
+            ({"payment_token": "tok_approved\ntok_approved"}, "payment_token"),
+            ({"payment_token": "tok\x85approved"}, "payment_token"),
             ({"address": {**WISH["address"], "country": "Britain"}}, "address.country"),
             ({"address": {**WISH["address"], "country": "ZZ"}}, "address.country"),
             ({"address": {**WISH["address"], "state": "NY"}}, "address.state"),

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from tests.service.routes import (
     api_routes,
+    assert_parameters_are_given_once,
     assert_reached_without_slash,
     declared_keys,
     documented_keys,
 )
-from tests.service.texts import find_taken_texts, find_texts
+from tests.service.texts import find_codes, find_taken_texts, find_texts, read_documented_codes
 
 pytestmark = pytest.mark.django_db
 
@@ -35,3 +37,11 @@ def test_a_text_that_nobody_can_see_is_refused_wherever_people_write_one() -> No
         "PauseInput.why",
     }
     assert find_taken_texts() == []
+
+
+def test_a_parameter_of_a_list_that_is_given_twice_is_refused(admin_client: Client) -> None:
+    assert_parameters_are_given_once(admin_client)
+
+
+def test_each_code_of_a_field_is_documented() -> None:
+    assert find_codes() - read_documented_codes() == set()

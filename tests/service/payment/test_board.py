@@ -46,6 +46,8 @@ def test_money_that_is_held_is_added_up_in_each_currency(admin_client: Client) -
     assert "€3.00" in page
     assert "99.00" not in page
     assert "state__exact=authorized&amp;currency__exact=GBP" in page
+    listed = admin_client.get("/admin/payment/payment/?state__exact=authorized&currency__exact=GBP")
+    assert {(row.state, row.currency) for row in listed.context["cl"].result_list} == {("authorized", "GBP")}
 
 
 def test_calls_that_are_open_for_long_are_counted(admin_client: Client) -> None:

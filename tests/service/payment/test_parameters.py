@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.test import Client
 
 pytestmark = pytest.mark.django_db
 LAST_YEAR = UUID("ffffffff-ffff-7000-8000-000000000000")
@@ -51,6 +52,13 @@ def test_a_number_of_days_is_finite_and_not_negative(peer: Any, days: str) -> No
 def test_an_empty_filter_is_refused(peer: Any, name: str, value: str, code: str) -> None:
     (error,) = peer.get("/api/payments/", {name: value}).json()["errors"]
     assert (error["field"], error["code"]) == (name, code)
+
+
+@pytest.mark.parametrize("kind", ["x", "order"])
+def test_only_kinds_that_are_recorded_can_be_looked_for(admin_client: Client, kind: str) -> None:
+    (error,) = admin_client.get("/api/changes/", {"kind": kind}).json()["errors"]
+    assert (error["field"], error["code"]) == ("kind", "invalid_choice")
+    assert "must be one of customer, product" in error["detail"]
 
 
 def test_a_saga_of_the_last_year_that_an_id_can_hold_is_settled_by_no_one(peer: Any) -> None:

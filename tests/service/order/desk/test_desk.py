@@ -95,9 +95,9 @@ class TestPlacing:
             ({"sku": ["nothing"], "quantity": ["1"]}, "There is no product"),
             ({"quantity": ["2", "%s"]}, "is not a whole number"),
             ({"quantity": ["2"]}, "Choose 1 to 20 products."),
-            ({"fate": "glory"}, "fate:"),
-            ({"count": "201"}, "count:"),
-            ({"rate": "0"}, "rate:"),
+            ({"fate": "glory"}, "What shall happen: "),
+            ({"count": "201"}, "How many: Ensure"),
+            ({"rate": "0"}, "How many a second: Ensure"),
             ({"customer": "nobody"}, "There is no such customer."),
             (
                 {
@@ -107,14 +107,16 @@ class TestPlacing:
                     "address_postal_code": "",
                     "address_country": "",
                 },
-                "address:",
+                "Address: ",
             ),
             ({"order": "{", "left": "1", "rate": "1"}, "this is no batch"),
             ({"order": "{}", "left": "1", "rate": "99"}, "this is no batch"),
         ],
     )
     def test_a_wrong_form_places_nothing(self, clerk: Client, wrong: dict[str, Any], told: str) -> None:
-        assert told in place(clerk, **wrong)
+        page = place(clerk, **wrong)
+        assert told in page
+        assert "__all__" not in page
         assert not Order.objects.exists()
 
     def test_for_another_customer_only_with_the_permission_to_add_orders(
@@ -148,7 +150,7 @@ class TestWithoutTheSandbox:
         page = clerk.get(reverse(PAGE)).content.decode()
         assert "Orders have no fate here" in page
         assert [name for name in FATES if f'value="{name}"' in page] == ["fine"]
-        assert "fate:" in place(clerk, fate="declined")
+        assert "What shall happen: " in place(clerk, fate="declined")
         assert "Placed 1 order." in place(clerk)
 
 

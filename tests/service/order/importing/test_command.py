@@ -58,7 +58,6 @@ def write(folder: Path, *rows: str) -> str:
         ([FIRST, SECOND], 0, (3, 2, 0, 0), (2, 2, 0)),
         ([FIRST, "", FAULTY], 3, (4, 1, 1, 1), (2, 1, 1)),
         ([FAULTY], 4, (2, 0, 1, 0), (1, 0, 1)),
-        ([], 4, (1, 0, 0, 0), (0, 0, 0)),
     ],
 )
 def test_the_exit_code_and_the_summary(
@@ -199,7 +198,14 @@ def test_a_file_without_a_name(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["--encoding=klingon", "--encoding=\udcff", "--token= ", "--token=" + "x" * 201, "--token=\udcff"],
+    [
+        "--encoding=klingon",
+        "--encoding=\udcff",
+        "--token= ",
+        "--token=" + "x" * 201,
+        "--token=\udcff",
+        "--token=a\nb",
+    ],
 )
 def test_an_option_that_nothing_can_use(option: str, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"there is no encoding|is no payment token|is no text"):
@@ -240,7 +246,14 @@ def test_an_encoding_that_nothing_proves_is_said(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "cannot be read"), (b"", "is empty"), (b"a,b\n", "lacks the columns")]
+    ("content", "says"),
+    [
+        (None, "cannot be read"),
+        (b"", "is empty"),
+        (b"a,b\n", "lacks the columns"),
+        (f"{HEADER}\n".encode(), "The file has no invoices."),
+        (f"{HEADER}\n\n,,,,,,\n".encode(), "The file has no invoices."),
+    ],
 )
 def test_a_file_of_which_nothing_is_usable(content: bytes | None, says: str, tmp_path: Path) -> None:
     path = tmp_path / "invoices.csv"
