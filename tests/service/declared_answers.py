@@ -1,4 +1,7 @@
-"""Every answer that a test sees is one that the service's OpenAPI document declares: status, media type and body."""
+"""Every answer that a test sees is one that the service's OpenAPI document declares: status, media type and body.
+
+The codes within `errors` are those that the page of errors lists.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
+ERRORS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md"
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 FAULT = HTTPStatus.INTERNAL_SERVER_ERROR
 """A fault of ours, which no document promises."""
@@ -26,6 +31,14 @@ class UndeclaredAnswer(AssertionError):
 def read_document() -> dict[str, Any]:
     document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return document
+
+
+@cache
+def read_documented_codes() -> set[str]:
+    """The codes within `errors` that the page of errors lists."""
+    _, _, part = ERRORS.read_text(encoding="utf-8").partition("### Within `errors`")
+    rows = re.findall(r"^\| (`.*?`) \|", part.partition("\n#")[0], re.MULTILINE)
+    return {code for row in rows for code in re.findall("`([a-z_]+)`", row)}
 
 
 @contextmanager
@@ -67,6 +80,10 @@ def check_answer(answer: Any) -> None:
             validator.validate(answer.json())
         except jsonschema_rs.ValidationError as error:
             raise UndeclaredAnswer(f"{what} is declared otherwise: {error}") from None
+        if answer.status_code == HTTPStatus.BAD_REQUEST:
+            given = {each["code"] for each in answer.json().get("errors", ())}
+            if unknown := given - read_documented_codes():
+                raise UndeclaredAnswer(f"{what} has codes that {ERRORS.name} lacks: {unknown}")
 
 
 @cache

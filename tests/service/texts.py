@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from drf_spectacular.generators import SchemaGenerator
@@ -16,7 +14,6 @@ from celery_config.web.inputs import KnownFieldsOnly
 from tests.service.forms import INVISIBLE
 from tests.service.permissions import NO_PERSON, iterate_routes, read_table
 
-ERRORS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md"
 # Compared with what is there, and kept nowhere: a login, and the questions about copies.
 QUESTIONS = ("TokenInput.username", "TokenInput.password", "PiecesInput.", "RowsInput.")
 
@@ -83,13 +80,6 @@ def iterate_filters() -> Iterator[Any]:
         if hasattr(view, "filterset_fields"):
             rows = getattr(view, "queryset", None)
             yield from StrictFilterBackend().get_filterset_class(view, rows)().form.fields.values()
-
-
-def read_documented_codes() -> set[str]:
-    """The codes within `errors` that the page of errors lists."""
-    _, _, part = ERRORS.read_text(encoding="utf-8").partition("### Within `errors`")
-    rows = re.findall(r"^\| (`.*?`) \|", part.partition("\n#")[0], re.MULTILINE)
-    return {code for row in rows for code in re.findall("`([a-z_]+)`", row)}
 
 
 def find_taken_texts() -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.service.declared_answers import read_documented_codes
 from tests.service.routes import (
     api_routes,
     assert_parameters_are_given_once,
@@ -14,7 +15,7 @@ from tests.service.routes import (
     declared_keys,
     documented_keys,
 )
-from tests.service.texts import find_codes, find_taken_texts, find_texts, read_documented_codes
+from tests.service.texts import find_codes, find_taken_texts, find_texts
 
 pytestmark = pytest.mark.django_db
 
