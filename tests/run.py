@@ -37,6 +37,8 @@ COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 SHOWN_LINES = 60
 GROUPS = ("checks", "unit", "service", "acceptance")
 SERVERLESS = {"checks", "unit"}
+NOWHERE = "http://127.0.0.1:9"
+"""Nobody listens there."""
 # The tests of what all services share run with the settings of the service that has the fewest tests.
 SHARED_WITH = "shipment"
 
@@ -188,6 +190,8 @@ def private_postgres(var: Path) -> Iterator[PostgresServer]:
 def service_suite(server: PostgresServer, service: str, *args: str) -> Suite:
     """Return a run of pytest with a service's settings and databases; `args` are what to run, and options."""
     env = {f"{s.upper()}_DATABASE_URL": server.url(s) for s in SERVICES}
+    # Else a test that starts no sandbox of its own asks the one of a stack that is running on this machine.
+    env["SANDBOX_URL"] = NOWHERE
     return pytest(service, *args, f"--ds={SERVICES[service].settings_module}", env=env)
 
 
