@@ -46,6 +46,13 @@ def assert_reached_without_slash(client: APIClient, route: str) -> None:
         assert not 300 <= answers[0].status_code < 400, method
 
 
+def find_undocumented_routes() -> list[str]:
+    """The addresses of this service's schema that the page of the APIs lacks."""
+    page = DOCUMENT.read_text()
+    routes = (re.sub(r"\{([a-z]+_id|customer)\}", "{id}", route) for route in read_document()["paths"])
+    return [route for route in routes if f"`{route}`" not in page]
+
+
 def assert_parameters_are_given_once(client: Client) -> None:
     """Of two values a list would take the last, and the caller would not know that the first is ignored."""
     asked = 0

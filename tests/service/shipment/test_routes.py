@@ -14,6 +14,7 @@ from tests.service.routes import (
     assert_reached_without_slash,
     declared_keys,
     documented_keys,
+    find_undocumented_routes,
 )
 from tests.service.texts import find_codes, find_taken_texts, find_texts
 
@@ -23,6 +24,10 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize("route", [*api_routes()])
 def test_the_last_slash_may_be_left_out(stranger: Any, route: str) -> None:
     assert_reached_without_slash(stranger, route)
+
+
+def test_each_address_is_documented() -> None:
+    assert find_undocumented_routes() == []
 
 
 def test_what_each_post_does_with_an_idempotency_key_is_documented() -> None:
