@@ -14,7 +14,9 @@ INVISIBLE = (
     "\u2800\ud800-\udfff"
 )
 """The characters that show nothing, for a class of a regular expression in any dialect."""
-_control = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+"""Line ends and other control characters, for a class of a regular expression in any dialect."""
+_control = re.compile(f"[{CONTROLS}]")
 _visible = re.compile(f"[^{INVISIBLE}]")
 
 
