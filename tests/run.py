@@ -38,7 +38,7 @@ SHOWN_LINES = 60
 GROUPS = ("checks", "unit", "service", "acceptance")
 SERVERLESS = {"checks", "unit"}
 NOWHERE = "http://127.0.0.1:9"
-"""Nobody listens there."""
+"""No program listens at this port."""
 # The tests of what all services share run with the settings of the service that has the fewest tests.
 SHARED_WITH = "shipment"
 

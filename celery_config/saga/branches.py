@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from celery_config.saga.dsl import StepKind
-from celery_config.saga.flow_facts import StepFacts
+from celery_config.saga.flow_facts import StepFacts, find_pivot
 from celery_config.saga.states import StepState
 
 CLOSED = (StepState.REFUSED, StepState.UNDONE)
@@ -31,7 +31,7 @@ def branch_stop(steps: Sequence[StepFacts], noun: str, *, fenced: bool) -> list[
     """
     undone = [s.undo_phrase for s in reversed(steps) if s.undo_phrase and s.logged not in CLOSED]
     end = f"everything is undone, and the {noun} is cancelled"
-    pivot = next((s for s in steps if s.kind is StepKind.PIVOT), None)
+    pivot = find_pivot(steps)
     if pivot is None or fenced:
         return [Branch("", undone, end)]
     if pivot.logged is StepState.DONE:

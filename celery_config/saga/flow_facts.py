@@ -105,21 +105,21 @@ class FlowFacts:
     """Those that did not succeed, in their order."""
 
 
-def is_past_pivot(flow: FlowFacts) -> bool:
-    """Whether the flow can only go forward."""
-    pivot = find_pivot(flow)
-    return pivot.logged is StepState.DONE if pivot else all(s.kind is StepKind.RETRIABLE for s in flow.steps)
+def is_past_pivot(steps: Sequence[StepFacts]) -> bool:
+    """Whether a flow with these steps can only go forward."""
+    pivot = find_pivot(steps)
+    return pivot.logged is StepState.DONE if pivot else all(s.kind is StepKind.RETRIABLE for s in steps)
 
 
-def find_pivot(flow: FlowFacts) -> StepFacts | None:
-    return next((step for step in flow.steps if step.kind is StepKind.PIVOT), None)
+def find_pivot(steps: Sequence[StepFacts]) -> StepFacts | None:
+    return next((step for step in steps if step.kind is StepKind.PIVOT), None)
 
 
 def is_going_back(flow: FlowFacts) -> bool:
     """Whether somebody or something stopped the flow, and it is not known to be past its point of no return."""
     stops = {name for name in flow.cause if name != "parked"}
     stopped = flow.status is Status.STOPPING or (flow.status is Status.PARKED and bool(stops))
-    return stopped and not is_past_pivot(flow)
+    return stopped and not is_past_pivot(flow.steps)
 
 
 def list_begun(flow: FlowFacts) -> Sequence[StepFacts]:
@@ -172,7 +172,7 @@ def find_next(flow: FlowFacts) -> tuple[StepFacts | None, bool]:
     closed = (StepState.REFUSED, StepState.UNDONE)
     undone = [s for s in flow.steps if s.kind is StepKind.COMPENSATABLE]
     # All services undo at once when payment, the first, has let go. A saga begins with its pivot and goes backwards.
-    links = undone if flow.choreographed else [*filter(None, [find_pivot(flow)]), *reversed(undone)]
+    links = undone if flow.choreographed else [*filter(None, [find_pivot(flow.steps)]), *reversed(undone)]
     return next((s for s in links if s.logged not in closed), None), True
 
 

@@ -65,7 +65,7 @@ class Part:
 
 
 def is_quiet(tiles: Iterable[Tile]) -> bool:
-    """Whether nobody has to look at any of these."""
+    """Whether none of these asks a person to look."""
     return all(tile.level not in (LOOK, ACT) for tile in tiles)
 
 

@@ -110,7 +110,7 @@ def list_undoings(flow: FlowFacts) -> list[str]:
 
 def refuse_cancellation(flow: FlowFacts) -> str:
     """Why the order cannot be cancelled; empty: it can."""
-    if flow.status is Status.RUNNING and not is_past_pivot(flow):
+    if flow.status is Status.RUNNING and not is_past_pivot(flow.steps):
         return ""
     return {
         Status.STOPPING: "it is being cancelled already",

@@ -23,7 +23,6 @@ from tests.acceptance.browsing import (
 )
 from tests.acceptance.shop import SOLD_OUT, Shop, until
 
-# Every row of the list on one line, and no column beyond the edge.
 # What is wrong with a list; nothing of one that is as wide as its place, with rows of a line or two.
 FIND_UNTIDY = """() => {
     const list = document.querySelector("#result_list");

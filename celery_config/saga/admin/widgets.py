@@ -183,7 +183,7 @@ def build_effects_table(found: Iterable[Effect], course: Course) -> dict[str, An
 
 
 def find_effect_state(effect: Effect, step: Step) -> CellState:
-    """Return the strip's word for an effect; what has no undo is done, and nobody holds it."""
+    """Return the strip's word for an effect; an effect that has no undo is done and not held."""
     if effect.doubtful:
         return CellState.IN_DOUBT
     return CellState.HELD if step.undo else CellState.DONE

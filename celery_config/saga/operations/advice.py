@@ -15,4 +15,4 @@ def recommend_verb(flow: FlowFacts) -> str:
     failed = find_failed(flow)
     if flow.status is not Status.PARKED or (failed and (failed.failure or {}).get("code") == LOST):
         return ""
-    return "resume" if is_past_pivot(flow) and not flow.choreographed else "retry"
+    return "resume" if is_past_pivot(flow.steps) and not flow.choreographed else "retry"

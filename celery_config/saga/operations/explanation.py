@@ -75,7 +75,7 @@ def tell(flow: FlowFacts) -> Iterator[Part]:
             yield from tell_next(flow)
             yield from tell_held(flow)
         case Status.FORWARD:
-            pivot = find_pivot(flow)
+            pivot = find_pivot(flow.steps)
             past = f"Past the point of no return ({pivot.phrase})" if pivot else "Under way, with no way back"
             yield from tell_waiting(flow, f"{past}, so it is being finished")
             yield from tell_too_late(flow)
@@ -168,7 +168,7 @@ def tell_end(flow: FlowFacts) -> Iterator[Part]:
 
 def tell_too_late(flow: FlowFacts) -> Iterator[Part]:
     """That somebody cancelled it in vain."""
-    if flow.cause.get("code") == CANCELLED_BY_US["code"] and find_pivot(flow):
+    if flow.cause.get("code") == CANCELLED_BY_US["code"] and find_pivot(flow.steps):
         yield " Cancelled too late: the money had been taken."
 
 

@@ -10,7 +10,7 @@ from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.faults import list_steps
-from celery_config.saga.flow_facts import FlowFacts, is_past_pivot
+from celery_config.saga.flow_facts import is_past_pivot
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations.advice import TITLES
 from celery_config.saga.operations.barrier_client import read_barriers
@@ -52,7 +52,7 @@ def preview(row: WatchedRow, verb: str) -> Preview:
     return Preview(
         refused=explain_refusal(row, verb) if decision == IGNORE else course.fault,
         before=row.status,
-        after=find_end(row, decision.status or row.status, course),
+        after=find_end(decision.status or row.status, course),
         sends=flow.describe_send(row, decision.send) if decision.send else [],
         branches=flow.list_branches(row, decision.send, course) if decision.send else [],
         effects=find_effects(course, answers),
@@ -60,10 +60,9 @@ def preview(row: WatchedRow, verb: str) -> Preview:
     )
 
 
-def find_end(row: WatchedRow, status: str, course: Course) -> str:
+def find_end(status: str, course: Course) -> str:
     """Return the next status of a flow; one that is to be stopped goes forward if its pivot is known to have run."""
-    facts = FlowFacts(noun="", status=Status(status), steps=list_steps(course), now=row.since)
-    return Status.FORWARD if status == Status.STOPPING and is_past_pivot(facts) else status
+    return Status.FORWARD if status == Status.STOPPING and is_past_pivot(list_steps(course)) else status
 
 
 def explain_refusal(row: WatchedRow, verb: str) -> str:

@@ -121,13 +121,13 @@ def find_state(flow: FlowFacts, step: StepFacts, *, is_next: bool, undo: bool) -
         case StepState.DONE if is_undone_next(flow, step):
             return CellState.UNDOING if is_next and flow.status is Status.STOPPING else CellState.HELD
         case StepState.DONE if flow.status is Status.COMPENSATED and step.kind is StepKind.COMPENSATABLE:
-            return (
-                CellState.UNDONE
-            )  # the end of the chain proves it, though its event may still be on its way
+            # The end of the chain proves it, though its event may still be on its way.
+            return CellState.UNDONE
         case StepState.DONE:
             return CellState.DONE
     if flow.status is Status.COMPLETED:
-        return CellState.DONE  # as above
+        # The end of the chain proves it here, too.
+        return CellState.DONE
     if flow.status is Status.COMPENSATED:
         return name_undone(step, begun=begun)
     if is_going_back(flow):
@@ -171,7 +171,7 @@ def name_undone(step: StepFacts, *, begun: bool) -> CellState:
 
 def is_undone_next(flow: FlowFacts, step: StepFacts) -> bool:
     """Whether a step that is done is to be undone, or may be: a person decides."""
-    going_back = flow.status in (Status.STOPPING, Status.PARKED) and not is_past_pivot(flow)
+    going_back = flow.status in (Status.STOPPING, Status.PARKED) and not is_past_pivot(flow.steps)
     return going_back and step.kind is StepKind.COMPENSATABLE
 
 
