@@ -18,18 +18,17 @@ from celery_config.web.fields import IdField, StrictCharField, StrictIntegerFiel
 from celery_config.web.idempotency_keys import FIELD, KeyField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.permissions import may
-from celery_config.web.text import validate_one_line
 from order_project import domain, selectors, services
 from order_project.addresses import AddressInput
 from order_project.errors import NotYourself, PriceNotYours, UnknownCustomer
 from order_project.models import Customer
+from order_project.payment_tokens import LONGEST_TOKEN, validate_payment_token
 from order_project.requests import OrderRequest, OrderSubmission
 
 MOST_AT_ONCE = 100
 # A little more than an order may have, so that the domain says what is wrong with it.
 PARSED_LINES = 10 * domain.MAX_LINES
 KEY_OF_BATCH = "A batch has no key of its own: give each order its `idempotency_key`."
-LONGEST_TOKEN = 200
 
 
 class LineInput(ClientInput):
@@ -46,7 +45,7 @@ class LineInput(ClientInput):
 class OrderInput(ClientInput):
     lines = serializers.ListField(child=LineInput(), allow_empty=False, max_length=PARSED_LINES)
     currency = StrictCharField(validators=[validate_currency], help_text="ISO 4217")
-    payment_token = StrictCharField(max_length=LONGEST_TOKEN, validators=[validate_one_line])
+    payment_token = StrictCharField(max_length=LONGEST_TOKEN, validators=[validate_payment_token])
     address = AddressInput()
     flow = WordField(
         [flow.value for flow in domain.Flow],

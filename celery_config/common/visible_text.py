@@ -14,17 +14,9 @@ INVISIBLE = (
     "\u2800\ud800-\udfff"
 )
 """The characters that show nothing, for a class of a regular expression in any dialect."""
-CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
-"""Line ends and other control characters, for a class of a regular expression in any dialect."""
-_control = re.compile(f"[{CONTROLS}]")
 _visible = re.compile(f"[^{INVISIBLE}]")
 
 
 def is_visible(text: str) -> bool:
     """Whether at least one character of the text can be seen."""
     return _visible.search(text) is not None
-
-
-def has_controls(text: str) -> bool:
-    """Whether a line ends in the text, or it has another control character."""
-    return _control.search(text) is not None

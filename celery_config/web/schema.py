@@ -22,7 +22,7 @@ from celery_config.common.email_address import validate_email_address
 from celery_config.common.iso import validate_country, validate_currency
 from celery_config.common.money import currency_digits
 from celery_config.common.service_calls import CALLS
-from celery_config.common.visible_text import CONTROLS, INVISIBLE
+from celery_config.common.visible_text import INVISIBLE
 from celery_config.web.fields import StrictIntegerField
 from celery_config.web.idempotency_keys import PARAMETER, REPLAYED, KeyUse, find_key_use
 from celery_config.web.inputs import ClientInput, KnownFieldsOnly
@@ -30,14 +30,11 @@ from celery_config.web.number_patterns import match_whole_numbers
 from celery_config.web.permissions import find_needs
 from celery_config.web.problems import PROBLEM_TYPE
 from celery_config.web.refusals import ANY_CODE, find_refusals
-from celery_config.web.text import validate_one_line
 
 # Halves of surrogate pairs cannot be written in a document, and no client can send one.
 SHOWS_NOTHING = INVISIBLE.replace("\ud800-\udfff", "")
 STORABLE_TEXT = r"^[^\u0000]*$"
 VISIBLE_TEXT = rf"^[^\u0000]*[^{SHOWS_NOTHING}][^\u0000]*$"
-# White space around it is taken away first.
-ONE_LINE_TEXT = rf"^\s*[^{CONTROLS}]*[^{SHOWS_NOTHING}{CONTROLS}][^{CONTROLS}]*\s*$"
 EMPTY_OBJECT = {"type": "object", "additionalProperties": False}
 TEXT = {"type": "string"}
 PROBLEM = {
@@ -221,8 +218,6 @@ class ServiceSchema(AutoSchema):
         if isinstance(field, serializers.CharField) and not {"format", "pattern", "oneOf"} & schema.keys():
             free = field.allow_blank or not field.trim_whitespace
             schema["pattern"] = STORABLE_TEXT if free else VISIBLE_TEXT
-            if validate_one_line in field.validators:
-                schema["pattern"] = ONE_LINE_TEXT
         for validator, codes in CODES.items():
             if validator in field.validators:
                 schema["enum"] = codes()

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from celery_config.common.visible_text import has_controls, is_visible
+from celery_config.common.visible_text import is_visible
 
 # NUL and halves of surrogate pairs.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -37,11 +37,3 @@ def validate_visible(text: str) -> None:
     """Raise ValidationError unless the text shows something."""
     if not is_visible(text):
         raise ValidationError("Nothing of this text can be seen.", code="invisible")
-
-
-def validate_one_line(text: str) -> None:
-    """Raise ValidationError if a line ends in the text, or it has another control character."""
-    if has_controls(text):
-        raise ValidationError(
-            "This text has a line end or another control character.", code="control_characters"
-        )

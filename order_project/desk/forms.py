@@ -13,14 +13,13 @@ from celery_config.sandbox.fates import FATES, FINE, UNHURRIED
 from celery_config.sandbox.goods import ADDRESS, SOLD_OUT
 from celery_config.sandbox.words import Token
 from celery_config.web.forms import StrictIntegerField, VisibleTextField
-from celery_config.web.text import validate_one_line
 from order_project.desk.faults import explain_no_faults
 from order_project.desk.limits import FASTEST, MOST_LINES, MOST_ORDERS
 from order_project.desk.orders import CUSTOMER, ensure_desk_customer
 from order_project.domain import MAX_QUANTITY, Flow
 from order_project.forms import AddressField
-from order_project.inputs import LONGEST_TOKEN
 from order_project.models import CatalogueProduct, Customer
+from order_project.payment_tokens import LONGEST_TOKEN, validate_payment_token
 
 FIRST = ("fate", "flow", "count")
 FLOWS = {
@@ -52,7 +51,7 @@ class DeskForm(forms.Form):
     card = VisibleTextField(
         label="Card",
         max_length=LONGEST_TOKEN,
-        validators=[validate_one_line],
+        validators=[validate_payment_token],
         help_text="payment token; what shall happen may need another",
         widget=UnfoldAdminTextInputWidget,
     )

@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from celery_config.common.arguments import parse_seconds, parse_text, parse_whole_number
+from celery_config.common.arguments import parse_seconds, parse_whole_number
 from celery_config.common.console import progress_bars
-from celery_config.common.visible_text import has_controls, is_visible
 from celery_config.contracts.inventory import MAX_NAME, MAX_STOCK
 from celery_config.http.service_client import ServiceCallError
 from order_project.domain import Flow
@@ -26,7 +25,7 @@ from order_project.importing import invoices, report, service
 from order_project.importing.invoices import Fault, InvoiceFile
 from order_project.importing.service import Placement, Prices, Upload
 from order_project.importing.table import LEGACY, NotATable
-from order_project.inputs import LONGEST_TOKEN
+from order_project.payment_tokens import LONGEST_TOKEN, is_payment_token
 
 SOME_REJECTED, NOTHING_USABLE = 3, 4
 """Exit codes. 0: every invoice is in; 1: the import could not do its work; 2: wrong options."""
@@ -215,9 +214,11 @@ def read_token(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: the API would not take it.
     """
-    if not is_visible(text) or has_controls(text.strip()) or len(text.strip()) > LONGEST_TOKEN:
-        raise argparse.ArgumentTypeError(f"{text!r:.100} is no payment token: 1 to {LONGEST_TOKEN} letters")
-    return parse_text(text.strip())
+    if not is_payment_token(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r:.100} is no payment token: 1 to {LONGEST_TOKEN} letters, digits and signs of ASCII, no space"
+        )
+    return text.strip()
 
 
 def read_encoding(text: str) -> str:

@@ -35,6 +35,7 @@ class BareSystem:
             for s in SERVICES
             for name, url in (
                 (f"{s.upper()}_DATABASE_URL", self.postgres.superuser_url(f"bare_{s}")),
+                (f"{s.upper()}_OWNER_DATABASE_URL", self.postgres.superuser_url(f"bare_{s}")),
                 (f"{s.upper()}_BROKER_URL", stack.broker_admin_url),
             )
         }

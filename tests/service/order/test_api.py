@@ -132,6 +132,8 @@ class TestPlacing:
             ({"payment_token": None}, "payment_token"),
             ({"payment_token": "tok_approved\ntok_approved"}, "payment_token"),
             ({"payment_token": "tok\x85approved"}, "payment_token"),
+            ({"payment_token": "tok approved"}, "payment_token"),
+            ({"payment_token": "tok_é"}, "payment_token"),
             ({"address": {**WISH["address"], "country": "Britain"}}, "address.country"),
             ({"address": {**WISH["address"], "country": "ZZ"}}, "address.country"),
             ({"address": {**WISH["address"], "state": "NY"}}, "address.state"),
