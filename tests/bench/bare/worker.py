@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
+from celery_config.common import metrics
 from tests.bench.service import set_up_django
 
 # The fastest of those that were tried: 2, 8 and 16 threads and two processes (prefork), each with a prefetch of 1, 10
@@ -18,7 +19,7 @@ def main(argv: list[str]) -> int:
     app = importlib.import_module("tests.bench.bare.app").app
     importlib.import_module(f"tests.bench.bare.{service}")
     importlib.import_module("tests.bench.three.bare")
-    importlib.import_module("celery_config.common.metrics").serve()
+    metrics.serve(metrics.WORKER)
     app.worker_main(
         [
             "worker",
