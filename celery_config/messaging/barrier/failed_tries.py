@@ -10,7 +10,7 @@ from uuid import uuid5
 
 from django.utils import timezone
 
-from celery_config.contracts.base import StepTried
+from celery_config.contracts.base import StepTried, is_told
 from celery_config.errors import OutcomeUnknown, clean_text
 from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.deliveries import FailedTry
@@ -47,16 +47,6 @@ def note_try(step: StepRequest, failed: FailedTry, *, drive: int) -> None:
         writing.add_events(
             [writing.cloud_event(event, subject=step.subject, saga=step.saga, event_id=event_id)]
         )
-
-
-def is_told(number: int) -> bool:
-    """Whether the try of this number is announced: the first eight, then four in each doubling of their number.
-
-    A provider that is away is asked again every five seconds by each saga. In a day that is 17 280 tries, of which 52
-    are told; a thousand sagas write 52 000 rows instead of 17 millions. Those that use up tries are few: five a drive,
-    and the drives grow rare; the last one of a drive is told always.
-    """
-    return number % (1 << max(0, number.bit_length() - 3)) == 0
 
 
 def describe_error(error: Exception) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from celery_config.contracts.base import TOLD_SINGLY
 from celery_config.saga.causes import WITHOUT_REASON, describe_refusal
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.flow_facts import (
@@ -24,9 +25,6 @@ from celery_config.saga.flow_facts import (
 )
 from celery_config.saga.operations.wording import describe_times, format_ordinal, format_span
 from celery_config.saga.states import Status, StepState
-
-# Each of the first tries is told; see `messaging/barrier/failed_tries.py`.
-FIRST_TOLD = 8
 
 
 class CellState(StrEnum):
@@ -103,7 +101,7 @@ def describe_try(tried: Try, now: datetime) -> dict[str, Any]:
     if tried.is_ahead(now):
         return {"tries": f"{format_ordinal(tried.number)} try", "next_at": tried.next_at}
     # Of many tries, not each is told.
-    is_exact = tried.number < FIRST_TOLD
+    is_exact = tried.number < TOLD_SINGLY
     return {
         "tries": f"{format_ordinal(tried.number + 1)} try"
         if is_exact

@@ -20,10 +20,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from psycopg.errors import LockNotAvailable
 
-from celery_config.contracts.base import StepTried, encode
+from celery_config.contracts.base import TOLD_SINGLY, StepTried, encode, is_told
 from celery_config.errors import DefinitionError, OutcomeUnknown, ServiceUnavailable
 from celery_config.messaging import database_gate
-from celery_config.messaging.barrier import failed_tries
 from celery_config.messaging.barrier.fences import PIVOT_RAN
 from celery_config.messaging.barrier.steps import Handler
 from celery_config.messaging.models import BarrierRow, OutboxMessage, Trouble
@@ -33,7 +32,6 @@ from celery_config.participant import handlers
 from celery_config.saga.engine.chains import COMPENSATED, STEP_FAILED, ChainBuilder
 from celery_config.saga.engine.machine import Drive, UndoBefore
 from celery_config.saga.engine.plan import Operation, PlannedLink
-from celery_config.saga.operations.strip import FIRST_TOLD
 from tests.service.celery_config.conftest import Bank, Hotel
 from tests.trip import BookFlight, BookHotel, CancelHotel, ChargeTrip, Trip, TripData
 
@@ -292,8 +290,8 @@ class TestTheHistoryOfTries:
             charging()
         assert bank.row.tries == 30
         told = [each["data"]["number"] for each in self.told(bank.saga)]
-        assert told == [*range(1, FIRST_TOLD + 1), 10, 12, 14, 16, 20, 24, 28]
-        assert sum(map(failed_tries.is_told, range(1, 24 * 720 + 1))) == 52
+        assert told == [*range(1, TOLD_SINGLY + 1), 10, 12, 14, 16, 20, 24, 28]
+        assert sum(map(is_told, range(1, 24 * 720 + 1))) == 52
 
     def test_of_a_step_in_our_own_database_counts_the_tries_of_its_message(
         self, trip: ChainBuilder, hotel: Hotel, sent: list[Any]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from celery import current_app
+from celery.app.task import Context
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -16,9 +19,13 @@ from celery_config.common.identifiers import uuid7
 from celery_config.contracts.base import StepTried
 from celery_config.contracts.payment import AuthorizePayment
 from celery_config.erasure import tombstones
+from celery_config.errors import OutcomeUnknown, ServiceUnavailable
+from celery_config.messaging.deliveries import TriedLater
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga.duties import delete_old_log
+from celery_config.saga.engine import rest_steps
+from celery_config.saga.engine.chains import CALL
 from celery_config.saga.models import StepTry
 from order_project.case_file import make_case_file
 from order_project.domain import Flow
@@ -27,6 +34,7 @@ from order_project.models import Choreography
 from tests.service.order.conftest import Placed, Shop
 
 pytestmark = pytest.mark.django_db
+Call = Callable[..., Any]
 STEP = "authorize-payment"
 ANSWERED = "the payment provider answered 500 when asked to authorize the payment: out of order"
 
@@ -132,3 +140,53 @@ def test_those_of_flows_that_ended_long_ago_go(placed: Placed) -> None:
     while delete_old_log(batch=1):
         pass
     assert set(StepTry.objects.values_list("flow", flat=True)) == {parked, placed.saga_id}
+
+
+class TestOverRest:
+    """Our own worker makes the call, and writes its failed tries itself."""
+
+    @pytest.fixture
+    def call(self, placed: Placed, monkeypatch: pytest.MonkeyPatch) -> Call:
+        def call(error: Exception, *, retries: int, attempt: int = 0) -> Any:
+            class Away:
+                def ask(self, *_: Any, **__: Any) -> Any:
+                    raise error
+
+            monkeypatch.setattr(rest_steps, "participant", lambda service: Away())
+            kwargs = {
+                "saga": str(placed.saga_id), "step": STEP, "operation": "do", "attempt": attempt,
+                "task": AuthorizePayment.wire_name(), "message": {},
+            }  # fmt: skip
+            request = Context(args=[{}], kwargs=kwargs, headers={}, retries=retries, id=str(uuid4()))
+            task = current_app.tasks[CALL]
+            ((delivery, asked),) = task.carry_out([request])
+            ((_, outcome),) = task.finish_calls([(delivery, asked, asked.answer())])
+            return outcome
+
+        return call
+
+    def test_each_try_is_kept_and_the_same_one_once(self, placed: Placed, call: Call) -> None:
+        broken = OutcomeUnknown("POST /api/commands/: answered 500")
+        for retries in (0, 0, 1):
+            assert isinstance(call(broken, retries=retries), TriedLater)
+        assert isinstance(call(broken, retries=0, attempt=1), TriedLater)
+        tries = StepTry.objects.filter(flow=placed.saga_id, step=STEP).order_by("id")
+        assert [(each.number, each.code) for each in tries] == [
+            (1, "unknown_outcome"), (2, "unknown_outcome"), (1, "unknown_outcome"),
+        ]  # fmt: skip
+        assert all(each.next_at is not None and each.next_at > each.at for each in tries)
+
+    def test_the_wait_for_one_that_is_away_is_none(self, call: Call) -> None:
+        assert isinstance(call(ServiceUnavailable("nobody is there"), retries=0), TriedLater)
+        assert not StepTry.objects.exists()
+
+    def test_the_last_one_says_that_no_other_follows(self, placed: Placed, call: Call) -> None:
+        error = OutcomeUnknown("POST /api/commands/: answered 500")
+        retries = 0
+        while isinstance(outcome := call(error, retries=retries), TriedLater):
+            retries += 1
+        assert outcome is error
+        last = StepTry.objects.filter(flow=placed.saga_id).order_by("id").last()
+        assert last is not None
+        assert (last.number, last.next_at) == (retries + 1, None)
+        assert placed.saga.steps.get(name=STEP).failure["times"] == retries + 1
