@@ -7,6 +7,8 @@ process starts: `increase()` does not see a counter that is born with its first 
 
 from __future__ import annotations
 
+import argparse
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 
@@ -23,6 +25,10 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from celery_config.common.arguments import parse_whole_number
+
+HIGHEST_PORT = 65535
 
 
 class Registries(CollectorRegistry):
@@ -126,8 +132,18 @@ def prepare() -> None:
         each()
 
 
-def serve(registry: CollectorRegistry) -> None:
-    """Serve the metrics of a worker or relay on `METRICS_PORT`; 0 serves none."""
+def serve(registry: CollectorRegistry, port: int) -> None:
+    """Serve the metrics of a worker or relay at a port; 0 serves none."""
     prepare()
-    if settings.METRICS_PORT:
-        start_http_server(settings.METRICS_PORT, settings.METRICS_HOST, registry=registry)
+    if port:
+        start_http_server(port, settings.METRICS_HOST, registry=registry)
+
+
+def add_port(parser: argparse.ArgumentParser) -> None:
+    """Add the option of a command that serves its metrics."""
+    parser.add_argument(
+        "--metrics-port",
+        type=functools.partial(parse_whole_number, most=HIGHEST_PORT),
+        default=settings.METRICS_PORT,
+        help="where it serves its metrics; default: METRICS_PORT",
+    )

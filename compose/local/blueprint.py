@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from celery_config.common.timeouts import Timeouts
 from compose.local import ports
 from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_url, web_url
-from compose.local.process import Process, ReadyCheck, at_once
+from compose.local.forks import ServiceParent
+from compose.local.process import Process, ReadyCheck, at_once, cannot_fork
 from compose.local.readiness import answers
 from compose.local.secrets import select_environment
 
@@ -22,6 +23,7 @@ class Blueprint:
         settings_of: further variables for the processes of a service, by service; they win.
         sandbox_database: the sandbox's file.
         with_webhooks: the sandbox sends webhooks to payment and shipment.
+        parents: of the processes of each service.
     """
 
     environment: Mapping[str, str]
@@ -29,6 +31,12 @@ class Blueprint:
     addresses: Addresses
     sandbox_database: Path
     with_webhooks: bool
+    parents: dict[str, ServiceParent] = field(default_factory=dict)
+
+    def parent(self, service: str) -> ServiceParent:
+        """Return the parent of what is made of this service from now on."""
+        made = self.parents[service] = ServiceParent(service, self._environment_of(service))
+        return made
 
     def all_of(self, service: str) -> list[Process]:
         """Return the processes of a service that stay up: web, worker and relay."""
@@ -44,12 +52,12 @@ class Blueprint:
 
     def worker(self, service: str, number: int = 1) -> Process:
         if number == 1:
-            return self._measured(f"{service}-worker", "manage.py", service, "worker")
+            return self._measured(f"{service}-worker", service, "worker")
         node = f"{service}-{number}@%h"
-        return self._measured(f"{service}-worker-{number}", "manage.py", service, "worker", "--name", node)
+        return self._measured(f"{service}-worker-{number}", service, "worker", "--name", node)
 
     def relay(self, service: str) -> Process:
-        return self._measured(f"{service}-relay", "manage.py", service, "relay")
+        return self._measured(f"{service}-relay", service, "relay")
 
     def web(self, service: str) -> Process:
         return self._process(
@@ -98,24 +106,26 @@ class Blueprint:
         administers: bool = False,
     ) -> Process:
         owner = name.partition("-")[0]
+        environment = self._environment_of(owner, administers=administers)
+        parent = self.parents.get(owner)
         return Process(
             name=name,
             argv=[sys.executable, *argv],
-            env={
-                **select_environment(self.environment, owner, administers=administers),
-                **self.settings_of.get(owner, {}),
-                **(settings or {}),
-            },
+            env={**environment, **(settings or {})},
             cwd=ROOT,
             ready=ready,
+            fork=parent.make_fork if parent and argv[0] == "manage.py" else cannot_fork,
         )
 
-    def _measured(self, name: str, *argv: str) -> Process:
+    def _environment_of(self, owner: str, *, administers: bool = False) -> dict[str, str]:
+        selected = select_environment(self.environment, owner, administers=administers)
+        return {**selected, **self.settings_of.get(owner, {})}
+
+    def _measured(self, name: str, *command: str) -> Process:
         """Return a process that is ready when it serves its metrics."""
         port = ports.free_port()
         return self._process(
             name,
-            *argv,
+            *("manage.py", *command, "--metrics-port", str(port)),
             ready=answers(f"http://{ports.LOOPBACK}:{port}/metrics"),
-            settings={"METRICS_PORT": str(port)},
         )

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 from celery_config.common.private_folders import UMASK
 from compose.local.errors import ProcessFailed
@@ -42,13 +42,27 @@ class Death:
         return "\n  ".join([f"{self.name} ended unexpectedly ({how}); its last lines:", *self.last_lines])
 
 
+class Running(Protocol):
+    """What is running: a `Popen`, or a fork of a parent."""
+
+    pid: int
+    returncode: int | Any
+
+    def wait(self) -> int: ...
+
+
 Deaths: TypeAlias = "queue.SimpleQueue[Death]"
 ReadyCheck: TypeAlias = "Callable[[Process], bool]"
+ForkMaker: TypeAlias = "Callable[[Process, BinaryIO], Running | None]"
 
 
 def at_once(_: "Process") -> bool:
     """Ready as soon as it runs."""
     return True
+
+
+def cannot_fork(_: "Process", __: BinaryIO) -> None:
+    """Stand in for the parent of a process that has none."""
 
 
 def popen_user(user: str | None) -> dict[str, Any]:
@@ -69,6 +83,8 @@ class Process:
         cwd: its working directory.
         stop_signal: asks it to end in good order; sent to the leader alone, which knows its children.
         user: the user and group to run as; only root may name one.
+        pass_fds: open files that it shares with us.
+        fork: makes it as a fork of a parent that has loaded its code, with a file for its output; None: it cannot.
         deaths: receives its end when it was not asked to end.
     """
 
@@ -80,8 +96,10 @@ class Process:
     cwd: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     user: str | None = None
+    pass_fds: Sequence[int] = ()
+    fork: ForkMaker = cannot_fork
     deaths: Deaths = field(default_factory=queue.SimpleQueue)
-    _popen: "subprocess.Popen[bytes] | None" = None
+    _running: Running | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
     _end_is_expected: bool = False
     _log_start: int = 0
@@ -93,18 +111,18 @@ class Process:
         Raises:
             ProcessFailed: it was never started.
         """
-        if self._popen is None:
+        if self._running is None:
             raise ProcessFailed(f"{self.name} was not started")
-        return self._popen.pid
+        return self._running.pid
 
     @property
     def is_running(self) -> bool:
-        return self._popen is not None and not self._ended.is_set()
+        return self._running is not None and not self._ended.is_set()
 
     @property
     def exit_code(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
-        return self._popen.returncode if self._popen and self._ended.is_set() else None
+        return self._running.returncode if self._running and self._ended.is_set() else None
 
     def start(self, *, is_task: bool = False) -> None:
         """Start it; its output is appended to the log.
@@ -122,29 +140,33 @@ class Process:
         with append_private(self.log) if self.log else open(os.devnull, "ab") as sink:
             # A log may hold the lines of earlier starts; a device has no size.
             self._log_start = os.fstat(sink.fileno()).st_size
-            try:
-                self._popen = subprocess.Popen(
-                    self.argv,
-                    env=None if self.env is None else dict(self.env),
-                    cwd=self.cwd,
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    umask=UMASK,
-                    **popen_user(self.user),
-                )
-            except OSError as error:
-                raise ProcessFailed(f"{self.name} cannot be started: {error}") from error
-        guardian.watch(self._popen.pid, self.stop_signal)
+            running = self._running = self.fork(self, sink) or self._open(sink)
+        guardian.watch(running.pid, self.stop_signal)
         threading.Thread(
-            target=self._attend, args=(self._popen, self._ended), name=f"attend-{self.name}", daemon=True
+            target=self._attend, args=(running, self._ended), name=f"attend-{self.name}", daemon=True
         ).start()
 
-    def _attend(self, popen: "subprocess.Popen[bytes]", ended: threading.Event) -> None:
-        code = popen.wait()
-        kill_group(popen.pid)
-        guardian.forget(popen.pid)
+    def _open(self, sink: BinaryIO) -> Running:
+        try:
+            return subprocess.Popen(
+                self.argv,
+                env=None if self.env is None else dict(self.env),
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                umask=UMASK,
+                pass_fds=self.pass_fds,
+                **popen_user(self.user),
+            )
+        except OSError as error:
+            raise ProcessFailed(f"{self.name} cannot be started: {error}") from error
+
+    def _attend(self, running: Running, ended: threading.Event) -> None:
+        code = running.wait()
+        kill_group(running.pid)
+        guardian.forget(running.pid)
         if not self._end_is_expected:
             self.deaths.put(Death(self.name, code, self.last_lines()))
         ended.set()
@@ -199,7 +221,7 @@ class Process:
     def stop(self, timeout: float = 20.0) -> None:
         """Ask it to end; after `timeout` seconds kill its group."""
         self.send(self.stop_signal)
-        if self._popen is not None and not self._ended.wait(timeout):
+        if self._running is not None and not self._ended.wait(timeout):
             self.kill()
 
     def output(self) -> str:

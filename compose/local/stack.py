@@ -164,7 +164,7 @@ class Stack:
             packages.find_or_install()
         make_folder(self._sandbox_database.parent)
         try:
-            with ThreadPoolExecutor(max_workers=5 + len(SERVICES)) as pool:
+            with ThreadPoolExecutor(max_workers=5 + 2 * len(SERVICES)) as pool:
                 try:
                     self._start(pool, timeout)
                 except BaseException:
@@ -181,10 +181,13 @@ class Stack:
         static = pool.submit(self.supervisor.run, self.blueprint.collect_static(), timeout)
 
         def start_service(service: str) -> None:
+            # Its pages name the static files as they are collected.
+            static.result()
+            parent = pool.submit(self.supervisor.start, [self.blueprint.parent(service)], timeout)
             database.result()
             self.supervisor.run(self.blueprint.prepare(service), timeout)
             broker.result()
-            static.result()
+            parent.result()
             self.supervisor.start(self.blueprint.all_of(service), timeout)
 
         running = {database: "PostgreSQL", broker: "RabbitMQ", static: "static files"}

@@ -131,7 +131,7 @@ def scrape(shop: Shop) -> alerts.Series:
     for service in SERVICES:
         targets[service, "web"] = f"{shop.stack.url(service)}/metrics"
         for kind in ("worker", "relay"):
-            port = (shop.process(f"{service}-{kind}").env or {})["METRICS_PORT"]
+            port = shop.process(f"{service}-{kind}").argv[-1]
             targets[service, kind] = f"http://127.0.0.1:{port}/metrics"
     return alerts.scrape(targets)
 

@@ -12,7 +12,7 @@ from statistics import median
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
 from compose.local.shopper import percentile
-from tests.bench.cpu import CpuMeter, measure_tree_memory
+from tests.bench.cpu import CpuMeter, measure_memory
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def run_client(
             if "ended" in last:
                 progress(int(str(last["ended"])))
     used = meter.read_milliseconds()
-    memory = {name: measure_tree_memory(pid) for name, pid in parts.items()}
-    private = {name: measure_tree_memory(pid, "uss") for name, pid in parts.items()}
+    memory, private = measure_memory(parts), measure_memory(parts, "uss")
     statuses = last.get("statuses")
     if (
         client.returncode

@@ -22,7 +22,7 @@ from celery_config.common.console import progress_bars
 from compose.local.demo import audit
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
-from tests.bench.cpu import measure_tree_memory
+from tests.bench.cpu import measure_memory
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.measure import Run, run_client
 from tests.bench.report import print_faults
@@ -65,7 +65,7 @@ def measure_soak(stack: Stack, console: Console, options: argparse.Namespace) ->
 
     def rest() -> None:
         time.sleep(PIECE_SECONDS)  # time itself is what is waited for
-        idle.append({name: measure_tree_memory(pid, "uss") for name, pid in parts.items()})
+        idle.append(measure_memory(parts, "uss"))
 
     minutes: dict[str, Callable[[], None]] = {f"minutes at {options.rate:g}/s": work, "idle minutes": rest}
     with progress_bars(console) as progress:

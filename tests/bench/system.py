@@ -56,8 +56,8 @@ def start_stack(stack: Stack) -> None:
 
 
 def find_workers(stack: Stack) -> dict[str, int]:
-    """Return the process ids of the order saga's workers, relays and sandbox."""
-    parts = tuple(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay"))
+    """Return the process ids of the order saga's workers, relays, their parents, and the sandbox."""
+    parts = tuple(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay", "parent"))
     running = {name: stack.supervisor[name] for name in stack.supervisor.names}
     return {
         name: process.pid

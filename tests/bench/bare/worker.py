@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 
+from django.conf import settings
+
 from celery_config.common import metrics
 from tests.bench.service import set_up_django
 
@@ -19,7 +21,7 @@ def main(argv: list[str]) -> int:
     app = importlib.import_module("tests.bench.bare.app").app
     importlib.import_module(f"tests.bench.bare.{service}")
     importlib.import_module("tests.bench.three.bare")
-    metrics.serve(metrics.WORKER)
+    metrics.serve(metrics.WORKER, settings.METRICS_PORT)
     app.worker_main(
         [
             "worker",

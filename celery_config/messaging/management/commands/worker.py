@@ -33,11 +33,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--concurrency", type=parse_threads, default=os.environ.get("WORKER_CONCURRENCY", "8")
         )
+        metrics.add_port(parser)
         parser.add_argument("--name", default=f"{settings.SERVICE}@%h", help="node name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         current_app.loader.import_default_modules()
-        metrics.serve(metrics.WORKER)
+        metrics.serve(metrics.WORKER, options["metrics_port"])
         process.tune_gc()
         functions.force_index_plans()
         limits.limit_statements(settings.STATEMENT_SECONDS)
