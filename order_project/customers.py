@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError, models, transaction
@@ -12,7 +12,6 @@ from django.db.models import ProtectedError
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.exceptions import NotFound
-from rest_framework.fields import get_error_detail
 from rest_framework.request import Request
 
 from celery_config.copies.api import CopiedDetail
@@ -25,7 +24,7 @@ from celery_config.web.inputs import KnownFieldsOnly
 from celery_config.web.permissions import ANY_USER, Needs
 from celery_config.web.refusals import Refusals
 from order_project.addresses import AddressInput
-from order_project.errors import CustomerHasOrders
+from order_project.errors import CustomerHasOrders, ReferenceTaken
 from order_project.models import CatalogueProduct, Customer
 
 
@@ -43,6 +42,8 @@ class CustomerSerializer(KnownFieldsOnly, serializers.ModelSerializer[Customer])
             "created_at", "updated_at",
         )  # fmt: skip
         read_only_fields = ("id", "version", "created_at", "updated_at")
+        # Whether another customer has it is no matter of the input: `save_customer` refuses it.
+        extra_kwargs: ClassVar[dict[str, Any]] = {"reference": {"validators": ()}}
 
     def validate_reference(self, reference: str | None) -> str | None:
         """Many customers have no number in another system, and the column is unique."""
@@ -78,7 +79,7 @@ def save_customer(customer: Customer, *, changed: Sequence[str], by: str) -> Cus
         by: who does it.
 
     Raises:
-        ValidationError: another request has taken its reference since the serializer looked.
+        ReferenceTaken: another customer has its reference.
     """
     try:
         with transaction.atomic():
@@ -87,7 +88,7 @@ def save_customer(customer: Customer, *, changed: Sequence[str], by: str) -> Cus
         try:
             customer.validate_unique()
         except DjangoValidationError as error:
-            raise serializers.ValidationError(get_error_detail(error)) from error
+            raise ReferenceTaken from error
         raise
     if changed:
         record_changes(Kind.CUSTOMER, {str(customer.pk): sorted(changed)}, by=by)
@@ -111,6 +112,8 @@ class CustomerList(RefusedWhileRecovering, generics.ListAPIView[Customer]):
     filter_backends = (StrictFilterBackend, MadeByKey)
     filterset_fields = ("reference", "email")
 
+    refusals: Refusals = {"POST": [ReferenceTaken]}
+
     @extend_schema(responses={201: CustomerSerializer})
     @answer_once(MADE)
     def post(self, request: Request) -> Customer:
@@ -123,7 +126,7 @@ class CustomerList(RefusedWhileRecovering, generics.ListAPIView[Customer]):
 class CustomerShow(RefusedWhileRecovering, generics.RetrieveUpdateDestroyAPIView[Customer]):
     """One customer. Its `version` is what `min_version` means where others keep copies."""
 
-    refusals: Refusals = {"DELETE": [CustomerHasOrders]}
+    refusals: Refusals = {"PUT": [ReferenceTaken], "PATCH": [ReferenceTaken], "DELETE": [CustomerHasOrders]}
 
     serializer_class = CustomerSerializer
     queryset = Customer.objects.all()

@@ -73,6 +73,11 @@ class AmountNotPayable(Unprocessable):
     default_detail = "The payment provider takes and gives no such amount."
 
 
+class ReferenceTaken(Conflict):
+    default_code = "reference_taken"
+    default_detail = "Another customer has this reference. Change that customer, or leave `reference` out."
+
+
 class CustomerHasOrders(Conflict):
     default_code = "customer_has_orders"
     default_detail = "Orders refer to this customer, who therefore stays."

@@ -9,6 +9,9 @@ from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
+from psycopg.types import numeric
+
+BITS = {numeric.Int2: 16, numeric.Int4: 32, numeric.Int8: 64}
 
 
 class LimitedConnection(psycopg.Connection[Any]):
@@ -34,9 +37,27 @@ class LimitedConnection(psycopg.Connection[Any]):
             ) from error
 
 
+class DatabaseOperations(base.DatabaseWrapper.ops_class):  # type: ignore[name-defined,misc]
+    """Sends every whole number as it is.
+
+    Django takes the type of a number from the field, and for one in an expression (`F("refunded") + amount`) a type of
+    32 bits; psycopg then cuts what does not fit, without an error.
+    """
+
+    def adapt_integerfield_value(self, value: Any, internal_type: str) -> Any:
+        adapted = super().adapt_integerfield_value(value, internal_type)
+        if not isinstance(value, int) or -(2**15) <= value < 2**15:
+            return adapted
+        bits = BITS.get(type(adapted), 0)
+        if -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+            return adapted
+        return numeric.Int8(value) if -(2**63) <= value < 2**63 else numeric.IntNumeric(value)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection that the server has closed has something to read: a last message, or the end of the stream."""
 
+    ops_class = DatabaseOperations
     Database: Any = SimpleNamespace(
         **{
             **vars(psycopg),

@@ -137,3 +137,18 @@ def test_a_refunds_id_is_used_once(shop: Shop) -> None:
     with pytest.raises(Refused, match="refund_exists"):
         shop.refund(30, refund=refund)
     assert shop.payment().refunded == 30
+
+
+@pytest.mark.parametrize("amount", [2**31 - 1, 2**31, 2**32 + 100, 10**12])
+def test_amounts_beyond_32_bits(shop: Shop, amount: int) -> None:
+    """The promise and the check of what is left are expressions, whose numbers Django takes for 32 bits."""
+    shop.paid(amount)
+    with pytest.raises(Refused, match=r"refund_too_large|invalid_amount"):
+        shop.refund(2**32 + amount)
+    shop.refund(amount - 1)
+    assert shop.payment().refunded == amount - 1
+    with pytest.raises(Refused, match="refund_too_large"):
+        shop.refund(2)
+    shop.refund(1)
+    assert shop.payment().refunded == amount
+    assert selectors.totals()["faults"] == []
