@@ -22,7 +22,7 @@ CAUSES = (
     "to dispatch the shipment",
     "nothing was heard of",
     "inventory knows nothing of a step that was done (release the stock): its database was set back",
-    "cannot be driven: ChainTooLarge",
+    "cannot be driven: its messages are too large",
 )
 WHY = "it is mended"
 
