@@ -236,6 +236,7 @@ class CustomerAdmin(ForgettableAdmin):
     search_ids = ("id",)
     search_endings = ("id",)
     search_emails = ("email",)
+    search_names = ("name",)
     search_fields = ("name__icontains", "reference__exact")
     search_help_text = "name, e-mail, number, or customer id or its end"
     is_jumped_to = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -17,7 +18,7 @@ from celery_config.saga.states import OPEN
 from celery_config.web.columns import format_number
 
 ACTED = "acted"
-DIGITS = 18
+ACTS = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 MOST_READ = 2000
 """Of the acts between the first and the last: others may act meanwhile."""
 
@@ -33,10 +34,10 @@ def read_acted(acts: str) -> list[UUID]:
     Args:
         acts: the numbers of the first and the last record of the acts: `3-7`.
     """
-    numbers = acts.split("-")
-    if len(numbers) != 2 or not all(each.isdecimal() and len(each) <= DIGITS for each in numbers):
+    numbers = ACTS.fullmatch(acts)
+    if numbers is None:
         return []
-    found = OperatorAction.objects.filter(pk__range=numbers).order_by("pk")
+    found = OperatorAction.objects.filter(pk__range=numbers.groups()).order_by("pk")
     rows = [*found.values_list("by", "verb", "saga", "subject")[:MOST_READ]]
     return [saga or UUID(subject) for by, verb, saga, subject in rows if (by, verb) == rows[0][:2]]
 
@@ -56,8 +57,10 @@ class ActedFilter(admin.SimpleListFilter):
         return rows.filter(pk__in=read_acted(acts)) if acts else rows
 
 
-def build_acted(model: type[WatchedRow], acts: str) -> dict[str, Any]:
-    """Return the context of the fragment; it asks for itself again while some are on their way."""
+def build_acted(model: type[WatchedRow], acts: str) -> dict[str, Any] | None:
+    """Return the context of the fragment, which asks for itself again while some are on their way; None: of no acts."""
+    if not ACTS.fullmatch(acts):
+        return None
     rows = model._default_manager.filter(pk__in=read_acted(acts)).order_by()
     counts = dict(rows.values_list("status").annotate(count=Count("pk")).order_by("-count", "status"))
     url = get_view_url(model, "acted", acts)

@@ -69,7 +69,8 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
         return None
     best = Counter(recommend_verb(each) for each in facts).most_common(1)
     recommended = best[0][0] if best else ""
-    verbs = [name for name in find_flow(page.model).verbs if name != "resume" or name == recommended]
+    model: Any = page.model
+    verbs = [name for name in find_flow(model).verbs if name != "resume" or name == recommended]
     all_of = f": all {count}" if count > 1 else ""
     query = urlencode({FINGERPRINT: fingerprint})
     offered = [

@@ -89,15 +89,15 @@ class OperatorPages(ReadOnlyAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Add to each row of the page why it waits, or was stopped: with two queries for all."""
-        page: ChangeList = super().get_changelist_instance(request)
+        page: Any = super().get_changelist_instance(request)
         rows = list(page.result_list)
         facts = read_flows(rows)
         for row in rows:
             row.line = find_line(facts[row.pk])
         page.result_list = rows
         page.cause = build_cause(page, facts.values(), may_act=self.has_act_permission(request))
-        page.acted = build_acted(self.model, request.GET[ACTED]) if request.GET.get(ACTED) else None
-        return page
+        page.acted = build_acted(self.model, request.GET.get(ACTED, ""))
+        return page  # type: ignore[no-any-return]
 
     @display(description="why")
     def why(self, row: Any) -> str:
@@ -203,7 +203,10 @@ class OperatorPages(ReadOnlyAdmin):
         """Answer with the fragment that counts what became of the rows that were acted on at once."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return answer_fragment(request, "saga/acted.html", {"acted": build_acted(self.model, acts)})
+        acted = build_acted(self.model, acts)
+        if acted is None:
+            return HttpResponseNotFound()
+        return answer_fragment(request, "saga/acted.html", {"acted": acted})
 
     def story_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer with the fragment that the page asks for again; it asks no participant."""

@@ -41,11 +41,12 @@ def annotate_money(flow: WatchedFlow[Any, Any], rows: QuerySet[Any, Any]) -> Que
         cases = [When(holds.taken, then=Value(TAKEN)), When(holds.held, then=Value(HELD))]
         cases.append(When(holds.doubtful, then=Value(DOUBTFUL)))
         state = Case(*cases, default=Value(""), output_field=CharField())
-    return rows.annotate(
+    annotated: QuerySet[Any, Any] = rows.annotate(
         state=state,
         currency=Coalesce(Cast(KeyTextTransform("currency", flow.data), CharField()), Value("")),
         amount_text=Cast(KeyTextTransform("amount", flow.data), CharField()),
     )
+    return annotated
 
 
 def read_money(flow: WatchedFlow[Any, Any], ids: Collection[UUID]) -> dict[UUID, Money]:

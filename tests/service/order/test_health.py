@@ -483,3 +483,11 @@ class TestWhatTheTerminalReads:
         assert self.read(client, "order_saga_queue_workers", "queue") == workers
         Observation.objects.update(at=Now() - timedelta(minutes=2))
         assert self.read(client, "order_saga_queue_workers", "queue") == {}
+
+
+@pytest.mark.parametrize("page", ["/readyz", "/flowz"])
+def test_a_probe_that_is_answered_with_503_is_no_error_of_ours(
+    client: Client, database_away: None, caplog: pytest.LogCaptureFixture, page: str
+) -> None:
+    assert client.get(page).status_code == 503
+    assert not [record for record in caplog.records if record.name == "django.request"]

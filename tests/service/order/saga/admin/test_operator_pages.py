@@ -398,7 +398,7 @@ class TestSeveralAtOnce:
         chosen[1].set(status="parked", due_at=None)
         assert "data-live" not in shown(admin_client, fragment)
 
-    @pytest.mark.parametrize("acts", ["1-2-3", "x", "1", "9" * 40 + "-1", "7-3", "-"])
+    @pytest.mark.parametrize("acts", ["1-2-3", "x", "1", "9" * 40 + "-1", "7-3", "-", "a/b"])
     def test_another_address_shows_none(self, admin_client: Client, placed: Placed, acts: str) -> None:
         page = admin_client.get(self.URL, {"acted": acts})
         assert (page.status_code, len(page.context["cl"].result_list)) == (200, 0)
