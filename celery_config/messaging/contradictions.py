@@ -58,6 +58,6 @@ def advise(service: str, outside: str) -> str:
     return (
         f"It changed nothing here. Compare the order with the page of {outside}:"
         f" `./manage.py {service} reconcile` lists where the two books differ."
-        f" If {outside} is right, put it right there: void or give back money that nobody asked for, cancel a parcel"
-        " that nobody booked. If the event is wrong, there is nothing to do; tell those who sent it."
+        f" If {outside} is right, undo there what we did not ask for. If the event is wrong, there is nothing to do;"
+        " tell those who sent it."
     )

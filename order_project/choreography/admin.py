@@ -23,6 +23,7 @@ from celery_config.saga.operations.wording import describe_effect, describe_targ
 from celery_config.web.admin import ReadOnlyInline
 from celery_config.web.columns import (
     EMPTY,
+    id_column,
     link_column,
     number_column,
     table_column,
@@ -49,7 +50,7 @@ class SeenInline(ReadOnlyInline):
 
 class ChoreographyAdmin(OperatorPages):
     list_display = (
-        link_column("order_id", "admin:order_choreography_change", "order", short=True), STATUS, "why", "owner",
+        id_column("order_id", "order"), STATUS, "why", "owner",
         number_column("drives", "sent again"), time_column("due_at", "looked at next (saga time)"),
     )  # fmt: skip
     list_filter = (StatusFilter, *FLOW_FILTERS)

@@ -63,7 +63,7 @@ def build_acted(model: type[WatchedRow], acts: str) -> dict[str, Any] | None:
         return None
     rows = model._default_manager.filter(pk__in=read_acted(acts)).order_by()
     counts = dict(rows.values_list("status").annotate(count=Count("pk")).order_by("-count", "status"))
-    url = get_view_url(model, "acted", acts)
+    url = f"{get_view_url(model, 'acted')}?{urlencode({ACTED: acts})}"
     return {
         "what": count_rows(model, sum(counts.values())),
         "counts": [(format_number(n), make_status_label(status)) for status, n in counts.items()],

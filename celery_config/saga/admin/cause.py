@@ -19,7 +19,7 @@ from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.operations.advice import TITLES, recommend_verb
 from celery_config.saga.states import Status
 
-FINGERPRINT = "fingerprint"
+FINGERPRINT, VERB = "fingerprint", "verb"
 
 
 class FingerprintFilter(admin.SimpleListFilter):
@@ -71,18 +71,18 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
     recommended = best[0][0] if best else ""
     model: Any = page.model
     verbs = [name for name in find_flow(model).verbs if name != "resume" or name == recommended]
+    each = get_view_url(model, "each")
     all_of = f": all {count}" if count > 1 else ""
-    query = urlencode({FINGERPRINT: fingerprint})
     offered = [
         {
             "title": f"{TITLES[name]}{all_of}",
-            "path": f"{get_view_url(page.model, 'each', name)}?{query}",
+            "path": f"{each}?{urlencode({VERB: name, FINGERPRINT: fingerprint})}",
             "is_recommended": name == recommended,
         }
         for name in sorted(verbs, key=lambda name: name != recommended)
     ]
     return {
-        "what": count_rows(page.model, count),
+        "what": count_rows(model, count),
         "count": count,
         "why": fingerprint,
         "verbs": offered if may_act else [],

@@ -21,6 +21,7 @@ from celery_config.saga.admin.acted import ACTED, ActedFilter, build_acted
 from celery_config.saga.admin.bulk_actions import show_bulk_page, take_first
 from celery_config.saga.admin.cause import (
     FINGERPRINT,
+    VERB,
     FingerprintFilter,
     build_cause,
     filter_cause,
@@ -171,8 +172,8 @@ class OperatorPages(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         views = {
-            "each": ("each/<slug:verb>/", self.each_view),
-            "acted": ("acted/<slug:acts>/", self.acted_view),
+            "each": ("each/", self.each_view),
+            "acted": ("acted/", self.acted_view),
             "story": ("<path:object_id>/story/", self.story_view),
         }
         own = [
@@ -181,11 +182,11 @@ class OperatorPages(ReadOnlyAdmin):
         ]
         return [*own, *super().get_urls()]
 
-    def each_view(self, request: HttpRequest, verb: str) -> HttpResponse:
+    def each_view(self, request: HttpRequest) -> HttpResponse:
         """A verb for all that wait for one cause; a POST acts on those that the page showed."""
         if not self.has_act_permission(request):
             raise PermissionDenied
-        fingerprint = request.GET.get(FINGERPRINT, "")
+        verb, fingerprint = request.GET.get(VERB, ""), request.GET.get(FINGERPRINT, "")
         if verb not in self.flow.verbs or not fingerprint:
             return HttpResponseNotFound()
         rows = self.get_queryset(request)
@@ -199,11 +200,11 @@ class OperatorPages(ReadOnlyAdmin):
             self, request, first, verb, back=get_cause_url(self.model, fingerprint), left=left
         )
 
-    def acted_view(self, request: HttpRequest, acts: str) -> HttpResponse:
+    def acted_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the fragment that counts what became of the rows that were acted on at once."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        acted = build_acted(self.model, acts)
+        acted = build_acted(self.model, request.GET.get(ACTED, ""))
         if acted is None:
             return HttpResponseNotFound()
         return answer_fragment(request, "saga/acted.html", {"acted": acted})

@@ -494,12 +494,12 @@ class TestAllOfACause:
         assert "recommended" not in shown(reader, where)
         query = where.partition("?")[2]
         for verb in ("retry", "compensate"):
-            url = reverse("admin:saga_sagainstance_each", args=[verb]) + f"?{query}"
+            url = reverse("admin:saga_sagainstance_each") + f"?verb={verb}&{query}"
             form = {"confirmed": "yes", "why": "x", "_selected_action": [alike[0].saga_id]}
             assert (reader.get(url).status_code, reader.post(url, form).status_code) == (403, 403)
         assert alike[0].saga.status == "parked"
 
-    @pytest.mark.parametrize("address", ["destroy/?fingerprint=x", "retry/"])
+    @pytest.mark.parametrize("address", ["?verb=destroy&fingerprint=x", "?verb=retry", ""])
     def test_no_other_verb_and_not_without_a_cause(self, admin_client: Client, address: str) -> None:
         url = reverse("admin:saga_sagainstance_changelist") + f"each/{address}"
         assert admin_client.get(url).status_code == 404
