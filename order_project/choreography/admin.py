@@ -51,7 +51,7 @@ class SeenInline(ReadOnlyInline):
 class ChoreographyAdmin(OperatorPages):
     list_display = (
         id_column("order_id", "order"), STATUS, "why", "owner",
-        number_column("drives", "sent again"), time_column("due_at", "looked at next (saga time)"),
+        number_column("drives", "sent again"), time_column("due_at", "looked at next"),
     )  # fmt: skip
     list_filter = (StatusFilter, *FLOW_FILTERS)
     search_ids = ("order",)

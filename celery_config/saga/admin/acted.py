@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
+from celery_config.common.identifiers import parse_uuid
 from celery_config.saga.admin.cause import get_view_url
 from celery_config.saga.admin.widgets import count_rows, make_status_label
 from celery_config.saga.models import OperatorAction, WatchedRow
@@ -39,7 +42,8 @@ def read_acted(acts: str) -> list[UUID]:
         return []
     found = OperatorAction.objects.filter(pk__range=numbers.groups()).order_by("pk")
     rows = [*found.values_list("by", "verb", "saga", "subject")[:MOST_READ]]
-    return [saga or UUID(subject) for by, verb, saga, subject in rows if (by, verb) == rows[0][:2]]
+    same = [saga or parse_uuid(subject) for by, verb, saga, subject in rows if (by, verb) == rows[0][:2]]
+    return [*filter(None, same)]
 
 
 class ActedFilter(admin.SimpleListFilter):
@@ -47,21 +51,30 @@ class ActedFilter(admin.SimpleListFilter):
 
     title = "acted on at once"
     parameter_name = ACTED
+    ids: Sequence[UUID] = ()
+    """What was acted on, once the list is filtered."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         acts = request.GET.get(ACTED)
         return [(acts, "what was acted on")] if acts else []
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        acts = self.value()
-        return rows.filter(pk__in=read_acted(acts)) if acts else rows
+        if not (acts := self.value()):
+            return rows
+        self.ids = read_acted(acts)
+        return rows.filter(pk__in=self.ids)
 
 
-def build_acted(model: type[WatchedRow], acts: str) -> dict[str, Any] | None:
-    """Return the context of the fragment, which asks for itself again while some are on their way; None: of no acts."""
-    if not ACTS.fullmatch(acts):
-        return None
-    rows = model._default_manager.filter(pk__in=read_acted(acts)).order_by()
+def find_acted(page: ChangeList) -> dict[str, Any] | None:
+    """Return the context of the fragment of a list that is filtered by what was acted on; None: it is not."""
+    chosen = next((each for each in page.filter_specs if isinstance(each, ActedFilter)), None)
+    model: Any = page.model
+    return build_acted(model, str(chosen.value()), chosen.ids) if chosen and chosen.ids else None
+
+
+def build_acted(model: type[WatchedRow], acts: str, ids: Sequence[UUID]) -> dict[str, Any]:
+    """Return the context of the fragment, which asks for itself again while some are on their way."""
+    rows = model._default_manager.filter(pk__in=ids).order_by()
     counts = dict(rows.values_list("status").annotate(count=Count("pk")).order_by("-count", "status"))
     url = f"{get_view_url(model, 'acted')}?{urlencode({ACTED: acts})}"
     return {

@@ -17,7 +17,7 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga.admin.acted import ACTED, ActedFilter, build_acted
+from celery_config.saga.admin.acted import ACTED, ActedFilter, build_acted, find_acted, read_acted
 from celery_config.saga.admin.bulk_actions import show_bulk_page, take_first
 from celery_config.saga.admin.cause import (
     FINGERPRINT,
@@ -97,7 +97,7 @@ class OperatorPages(ReadOnlyAdmin):
             row.line = find_line(facts[row.pk])
         page.result_list = rows
         page.cause = build_cause(page, facts.values(), may_act=self.has_act_permission(request))
-        page.acted = build_acted(self.model, request.GET.get(ACTED, ""))
+        page.acted = find_acted(page)
         return page  # type: ignore[no-any-return]
 
     @display(description="why")
@@ -204,9 +204,8 @@ class OperatorPages(ReadOnlyAdmin):
         """Answer with the fragment that counts what became of the rows that were acted on at once."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        acted = build_acted(self.model, request.GET.get(ACTED, ""))
-        if acted is None:
-            return HttpResponseNotFound()
+        acts = request.GET.get(ACTED, "")
+        acted = build_acted(self.model, acts, read_acted(acts))
         return answer_fragment(request, "saga/acted.html", {"acted": acted})
 
     def story_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

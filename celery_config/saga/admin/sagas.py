@@ -132,7 +132,7 @@ class DefinitionFilter(admin.SimpleListFilter):
 class SagaAdmin(OperatorPages):
     list_display = (
         id_column("id"),
-        "definition",
+        "flow_name",
         STATUS,
         id_column("subject", "about"),
         "why",
@@ -156,6 +156,11 @@ class SagaAdmin(OperatorPages):
     )  # fmt: skip
 
     @display(description="flow", ordering="name")
+    def flow_name(self, saga: SagaInstance) -> str:
+        """Without its version, by which the list is filtered: there is little room."""
+        return saga.name.replace("-", " ")
+
+    @display(description="flow")
     def definition(self, saga: SagaInstance) -> str:
         return name_flow(saga.name, saga.version)
 

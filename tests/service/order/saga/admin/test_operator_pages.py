@@ -398,6 +398,23 @@ class TestSeveralAtOnce:
         chosen[1].set(status="parked", due_at=None)
         assert "data-live" not in shown(admin_client, fragment)
 
+    def test_that_list_costs_few_statements(self, admin_client: Client, shop: Shop) -> None:
+        chosen = [shop.order() for _ in range(4)]
+        for placed in chosen:
+            park(placed)
+        form = self.choose(*chosen, action="retry_each", confirmed="yes", why="provider is back")
+        where = admin_client.post(self.URL, form)["Location"]
+        cache.clear()
+        with CaptureQueriesContext(connection) as asked:
+            shown(admin_client, where)
+        assert len(asked) <= 10, asked.captured_queries
+
+    def test_acts_on_no_flow_are_left_out(self, admin_client: Client, placed: Placed) -> None:
+        pauses.pause(saga="place-order", by="ada", why="x")
+        act = OperatorAction.objects.get().pk
+        page = admin_client.get(self.URL, {"acted": f"{act}-{act}"})
+        assert (page.status_code, len(page.context["cl"].result_list)) == (200, 0)
+
     @pytest.mark.parametrize("acts", ["1-2-3", "x", "1", "9" * 40 + "-1", "7-3", "-", "a/b"])
     def test_another_address_shows_none(self, admin_client: Client, placed: Placed, acts: str) -> None:
         page = admin_client.get(self.URL, {"acted": acts})

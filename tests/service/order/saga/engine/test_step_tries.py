@@ -75,7 +75,9 @@ def test_the_story_says_which_try_it_is_why_and_when_the_next_one_is(
         tell(placed.saga_id, number)
     page = admin_client.get(reverse("admin:saga_sagainstance_story", args=[placed.saga_id])).content.decode()
     assert 'class="strip-tries">third try, next <time class="ago"' in page
-    assert page.count('mark-tried"') == 3
+    picture, _, legend = page.partition("timeline-legend")
+    assert picture.count('mark-tried"') == 3
+    assert "a try failed, and is repeated" in legend
     for number in ("first", "second", "third"):
         assert f"{ANSWERED} ({number} try, next in " in page
     told = peer.get(f"/api/sagas/{placed.saga_id}/history/").json()
