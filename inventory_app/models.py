@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
+from celery_config.common.identifiers import abbreviate_id
 from celery_config.common.iso import validate_currency
 from celery_config.contracts.inventory import MAX_NAME, MAX_PRICE, MAX_SKU, SKU_PATTERN
 from celery_config.copies.fields import KeyField
@@ -115,7 +116,7 @@ class Reservation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"reservation of order {self.order}: {self.state}"
+        return f"reservation of order {abbreviate_id(self.order)}: {self.state}"
 
 
 class ReservationLine(models.Model):

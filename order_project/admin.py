@@ -29,9 +29,9 @@ from celery_config.saga.models import SagaInstance
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
 from celery_config.web.change_log import CREATED, Kind, record_changes
 from celery_config.web.columns import (
-    ADDRESS_LINES,
     column,
     id_column,
+    join_address,
     join_lines,
     label_column,
     link_column,
@@ -189,10 +189,9 @@ class OrderAdmin(SupportAdmin):
 
     @display(description="address")
     def deliver_to(self, order: Order) -> Any:
-        lines = [order.address.get(part, "") for part in ADDRESS_LINES]
         missing = find_missing_parts(order.address) if order.customer_id else []
         mark = f"incomplete: {' and '.join(missing).replace('_', ' ')} missing" if missing else ""
-        return join_lines([*lines, mark])
+        return join_lines([join_address(order.address), mark])
 
 
 admin.site.register(Choreography, ChoreographyAdmin)
@@ -237,6 +236,7 @@ class CustomerAdmin(ForgettableAdmin):
     search_ids = ("id",)
     search_endings = ("id",)
     search_emails = ("email",)
+    search_names = ("name",)
     search_fields = ("name__icontains", "reference__exact")
     search_help_text = "name, e-mail, number, or customer id or its end"
     is_jumped_to = True

@@ -13,7 +13,7 @@ from django.urls import path, reverse
 from django_filters import ChoiceFilter
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
-from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.exceptions import APIException, NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -389,9 +389,19 @@ class RefundList(generics.ListAPIView[Refund]):
         return services.request_refund(order=order.pk, by=request.user.get_username(), **given)
 
 
+class OrderHistory(saga_api.History):
+    """The history of an order, however it is carried out."""
+
+    def get_row(self, pk: UUID) -> Any:
+        order = generics.get_object_or_404(Order, pk=pk)
+        if row := selectors.read_flows([order]).get(pk):
+            return row
+        raise NotFound("What carried out this order is deleted: its time is over.")
+
+
 urlpatterns = [
     *saga_api.urlpatterns,
-    *saga_api.operator_paths("order", CHOREOGRAPHIES),
+    *saga_api.operator_paths("order", CHOREOGRAPHIES, history=OrderHistory),
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
     path("customers/<uuid:pk>/forget/", CustomerForget.as_view(), name="customer-forget"),

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 
 from celery_config.common.email_address import validate_email_address
-from celery_config.common.identifiers import uuid7
+from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.common.iso import validate_currency
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import CopiedRow, Published
@@ -147,7 +147,7 @@ class Order(models.Model):
         return Flow.ORCHESTRATED if self.saga else Flow.CHOREOGRAPHED
 
     def __str__(self) -> str:
-        return f"order {self.id}"
+        return f"order {abbreviate_id(self.id)}"
 
 
 class Desk(Order):
@@ -218,7 +218,7 @@ class Choreography(WatchedRow):
         ]
 
     def __str__(self) -> str:
-        return f"order {self.order_id}"
+        return f"order {abbreviate_id(self.order_id)}"
 
     @cached_property
     def subject(self) -> str:
@@ -275,7 +275,7 @@ class Refund(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"refund {self.id}"
+        return f"refund {abbreviate_id(self.id)}"
 
 
 class OrderNote(models.Model):
@@ -313,7 +313,7 @@ class Erasure(models.Model):
         return "under way" if self.open_sagas else "done"
 
     def __str__(self) -> str:
-        return f"erasure {self.id}"
+        return f"erasure {abbreviate_id(self.id)}"
 
 
 class ErasureReceipt(models.Model):

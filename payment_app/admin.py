@@ -12,30 +12,40 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.common.money import money
+from celery_config.common.services import ORCHESTRATOR
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
 from celery_config.web.columns import (
     column,
     id_column,
     label_column,
     link_column,
+    make_anchor,
     make_label,
     money_column,
     spell_code,
     table_column,
     words_column,
 )
+from celery_config.web.elsewhere import find_url
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from celery_config.web.search import find_keys, match_ending
 from payment_app.models import Account, BillingCustomer, Currency, LedgerTransaction, Payment, Posting, Refund
 
 STATE = label_column("state", {"authorized": "info", "captured": "success", "voided": "warning"})
 REFUNDED = money_column("amount", currency="payment__currency")
+CUSTOMER = column("id", "customer", "customer", lambda payment: link_customer(payment))
 REFUND_PAGE, PAYMENT_PAGE = "admin:payment_refund_change", "admin:payment_payment_change"
 
 
 def label_outcome(refund: Refund) -> SafeString:
     answer = str(refund.outcome) if hasattr(refund, "outcome") else "not answered yet"
     return make_label(answer, {"paid": "success", "not answered yet": "info"})
+
+
+def link_customer(payment: Payment) -> SafeString | str:
+    """A link to the customer at the order service."""
+    customer = payment.customer
+    return make_anchor(find_url(ORCHESTRATOR, customer), customer) if customer else "erased"
 
 
 OUTCOME = column("outcome", "outcome", "provider's answer", label_outcome)
@@ -66,7 +76,7 @@ class PaymentAdmin(OrderRowAdmin):
     ordering = ("-created_at",)
     inlines = (RefundInline,)
     fields = (
-        "id", order_column(), "elsewhere", "customer", STATE, money_column("amount"), money_column("captured"),
+        "id", order_column(), "elsewhere", CUSTOMER, STATE, money_column("amount"), money_column("captured"),
         money_column("refunded"), "provider_id", "expires_at", "created_at", "updated_at",
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import F, Q
 
+from celery_config.common.identifiers import abbreviate_id
 from celery_config.copies.fields import KeyField
 from celery_config.copies.models import CopiedRow, Published
 from celery_config.db.functions import IdEnding, Now
@@ -85,7 +86,7 @@ class Payment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"payment of order {self.order}"
+        return f"payment of order {abbreviate_id(self.order)}"
 
 
 class Refund(models.Model):
@@ -107,7 +108,7 @@ class Refund(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"refund {self.id}"
+        return f"refund {abbreviate_id(self.id)}"
 
 
 class RefundOutcome(models.Model):
@@ -155,7 +156,7 @@ class LedgerTransaction(models.Model):
         indexes: ClassVar = [models.Index(fields=["-created_at"], name="ledger_by_age")]
 
     def __str__(self) -> str:
-        return f"{self.booking} of order {self.order}"
+        return f"{self.booking} of order {abbreviate_id(self.order)}"
 
 
 class Posting(models.Model):

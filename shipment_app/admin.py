@@ -7,11 +7,13 @@ from typing import Any
 from django.contrib import admin
 from unfold.decorators import display
 
+from celery_config.common.countries import name_country
 from celery_config.web.admin import ReadOnlyAdmin, text_filter
 from celery_config.web.columns import (
     ADDRESS_LINES,
+    column,
     id_column,
-    join_lines,
+    join_address,
     label_column,
     table_column,
     weight_column,
@@ -19,13 +21,14 @@ from celery_config.web.columns import (
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from shipment_app.models import DeliveryAddress, Shipment
 
+COUNTRY = column("text", "country", "country", lambda shipment: name_country(shipment.country))
 STATE = label_column("state", {"booked": "info", "cancelled": "warning", "dispatched": "success"})
 
 
 @admin.register(Shipment)
 class ShipmentAdmin(OrderRowAdmin):
     list_display = (
-        "tracking_number", STATE, order_column(short=True), "country", weight_column("weight_grams"), "parcels",
+        "tracking_number", STATE, order_column(short=True), COUNTRY, weight_column("weight_grams"), "parcels",
         "created_at", "updated_at",
     )  # fmt: skip
     list_filter = ("state", text_filter("country"))
@@ -42,7 +45,7 @@ class ShipmentAdmin(OrderRowAdmin):
 
     @display(description="address")
     def deliver_to(self, shipment: Shipment) -> Any:
-        return join_lines(getattr(shipment, part) for part in ADDRESS_LINES)
+        return join_address({part: getattr(shipment, part) for part in ADDRESS_LINES})
 
 
 @admin.register(DeliveryAddress)

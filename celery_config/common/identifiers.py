@@ -43,3 +43,8 @@ def parse_uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def abbreviate_id(value: object) -> str:
+    """Return the end of an id, `…1a2b3c4d`: ids that grow with time begin alike."""
+    return f"…{str(value)[-8:]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -15,7 +16,9 @@ from django.utils.text import Truncator
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.common.visible_text import is_visible
+from celery_config.messaging.contradictions import ACTION_WORDS, advise, describe_reason
 from celery_config.messaging.inbox.subscriptions import subscriptions
 from celery_config.messaging.models import (
     SET_ASIDE,
@@ -30,13 +33,16 @@ from celery_config.web.admin import ReadOnlyAdmin, WordsFilter, text_filter
 from celery_config.web.columns import (
     EMPTY,
     id_column,
+    join_lines,
     json_column,
     label_column,
     make_anchor,
     make_table,
     saga_column,
+    table_column,
+    words_column,
 )
-from celery_config.web.elsewhere import tasks_url
+from celery_config.web.elsewhere import find_url, tasks_url
 
 MAX_SHOWN = 60
 OUTCOMES = {
@@ -44,12 +50,6 @@ OUTCOMES = {
     "refused": "danger",
     "intent": "warning",
     "tombstone": "info",
-}
-ACTION_WORDS = {
-    "intent": "called, no answer yet",
-    "done": "done",
-    "refused": "refused",
-    "tombstone": "never ran, and never will",
 }
 UNDO_WORDS = {"intent": "called, no answer yet", "done": "undone"}
 TRIED_WORDS = {"do": "the step", "undo": "its undoing", "fence": "to make sure that it never runs"}
@@ -175,12 +175,32 @@ class InboxAdmin(ReadOnlyAdmin):
 @admin.register(Contradiction)
 class ContradictionAdmin(ReadOnlyAdmin):
     # A reason may be long: it is on the page of its row.
-    list_display = ("event", "kind", id_column("subject"), "received_at")
+    list_display = (
+        "event",
+        words_column("kind", "what it says happened"),
+        id_column("subject", "order"),
+        "received_at",
+    )
     list_filter = (text_filter("kind"),)
     search_ids = ("subject", "key")
     search_help_text = "order id or idempotency key"
     ordering = ("-received_at",)
-    fields = ("event", "kind", "key", "subject", "reason", json_column("told"), "received_at")
+    fields = (
+        words_column("kind", "what it says happened"), "against", table_column("told", "what it says"), "order",
+        "advice", "received_at", "event", "key",
+    )  # fmt: skip
+
+    @admin.display(description="what is against it")
+    def against(self, row: Contradiction) -> Any:
+        return join_lines(describe_reason(row.reason, row.told))
+
+    @admin.display(description="order")
+    def order(self, row: Contradiction) -> Any:
+        return make_anchor(find_url(ORCHESTRATOR, row.subject), row.subject)
+
+    @admin.display(description="what to do")
+    def advice(self, row: Contradiction) -> str:
+        return advise(settings.SERVICE, SERVICES[settings.SERVICE].outside)
 
 
 @admin.register(IdempotencyKey)

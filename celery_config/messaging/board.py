@@ -9,17 +9,16 @@ from django.conf import settings
 from django.db.models import Count, Max, Min
 from django.http import HttpRequest
 
-from celery_config.common.services import ORCHESTRATOR
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.db.functions import Now
-from celery_config.messaging.measures import RELAY_LAG_LIMIT
-from celery_config.messaging.models import BarrierRow, Contradiction
+from celery_config.messaging.measures import RELAY_LAG_LIMIT, count_contradictions
+from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
 from celery_config.messaging.retention import OPEN_CALL
 from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list, is_quiet
 from celery_config.web.columns import format_ago
 
 LONG = timedelta(minutes=1)
-LATELY = timedelta(days=1)
 
 
 def show_messages(request: HttpRequest) -> Iterator[Section]:
@@ -28,7 +27,7 @@ def show_messages(request: HttpRequest) -> Iterator[Section]:
         tiles += [make_outbox_tile(), make_set_aside_tile()]
     if request.user.has_perm("messaging.view_barrierrow") and settings.SERVICE != ORCHESTRATOR:
         tiles.append(make_calls_tile())
-    if request.user.has_perm("messaging.view_contradiction") and settings.SERVICE != ORCHESTRATOR:
+    if request.user.has_perm("messaging.view_contradiction") and SERVICES[settings.SERVICE].outside:
         tiles.append(make_contradictions_tile())
     if tiles:
         yield Section("Messages", TILES, tiles, folds=is_quiet(tiles))
@@ -74,11 +73,11 @@ def make_calls_tile() -> Tile:
 
 
 def make_contradictions_tile() -> Tile:
-    count = Contradiction.objects.filter(received_at__gt=Now() - LATELY).count()
+    count = count_contradictions()
     return Tile(
         "Contradictions from outside in 24 h",
         count,
-        "a provider says other than we know" if count else "",
+        f"{SERVICES[settings.SERVICE].outside} says something else than we know" if count else "",
         ACT if count else GOOD,
         find_list("messaging_contradiction"),
     )

@@ -12,11 +12,13 @@ from prometheus_client import Metric
 from celery_config.common.metrics import read_gauge
 from celery_config.db.functions import Now
 from celery_config.messaging import epochs, trouble
+from celery_config.messaging.models import Contradiction
 from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
 # A relay that hangs or is stuck is seen soon; the alert, which wakes people, waits longer.
 RELAY_LAG_LIMIT = 8.0
+CONTRADICTED_LATELY = timedelta(days=1)
 
 
 def measure_outbox() -> Iterator[Metric]:
@@ -30,6 +32,28 @@ def measure_outbox() -> Iterator[Metric]:
         "Outbox rows that cannot be sent and wait for an operator.",
         count_set_aside(),
     )
+
+
+def count_contradictions() -> int:
+    """Count the events from outside of the last day that contradict our rows."""
+    return Contradiction.objects.filter(received_at__gt=Now() - CONTRADICTED_LATELY).count()
+
+
+def measure_contradictions() -> Iterator[Metric]:
+    yield read_gauge(
+        "order_saga_contradictions",
+        "Events from outside in the last 24 h that contradict our rows.",
+        count_contradictions(),
+    )
+
+
+def check_contradictions() -> str:
+    """Only a warning, and empty as a rule: everything moves, and somebody must compare."""
+    count = count_contradictions()
+    if not count:
+        return ""
+    events = "1 event" if count == 1 else f"{count} events"
+    return f"warning: {events} from outside in 24 h against what we know; see Contradictions in the admin"
 
 
 def measure_trouble() -> Iterator[Metric]:

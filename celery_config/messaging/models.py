@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from celery_config.broker.routes import MAX_ROUTE
+from celery_config.common.identifiers import abbreviate_id
 from celery_config.db.functions import Now
 from celery_config.messaging.states import Action, Undo
 
@@ -65,7 +66,7 @@ class BarrierRow(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.step} of {self.saga}"
+        return f"{self.step} of {abbreviate_id(self.saga)}"
 
 
 UNSENT = models.Q(published_at__isnull=True, fault__isnull=True)

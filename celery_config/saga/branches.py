@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.flow_facts import StepFacts, find_pivot
-from celery_config.saga.states import StepState
+from celery_config.saga.states import Status, StepState
 
 CLOSED = (StepState.REFUSED, StepState.UNDONE)
 
@@ -21,6 +21,8 @@ class Branch:
     does: list[str]
     """What the services are asked for, one after the other."""
     end: str
+    after: Status
+    """The status that it comes to."""
 
 
 def branch_stop(steps: Sequence[StepFacts], noun: str, *, fenced: bool) -> list[Branch]:
@@ -32,19 +34,21 @@ def branch_stop(steps: Sequence[StepFacts], noun: str, *, fenced: bool) -> list[
     undone = [s.undo_phrase for s in reversed(steps) if s.undo_phrase and s.logged not in CLOSED]
     end = f"everything is undone, and the {noun} is cancelled"
     pivot = find_pivot(steps)
-    if pivot is None or fenced:
-        return [Branch("", undone, end)]
+    if pivot is None or fenced or pivot.logged in CLOSED:
+        return [Branch("", undone, end, Status.COMPENSATED)]
     if pivot.logged is StepState.DONE:
         return [
             Branch(
                 f"{pivot.service} did {pivot.phrase}, so nothing is undone any more",
                 list_after_pivot(steps),
                 f"the {noun} is finished",
+                Status.COMPLETED,
             )
         ]
+    never, ran = (f"if {pivot.service} {did} {pivot.phrase}" for did in ("did not", "did"))
     return [
-        Branch(f"if {pivot.service} did not {pivot.phrase}, and now never will", undone, end),
-        Branch(f"if {pivot.service} did {pivot.phrase}", list_after_pivot(steps), f"the {noun} is finished"),
+        Branch(f"{never}, and now never will", undone, end, Status.COMPENSATED),
+        Branch(ran, list_after_pivot(steps), f"the {noun} is finished", Status.COMPLETED),
     ]
 
 
@@ -55,14 +59,12 @@ def branch_drive(steps: Sequence[StepFacts], noun: str, *, undoable: bool) -> li
         undoable: whether a refusal would still undo the flow.
     """
     missing = [s.phrase for s in steps if s.logged is not StepState.DONE]
-    found = [Branch("if every service does its part", missing, f"the {noun} is finished")]
+    whole = Branch("if every service does its part", missing, f"the {noun} is finished", Status.COMPLETED)
     if undoable:
-        found.append(
-            Branch("if one of them refuses", [], f"everything is undone, and the {noun} is cancelled")
-        )
-    else:
-        found.append(Branch("if one of them fails", [], "it is sent again; nothing is undone any more"))
-    return found
+        end = f"everything is undone, and the {noun} is cancelled"
+        return [whole, Branch("if one of them refuses", [], end, Status.COMPENSATED)]
+    again = "it is sent again; nothing is undone any more"
+    return [whole, Branch("if one of them fails", [], again, Status.FORWARD)]
 
 
 def list_after_pivot(steps: Sequence[StepFacts]) -> list[str]:

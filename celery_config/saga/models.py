@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from celery_config.common.identifiers import uuid7
+from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.db.functions import IdEnding, Now
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import OPEN, Status, StepState
@@ -106,7 +106,7 @@ class SagaInstance(WatchedRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} of {self.subject}"
+        return f"{self.name.replace('-', ' ')} {abbreviate_id(self.subject)}"
 
 
 class ParkedSaga(SagaInstance):

@@ -212,7 +212,7 @@ class ServiceAdmin(WordSearch, SafeFormMixin, ModelAdmin):  # type: ignore[misc]
         ]
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return (*self.search_ids, *self.search_emails, *self.search_fields)
+        return (*self.search_ids, *self.search_emails, *self.search_names, *self.search_fields)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -22,6 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from unfold.utils import display_for_label, prettify_json
 
+from celery_config.common.countries import name_country
 from celery_config.common.money import money
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.web.elsewhere import find_url
@@ -218,6 +219,12 @@ def make_anchor(url: str, text: Any) -> SafeString:
     return format_html('<a class="text-link" href="{}">{}</a>', url, text)
 
 
+def join_address(parts: Mapping[str, str]) -> SafeString:
+    """The lines of an address, with the name of its country."""
+    lines = [parts.get(part, "") for part in ADDRESS_LINES[:-1]]
+    return join_lines([*lines, name_country(parts.get(ADDRESS_LINES[-1], ""))])
+
+
 def join_lines(texts: Iterable[str]) -> SafeString:
     return format_html_join(SafeString("<br>"), "{}", ([text] for text in texts if text))
 
@@ -263,14 +270,18 @@ def list_items(value: dict[str, Any], currency: str | None = "") -> list[tuple[s
 def describe_item(name: str, value: Any, currency: str | None) -> Any:
     if name in AMOUNT_FIELDS and isinstance(value, int):
         return money(value, currency) if currency else f"{value:,} minor units"
-    return format_weight(value) if name in TITLES and isinstance(value, int) else describe_value(value)
+    if name == "country" and isinstance(value, str):
+        return name_country(value)
+    is_weight = name in TITLES and isinstance(value, int)
+    return format_weight(value) if is_weight else describe_value(value, currency)
 
 
-def describe_value(value: Any) -> Any:
+def describe_value(value: Any, currency: str | None = "") -> Any:
+    """A value in words; amounts in it are in its own currency, or else in this one."""
     if isinstance(value, list):
-        return join_lines(str(describe_value(item)) for item in value)
+        return join_lines(str(describe_value(item, currency)) for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {describe_value(item)}" for name, item in list_items(value))
+        return ", ".join(f"{name} {describe_value(item)}" for name, item in list_items(value, currency))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return EMPTY if value is None else value

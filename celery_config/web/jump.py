@@ -1,4 +1,4 @@
-"""Jumps: Ctrl-K, and the page `/admin/find/`, lead from an id, its end, a number or an e-mail address to its page."""
+"""Jumps: Ctrl-K, and the page `/admin/find/`, lead from an id, its end, a number, an e-mail or a name to its page."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Search: what people type is an id, the end of one, an e-mail address or another word; an index serves each.
+"""Search: what people type is an id, the end of one, an e-mail address, a name or another word; an index serves each.
 
-A list's ends of ids are those that it shows. Words that are no key, such as a name, are searched for in a list alone.
+A list's ends of ids are those that it shows. Only a list finds another part of a name than its beginning.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class WordSearch:
     """Those of which an index of `IdEnding` finds the end, which lists show."""
     search_emails: tuple[str, ...] = ()
     """Fields whose beginning an index finds without regard to case."""
+    search_names: tuple[str, ...] = ()
+    """The same of other fields, such as names."""
     search_fields: tuple[str, ...] = ()
     """Other lookups: `reference__exact` is a key, `name__icontains` is not."""
 
@@ -77,7 +79,7 @@ class WordSearch:
         elif is_email(word) and self.search_emails:
             return self.match_email(word)
         lookups = [each for each in self.search_fields if not keys_only or each.endswith("__exact")]
-        wanted = match_any(lookups, word)
+        wanted = match_any([*lookups, *list_beginnings(self.search_names)], word)
         ending = parse_ending(word)
         return wanted | self.match_ending(ending) if ending else wanted
 
@@ -87,4 +89,9 @@ class WordSearch:
 
     def match_email(self, address: str) -> Q:
         """The rows with an e-mail address that begins so."""
-        return match_any([f"{field}__istartswith" for field in self.search_emails], address)
+        return match_any(list_beginnings(self.search_emails), address)
+
+
+def list_beginnings(fields: Iterable[str]) -> list[str]:
+    """The lookups that find the beginning of these fields; each has an index of `AddBeginningIndex`."""
+    return [f"{field}__istartswith" for field in fields]

@@ -24,11 +24,20 @@ from compose.local.running import Announcement, find_running
 ANSWER_SECONDS = 8.0
 FINE = ("ok", "warning")
 WAITING = {
-    ("order_saga_sagas", "parked"): "parked: {url}/admin/saga/parkedsaga/",
-    ("order_saga_dead_letters_open", ""): "dead letters: {url}/admin/saga/deadletter/",
-    ("order_saga_outbox_set_aside", ""): "messages that cannot be sent: {url}/admin/messaging/outboxmessage/",
+    ("order_saga_sagas", "parked"): ("parked order", "parked orders", "saga/parkedsaga/"),
+    ("order_saga_dead_letters_open", ""): ("dead letter", "dead letters", "saga/deadletter/"),
+    ("order_saga_outbox_set_aside", ""): (
+        "message that cannot be sent",
+        "messages that cannot be sent",
+        "messaging/outboxmessage/?set_aside=yes",
+    ),
+    ("order_saga_contradictions", ""): (
+        "contradiction from outside in 24 h",
+        "contradictions from outside in 24 h",
+        "messaging/contradiction/",
+    ),
 }
-"""What waits for a human, by the metric that counts it and the status that is meant."""
+"""What waits for a human, one and many of it and its admin page, by the metric that counts it and the status meant."""
 
 
 def main(argv: list[str]) -> int:
@@ -103,6 +112,7 @@ def find_waiting(client: httpx.Client, url: str) -> Iterator[str]:
         return
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
-            text = WAITING.get((sample.name, sample.labels.get("status", "")))
-            if text and sample.value:
-                yield f"{sample.value:g} {text.format(url=url)}"
+            known = WAITING.get((sample.name, sample.labels.get("status", "")))
+            if known and sample.value:
+                one, many, page = known
+                yield f"{sample.value:g} {one if sample.value == 1 else many}: {url}/admin/{page}"

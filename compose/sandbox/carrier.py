@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from celery_config.common.countries import name_country
 from celery_config.sandbox import words
 from celery_config.sandbox.words import UNREACHABLE_COUNTRY, UNREACHABLE_POSTAL_CODE
 from compose.sandbox.bodies import Booking, Empty, read
@@ -39,7 +40,7 @@ def book(shop: Shop, request: Request) -> Answer:
     body = read(request.body, Booking)
     country, postal_code = body.address.country, body.address.postal_code
     if country == UNREACHABLE_COUNTRY or postal_code.startswith(UNREACHABLE_POSTAL_CODE):
-        raise Refused("address_unreachable", f"no delivery to this address in {country}")
+        raise Refused("address_unreachable", f"no delivery to this address in {name_country(country)}")
     limit = shop.settings.max_weight_grams
     if body.weight_grams > limit:
         reason = f"{body.weight_grams} g is over the limit of {limit} g; split the shipment"

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from celery_config.saga.admin.operator_pages import (
     DECIDED,
     DRIVEN,
-    FingerprintFilter,
+    FLOW_FILTERS,
     OperatorPages,
     StatusFilter,
 )
@@ -21,7 +21,15 @@ from celery_config.saga.admin.widgets import STATUS, describe_verb
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.wording import describe_effect, describe_target
 from celery_config.web.admin import ReadOnlyInline
-from celery_config.web.columns import EMPTY, link_column, table_column, time_column, words_column
+from celery_config.web.columns import (
+    EMPTY,
+    id_column,
+    link_column,
+    number_column,
+    table_column,
+    time_column,
+    words_column,
+)
 from order_project.models import Choreography, SeenEvent
 
 
@@ -42,10 +50,10 @@ class SeenInline(ReadOnlyInline):
 
 class ChoreographyAdmin(OperatorPages):
     list_display = (
-        link_column("order_id", "admin:order_choreography_change", "order", short=True), STATUS, "drives",
-        time_column("due_at", "looked at"), "owner", "why",
+        id_column("order_id", "order"), STATUS, "why", "owner",
+        number_column("drives", "sent again"), time_column("due_at", "looked at next"),
     )  # fmt: skip
-    list_filter = (StatusFilter, FingerprintFilter)
+    list_filter = (StatusFilter, *FLOW_FILTERS)
     search_ids = ("order",)
     search_help_text = "order id"
     ordering = ("-order",)

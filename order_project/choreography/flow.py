@@ -183,8 +183,7 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     def list_branches(self, row: Choreography, send: Announcement, course: Course) -> list[Branch]:
         steps, noun = list_steps(course), self.find_noun(row)
         if send is Announcement.WITHDRAWAL:
-            let_go = any(s.logged is StepState.UNDONE for s in steps if s.kind is StepKind.PIVOT)
-            return branch_stop(steps, noun, fenced=let_go)
+            return branch_stop(steps, noun, fenced=False)
         taken = any(s.logged is StepState.DONE for s in steps if s.kind is StepKind.PIVOT)
         return branch_drive(steps, noun, undoable=not taken)
 

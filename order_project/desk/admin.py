@@ -137,7 +137,8 @@ class DeskAdmin(ReadOnlyAdmin):
         form = DeskForm(request.POST)
         if not form.is_valid():
             raise ValidationError(form.describe_faults())
-        return Batch(form.make_order(), left=form.cleaned_data["count"], rate=form.cleaned_data["rate"])
+        given = form.cleaned_data
+        return Batch(form.make_order(), left=given["count"], rate=given["rate"], note=form.note_card())
 
     def check_customer(self, request: HttpRequest, batch: Batch) -> None:
         """
@@ -167,7 +168,10 @@ class DeskAdmin(ReadOnlyAdmin):
             cancelling.cancel_for(request.user, order=order, why="at the order desk")
         except APIException as error:
             return self.tell(request, messages.ERROR, str(error))
-        return self.tell(request, messages.SUCCESS, cancelling.ASKED)
+        if not request.headers.get("HX-Request"):
+            return self.tell(request, messages.SUCCESS, cancelling.ASKED)
+        # The order's own row says how it stands, and says so as long as it is true.
+        return announce(render(request, "desk/cancelled.html", {"text": cancelling.ASKED}))
 
 
 def announce(answer: HttpResponse) -> HttpResponse:

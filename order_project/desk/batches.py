@@ -14,6 +14,8 @@ from order_project.desk import orders
 from order_project.desk.limits import FASTEST, MOST_ORDERS
 from order_project.requests import Placed
 
+LONGEST_NOTE = 500
+
 
 class BatchInvalid(Exception):
     """What a browser sent is no batch."""
@@ -29,6 +31,7 @@ class Batch:
         rate: how many a second.
         placed: how many there are.
         refused: why one was not placed; then no other is.
+        note: what was changed of the form.
     """
 
     order: dict[str, Any]
@@ -36,6 +39,7 @@ class Batch:
     rate: int
     placed: int = 0
     refused: str = ""
+    note: str = ""
 
     @classmethod
     def read(cls, given: Mapping[str, str]) -> Batch:
@@ -51,7 +55,7 @@ class Batch:
             rate = StrictIntegerField(min_value=1, max_value=FASTEST).clean(given.get("rate"))
         except (msgspec.DecodeError, UnicodeError, ValidationError) as error:
             raise BatchInvalid(f"this is no batch: {error}") from error
-        return cls(order, left, rate, placed)
+        return cls(order, left, rate, placed, note=given.get("note", "")[:LONGEST_NOTE])
 
     def place_some(self) -> Batch:
         """Place those of one second, and return what is left.
@@ -68,4 +72,5 @@ class Batch:
         return replace(self, left=self.left - some, placed=self.placed + placed, refused=refused)
 
     def describe(self) -> str:
-        return f"Placed {self.placed} {'order' if self.placed == 1 else 'orders'}."
+        told = f"Placed {self.placed} {'order' if self.placed == 1 else 'orders'}."
+        return f"{told} {self.note}".strip()

@@ -123,6 +123,13 @@ class DeskForm(forms.Form):
             lines.append(known[sku])
         return lines
 
+    def note_card(self) -> str:
+        """Say that what shall happen needs another card than the one that was typed; empty: it does not."""
+        typed, needed = self.cleaned_data["card"], FATES[self.cleaned_data["fate"]].token
+        if typed in (needed.value, Token.APPROVED.value) or needed is Token.APPROVED:
+            return ""
+        return f"What shall happen needs the card {needed.value}, so it stands in the place of {typed}."
+
     def make_order(self) -> dict[str, Any]:
         """Return the order as POST /api/orders/ takes it; the form is valid."""
         given = self.cleaned_data

@@ -26,14 +26,16 @@ class NotDelivered(Exception):
 
 
 def list_products(text: str = "", *, most: int = SHOWN) -> list[CatalogueProduct]:
-    """Return products that are sold; those whose SKU begins so come first.
+    """Return products that are sold: the desk's own goods, or those that a text stands for, whose SKU begins so first.
 
     The page asks while somebody types. An index finds the beginning of a SKU among any number of products, and nothing
     finds a part of a word: so that is looked for among the first `SEARCHED` alone.
     """
     sold = CatalogueProduct.objects.filter(active=True, deleted=False).order_by("sku")
     if not text:
-        return list(sold[:most])
+        # The little shop's own first: after an import there are many others, which its customer's address may not get.
+        own = [good for good in list_goods() if good.sku != SOLD_OUT.sku][:most]
+        return [*own, *sold.exclude(sku__in=[good.sku for good in own])[: most - len(own)]]
     # Each by itself, and not by LIKE: the index finds one range, if the statement says which.
     ways = dict.fromkeys((text, text.upper()))
     ranges = [sold.filter(sku__gte=way, sku__lt=way + LAST_LETTER)[:most] for way in ways]

@@ -13,6 +13,7 @@ from django.urls import reverse
 from rest_framework.exceptions import APIException
 from unfold.decorators import action
 
+from celery_config.common.countries import name_country
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.story import StoryMedia, build_linked_story
@@ -175,7 +176,7 @@ def gather_order(order: Order) -> OrderFacts:
         currency=order.currency,
         refunds=refunds,
         tracking_number=order.tracking_number,
-        destination=", ".join(filter(None, (city, country))),
+        destination=", ".join(filter(None, (city, name_country(country)))),
         reason=order.cancel_reason or order.cancel_code.replace("_", " "),
     )
 

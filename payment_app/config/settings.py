@@ -13,7 +13,11 @@ globals().update(
         "payment_app",
         duties=DUTIES,
         secrets=needed,
-        flow_checks={"books": "celery_config.reconciliation.board.check_books"},
+        measures=("celery_config.messaging.measures.measure_contradictions",),
+        flow_checks={
+            "books": "celery_config.reconciliation.board.check_books",
+            "contradictions": "celery_config.messaging.measures.check_contradictions",
+        },
         tiles=("payment_app.board.show_money", "celery_config.reconciliation.board.show_books"),
     )
 )

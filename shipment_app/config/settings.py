@@ -9,7 +9,11 @@ globals().update(
         "shipment_app",
         duties=DUTIES,
         secrets=("SHIPMENT_WEBHOOK_SECRET",),
-        flow_checks={"books": "celery_config.reconciliation.board.check_books"},
+        measures=("celery_config.messaging.measures.measure_contradictions",),
+        flow_checks={
+            "books": "celery_config.reconciliation.board.check_books",
+            "contradictions": "celery_config.messaging.measures.check_contradictions",
+        },
         tiles=("shipment_app.board.show_parcels", "celery_config.reconciliation.board.show_books"),
     )
 )

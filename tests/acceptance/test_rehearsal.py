@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from celery_config.sandbox.fates import FATES, End
 from tests.acceptance.browsing import find_clipped, launch_browser, log_in
@@ -22,8 +23,10 @@ CAUSES = (
     "to dispatch the shipment",
     "nothing was heard of",
     "inventory knows nothing of a step that was done (release the stock): its database was set back",
-    "cannot be driven: ChainTooLarge",
+    "cannot be driven: its messages are too large",
 )
+ALONE = "to cancel the shipment"
+"""A cause with one order."""
 WHY = "it is mended"
 
 
@@ -46,6 +49,20 @@ def look_at_the_board(shop: Shop) -> None:
             f"{height} px, causes end at {causes}"
         )
         assert not find_clipped(page)
+
+
+def mend_from_the_board(shop: Shop, cause: str) -> None:
+    """On a phone, three clicks and a reason bring the one order of a cause to its end."""
+    with launch_browser() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
+        row = page.locator("#board-waiting tbody tr").filter(has_text=cause)
+        row.get_by_role("link", name="Look and mend").click()
+        page.locator("a.verb-recommended").click()
+        dialog = page.locator("#verb-dialog")
+        dialog.locator("textarea").fill(WHY)
+        dialog.get_by_role("button", name="Bring to an end").click()
+        expect(page.get_by_text("Watch here what becomes of it.")).to_be_visible()
 
 
 @pytest.fixture
@@ -72,7 +89,10 @@ def test_a_bad_day_is_rehearsed_and_mended(shop: Shop, mended: None) -> None:
     httpx.delete(f"{shop.stack.sandbox_url}/control/faults", trust_env=False).raise_for_status()
     for option in ("--begin", "--approve"):
         shop.command("inventory", "recover", option, WHY)
-    for kind, rows in (("sagas", parked), ("orders", choreographed)):
+    mend_from_the_board(shop, ALONE)
+    others = [row for row in parked if ALONE not in row["fingerprint"]]
+    assert len(others) == len(parked) - 1
+    for kind, rows in (("sagas", others), ("orders", choreographed)):
         for row in rows:
             verb = "resume" if "dispatch the shipment" in row["fingerprint"] else "retry"
             answer = shop.shopper.http.post(f"/api/{kind}/{row['id']}/{verb}/", json={"why": WHY})

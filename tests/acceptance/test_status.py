@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 from rich.console import Console
 
@@ -32,8 +33,23 @@ def test_what_works_and_what_waits_for_a_human(shop: Shop) -> None:
     # Other tests leave letters of their own.
     [waiting] = shop.rows("order", "SELECT count(*) AS n FROM saga_deadletter WHERE dealt_with_at IS NULL")
     url = f"{shop.stack.url('order')}/admin/saga/deadletter/"
-    assert f"{waiting['n']} dead letters: {url}" in state(shop)[1]
+    letters = "1 dead letter" if waiting["n"] == 1 else f"{waiting['n']} dead letters"
+    assert f"{letters}: {url}" in state(shop)[1]
     shop.rows("order", "DELETE FROM saga_deadletter WHERE id = %s RETURNING id", letter["id"])
+
+
+def test_a_contradiction_waits_for_a_human(shop: Shop) -> None:
+    [row] = shop.rows(
+        "payment",
+        "INSERT INTO messaging_contradiction (event, kind, key, subject, reason, told) VALUES"
+        " ('evt-status', 'k', gen_random_uuid(), gen_random_uuid(), 'no call of ours has this key', '{}') RETURNING id",
+    )
+    # Other tests leave contradictions of their own.
+    pattern = r"payment: \d+ contradictions? from outside in 24 h: "
+    assert re.search(
+        pattern + re.escape(f"{shop.stack.url('payment')}/admin/messaging/contradiction/"), state(shop)[1]
+    )
+    shop.rows("payment", "DELETE FROM messaging_contradiction WHERE id = %s RETURNING id", row["id"])
 
 
 def test_what_the_stack_keeps_is_for_its_users_alone(shop: Shop) -> None:

@@ -173,6 +173,7 @@ def list_addresses(client: Any) -> Iterator[Asked]:
     for model, model_admin in admin.site._registry.items():
         yield from list_lists(client, model)
         yield from list_row_addresses(model, model_admin)
+    yield from list_causes()
 
 
 def list_parts() -> Iterator[str]:
@@ -232,6 +233,18 @@ def list_lists(client: Any, model: type[Any]) -> Iterator[Asked]:
         parts = any(not str(field).endswith("__exact") for field in shown.model_admin.search_fields)
         for word in [*WORDS, *list_ids()]:
             yield (scan if parts else page)(f"{listed}?" + urlencode({"q": word}))
+
+
+def list_causes() -> Iterator[Asked]:
+    """Yield the page of a verb for all that wait for each cause."""
+    from django.apps import apps
+
+    from celery_config.saga.admin.cause import FINGERPRINT, VERB, get_view_url
+    from celery_config.saga.operations.overview import read_waiting
+
+    for each in read_waiting():
+        page = get_view_url(apps.get_model(each.group.kind), "each")
+        yield Asked(Kind.PAGE, f"{page}?" + urlencode({VERB: "retry", FINGERPRINT: each.group.fingerprint}))
 
 
 def list_row_addresses(model: type[Any], model_admin: Any) -> Iterator[Asked]:

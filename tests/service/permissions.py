@@ -32,8 +32,8 @@ from tests.service.peer import bearer
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "permissions.yaml"
 EVERYONE, ANY_USER, STAFF, NO_PERSON = "everyone", "any user", "staff", "no person"
-# Who may change rows sees them, too; the story is a part of the row's page.
-SEEING = ("see", "story")
+# Who may change rows sees them, too; the story and the counts of what was acted on are parts of pages.
+SEEING = ("see", "story", "acted")
 PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "see": (("get", "changelist"), ("get", "change")),
     "add": (("get", "add"), ("post", "add")),

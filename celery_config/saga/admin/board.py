@@ -17,13 +17,22 @@ from django.utils.safestring import SafeString
 from celery_config.common.identifiers import uuid7_time
 from celery_config.common.money import money
 from celery_config.db.functions import Now
-from celery_config.saga.admin.parked import get_list_url
+from celery_config.messaging.observations import read_observations
+from celery_config.saga.admin.parked import get_group_url
 from celery_config.saga.admin.story import format_explanation
-from celery_config.saga.admin.widgets import LINK, WORDS, break_words, describe_pause, get_page_url
+from celery_config.saga.admin.widgets import (
+    LINK,
+    WORDS,
+    break_words,
+    count_rows,
+    describe_pause,
+    get_page_url,
+)
 from celery_config.saga.measures import find_standstill
 from celery_config.saga.models import SagaClock, SagaPause
-from celery_config.saga.operations import overview
+from celery_config.saga.operations import overview, services
 from celery_config.saga.operations.overview import OnItsWay, Waiting
+from celery_config.saga.operations.services import CONTRADICTIONS, ServiceHealth
 from celery_config.saga.operations.wording import STATUS_WORDS, capitalize
 from celery_config.saga.states import Status
 from celery_config.web.board import (
@@ -39,8 +48,10 @@ from celery_config.web.board import (
     needs,
 )
 from celery_config.web.columns import EMPTY, format_ago, format_number, make_label, shorten_id
+from celery_config.web.elsewhere import admin_url
 
 SEE = "saga.view_sagainstance"
+CONTRADICTIONS_PAGE = "messaging/contradiction/"
 NOTES = {
     Status.RUNNING: "each step may still be undone",
     Status.STOPPING: "what was done is being undone",
@@ -55,6 +66,7 @@ def show_waiting(request: HttpRequest) -> Iterator[Section]:
     tiles = [make_waiting_tile(waiting)]
     if request.user.has_perm("saga.view_deadletter"):
         tiles.append(make_letters_tile())
+    tiles += [make_contradictions_tile(each) for each in services.list_contradicted(read_observations())]
     yield Section("For somebody to decide", TILES, tiles)
     if waiting:
         yield Section("By cause", TABLE, make_waiting_table(waiting))
@@ -83,19 +95,28 @@ def make_letters_tile() -> Tile:
     )
 
 
+def make_contradictions_tile(health: ServiceHealth) -> Tile:
+    """What a service hears from outside against what it knows; its own page has them."""
+    note = health.says[CONTRADICTIONS].removeprefix("warning: ")
+    return Tile(
+        "Contradictions", f"at {health.service}", note, ACT, admin_url(health.service, CONTRADICTIONS_PAGE)
+    )
+
+
 def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
     rows = [
         [
             break_words(each.group.fingerprint or "not known"),
+            apps.get_model(each.group.kind)._meta.verbose_name,
             format_number(each.group.count),
             format_due(each.group.answer_by),
             format_money(each),
             ", ".join(each.group.owners) or EMPTY,
-            format_html('<a class="text-link whole" href="{}">Look and mend</a>', get_list_url(each.group)),
+            format_html('<a class="text-link whole" href="{}">Look and mend</a>', get_group_url(each.group)),
         ]
         for each in waiting
     ]
-    headers = ["cause", "how many", "decide", "money", "who", "mend"]
+    headers = ["cause", "what", "how many", "decide", "money", "who", "mend"]
     return make_table(headers, rows)
 
 
@@ -138,7 +159,7 @@ def make_open_tile(status: Status, counts: dict[str, int]) -> Tile:
     lists = [
         (
             find_list(kind.replace(".", "_"), status__exact=status.value),
-            f"{format_number(count)} {apps.get_model(kind)._meta.verbose_name_plural}",
+            count_rows(apps.get_model(kind), count),
         )
         for kind, count in sorted(counts.items(), key=lambda each: -each[1])
     ]

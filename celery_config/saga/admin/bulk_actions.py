@@ -1,8 +1,9 @@
-"""One verb on many rows, with one reason."""
+"""One verb on many rows, with one reason: on those that are chosen in a list, or on all that wait for one cause."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -10,80 +11,121 @@ from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from celery_config.common.grouping import group_by, join_some
+from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
+from celery_config.saga.admin.acted import get_acted_url
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.widgets import (
     LINK,
     break_words,
+    count_rows,
     get_page_url,
     keep_on_one_line,
     make_status_label,
     render_confirmation,
 )
 from celery_config.saga.engine.flows import find_flow
-from celery_config.saga.operations import operators
+from celery_config.saga.models import OperatorAction
+from celery_config.saga.operations import bulk_previews, operators
+from celery_config.saga.operations.advice import TITLES
+from celery_config.saga.operations.bulk_previews import Prospect
 from celery_config.saga.operations.wording import describe_effect
 from celery_config.web.board import make_table
+from celery_config.web.columns import EMPTY
 
 # A page's form may not have many more fields.
 MOST_AT_ONCE = 500
+SHOWN = 10
+"""How many refused rows a message names."""
 
 
-def each_page(
-    admin: ModelAdmin[Any], request: HttpRequest, chosen: QuerySet[Any], verb: str, title: str
-) -> HttpResponse | None:
-    """Ask for the reason, then act on each row. No participant is asked; one failure does not stop the others."""
-    rows = list(chosen[: MOST_AT_ONCE + 1])
-    if len(rows) > MOST_AT_ONCE:
-        admin.message_user(request, f"choose at most {MOST_AT_ONCE} at once", messages.ERROR)
-        return None
+def show_bulk_page(
+    admin: ModelAdmin[Any], request: HttpRequest, rows: Sequence[Any], verb: str, *, back: str, left: bool
+) -> HttpResponse:
+    """Show what the verb would do to these rows, and ask why; then act on each, and show what became of them.
+
+    No participant is asked; one failure does not stop the others.
+
+    Args:
+        back: where cancelling leads, and where a page leads on which nothing was done.
+        left: whether there are more of the kind than a page takes.
+    """
     form = WhyForm(request.POST if "confirmed" in request.POST else None)
     if form.is_valid():
-        do_each(admin, request, rows, verb, form.cleaned_data["why"])
-        return None
+        return redirect(act_on_each(admin, request, rows, verb, form.cleaned_data["why"]) or back)
+    prospects = bulk_previews.foresee(rows, verb)
     hidden = [("action", f"{verb}_each"), ("confirmed", "yes")]
     hidden += [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
-    meta = admin.opts
+    more = f"There are more: these are the first {MOST_AT_ONCE}. Do the others after them."
     return render_confirmation(
         admin,
         request,
-        title=f"{title} {len(rows)} {meta.verbose_name_plural if len(rows) > 1 else meta.verbose_name}",
+        title=f"{TITLES[verb]}: {count_rows(admin.model, len(rows))}",
         about=find_flow(admin.model).verbs[verb].label,
+        warnings=[more] if left else [],
+        outcomes=bulk_previews.count_outcomes(prospects),
         form=form,
-        button=title,
-        back=request.get_full_path(),
-        tables=[("Chosen", build_table(admin, rows, verb))],
+        button=TITLES[verb],
+        back=back,
+        tables=[("One by one", build_table(admin, prospects))],
         hidden=hidden,
     )
 
 
-def build_table(admin: ModelAdmin[Any], rows: Iterable[Any], verb: str) -> dict[str, Any]:
-    fitting = find_flow(admin.model).verbs[verb].triggers
+def take_first(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
+    """Return as many rows as may be acted on at once, and whether there are more."""
+    found = list(rows[: MOST_AT_ONCE + 1])
+    return found[:MOST_AT_ONCE], len(found) > MOST_AT_ONCE
+
+
+def build_table(admin: ModelAdmin[Any], prospects: Iterable[Prospect]) -> dict[str, Any]:
     shown = [
         [
-            format_html(LINK, get_page_url(row), keep_on_one_line(str(row))),
-            make_status_label(row.status),
-            break_words(row.fingerprint),
-            "yes" if row.status in fitting else "no, it will be refused",
+            format_html(LINK, get_page_url(each.row), keep_on_one_line(str(each.row))),
+            make_status_label(each.row.status),
+            break_words(each.row.fingerprint) if each.row.fingerprint else EMPTY,
+            describe_money(each),
+            each.becomes,
         ]
-        for row in rows
+        for each in prospects
     ]
-    return make_table([str(admin.opts.verbose_name), "status", "why it waits", "does it fit?"], shown)
+    headers = [str(admin.opts.verbose_name), "status", "why it waits", "money", "would be"]
+    return make_table(headers, shown)
 
 
-def do_each(admin: ModelAdmin[Any], request: HttpRequest, rows: Iterable[Any], verb: str, why: str) -> None:
-    """Perform the verb on each row; show the results."""
-    done, refused = [], []
+def describe_money(prospect: Prospect) -> SafeString | str:
+    held = prospect.money
+    return keep_on_one_line(f"{money(held.amount, held.currency)} {held.state}") if held else EMPTY
+
+
+def act_on_each(
+    admin: ModelAdmin[Any], request: HttpRequest, rows: Iterable[Any], verb: str, why: str
+) -> str:
+    """Perform the verb on each row, say what was sent, and return where to watch it; empty: nothing was sent."""
+    done: list[OperatorAction] = []
+    refused: list[tuple[str, str]] = []
     for row in rows:
         try:
-            effect = operators.perform(row, verb, by=request.user.get_username(), why=why).effect
+            done.append(operators.perform(row, verb, by=request.user.get_username(), why=why))
         except OperatorRefused as refusal:
-            refused.append((str(row.pk), str(refusal)))
-        else:
-            done.append((str(row.pk), describe_effect(effect)))
-    for results, level in ((done, messages.SUCCESS), (refused, messages.ERROR)):
-        if results:
-            admin.message_user(request, format_html_join(SafeString("<br>"), "{}: {}", results), level)
+            refused.append((str(row), str(refusal)))
+    title = TITLES[verb]
+    if refused:
+        some = group_by(lambda each: each[1], refused)
+        lines = [
+            (count_rows(admin.model, len(each)), reason, join_some([name for name, _ in each], SHOWN))
+            for reason, each in some.items()
+        ]
+        text = format_html_join(SafeString("<br>"), "Nothing was changed of {}: {} ({})", lines)
+        admin.message_user(request, text, messages.ERROR)
+    if not done:
+        return ""
+    effects = Counter(describe_effect(each.effect) for each in done)
+    told = [(title, count_rows(admin.model, count), effect) for effect, count in effects.most_common()]
+    admin.message_user(request, format_html_join(SafeString("<br>"), "{}, {}: {}", told), messages.SUCCESS)
+    return get_acted_url(admin.model, done[0].pk, done[-1].pk)

@@ -7,16 +7,26 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.urls import URLPattern, path
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga.admin.bulk_actions import each_page
+from celery_config.saga.admin.acted import ACTED, ActedFilter, build_acted, find_acted, read_acted
+from celery_config.saga.admin.bulk_actions import show_bulk_page, take_first
+from celery_config.saga.admin.cause import (
+    FINGERPRINT,
+    VERB,
+    FingerprintFilter,
+    build_cause,
+    filter_cause,
+    get_cause_url,
+)
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
 from celery_config.saga.admin.story import STORY, StoryMedia, build_story
@@ -37,6 +47,7 @@ from celery_config.saga.operations.wording import describe_effect, describe_stat
 from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin, WordsFilter
 from celery_config.web.columns import EMPTY, column, number_column, time_column
+from celery_config.web.forms import is_valid_key
 from celery_config.web.live import answer_fragment
 
 ASK = "ask"
@@ -46,7 +57,7 @@ DECIDED_ABOUT = (Status.PARKED, Status.STOPPING)
 # The label says it: beside wall-clock times, saga times look wrong.
 DRIVEN = (
     number_column("attempt", "sent again"),
-    number_column("drives", "of these in this status"),
+    number_column("drives", "of these since it has this status"),
     time_column("since", "in this status since (saga time)"),
     time_column("deadline_at", "deadline (saga time)"),
     time_column("due_at", "looked at next (saga time)"),
@@ -62,20 +73,7 @@ class StatusFilter(WordsFilter):
     title, parameter_name, words = "status", "status__exact", WORDS_OF_STATUSES
 
 
-class FingerprintFilter(admin.SimpleListFilter):
-    """Filter by fingerprint. Only parked rows have one; the query uses the index of open rows."""
-
-    title = "why it waits"
-    parameter_name = "fingerprint"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        parked = model_admin.model.objects.filter(status=Status.PARKED).order_by()
-        counted = parked.values_list("fingerprint").annotate(count=Count("pk"))
-        return [(fingerprint, f"{fingerprint} ({count})") for fingerprint, count in sorted(counted)]
-
-    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        wanted = self.value()
-        return rows.filter(status=Status.PARKED, fingerprint=wanted) if wanted else rows
+FLOW_FILTERS = (FingerprintFilter, ActedFilter)
 
 
 class OperatorPages(ReadOnlyAdmin):
@@ -85,19 +83,22 @@ class OperatorPages(ReadOnlyAdmin):
     # Django keeps no history of rows that are not edited.
     actions_detail_hide_default = True
     change_form_outer_before_template = "saga/standing.html"
+    list_before_template = "saga/list_top.html"
     Media = StoryMedia
     answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Examples of what a provider answers, by the wire name of the command, for calls that are settled by hand."""
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Add to each row of the page why it waits, or was stopped: with two queries for all."""
-        page: ChangeList = super().get_changelist_instance(request)
+        page: Any = super().get_changelist_instance(request)
         rows = list(page.result_list)
         facts = read_flows(rows)
         for row in rows:
             row.line = find_line(facts[row.pk])
         page.result_list = rows
-        return page
+        page.cause = build_cause(page, facts.values(), may_act=self.has_act_permission(request))
+        page.acted = find_acted(page)
+        return page  # type: ignore[no-any-return]
 
     @display(description="why")
     def why(self, row: Any) -> str:
@@ -166,10 +167,46 @@ class OperatorPages(ReadOnlyAdmin):
             "owner": row.owner,
         }
 
+    def name_view(self, view: str) -> str:
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{view}"
+
     def get_urls(self) -> list[URLPattern]:
-        name = f"{self.opts.app_label}_{self.opts.model_name}_story"
-        view = self.admin_site.admin_view(self.story_view)
-        return [path("<path:object_id>/story/", view, name=name), *super().get_urls()]
+        views = {
+            "each": ("each/", self.each_view),
+            "acted": ("acted/", self.acted_view),
+            "story": ("<path:object_id>/story/", self.story_view),
+        }
+        own = [
+            path(route, self.admin_site.admin_view(view), name=self.name_view(name).partition(":")[2])
+            for name, (route, view) in views.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def each_view(self, request: HttpRequest) -> HttpResponse:
+        """A verb for all that wait for one cause; a POST acts on those that the page showed."""
+        if not self.has_act_permission(request):
+            raise PermissionDenied
+        verb, fingerprint = request.GET.get(VERB, ""), request.GET.get(FINGERPRINT, "")
+        if verb not in self.flow.verbs or not fingerprint:
+            return HttpResponseNotFound()
+        rows = self.get_queryset(request)
+        if request.method == "POST":
+            keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
+            rows = rows.filter(pk__in=[key for key in keys if is_valid_key(self.opts.pk, key)])
+        else:
+            rows = filter_cause(rows, fingerprint)
+        first, left = take_first(rows.order_by("pk"))
+        return show_bulk_page(
+            self, request, first, verb, back=get_cause_url(self.model, fingerprint), left=left
+        )
+
+    def acted_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the fragment that counts what became of the rows that were acted on at once."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        acts = request.GET.get(ACTED, "")
+        acted = build_acted(self.model, acts, read_acted(acts))
+        return answer_fragment(request, "saga/acted.html", {"acted": acted})
 
     def story_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Answer with the fragment that the page asks for again; it asks no participant."""
@@ -250,9 +287,13 @@ class OperatorPages(ReadOnlyAdmin):
         return {"refused": preview.refused, "going": going, **shown}
 
     @admin.action(description=f"{TITLES['retry']}…", permissions=["act"])
-    def retry_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
-        return each_page(self, request, rows, "retry", TITLES["retry"])
+    def retry_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        return self.show_chosen(request, rows, "retry")
 
     @admin.action(description=f"{TITLES['compensate']}…", permissions=["act"])
-    def compensate_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
-        return each_page(self, request, rows, "compensate", TITLES["compensate"])
+    def compensate_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
+        return self.show_chosen(request, rows, "compensate")
+
+    def show_chosen(self, request: HttpRequest, rows: QuerySet[Any], verb: str) -> HttpResponse:
+        first, left = take_first(rows)
+        return show_bulk_page(self, request, first, verb, back=request.get_full_path(), left=left)

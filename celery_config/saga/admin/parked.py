@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
+from celery_config.saga.admin.cause import get_cause_url, get_view_url
 from celery_config.saga.admin.widgets import LINK, break_words, format_deadline
 from celery_config.saga.engine import clock
 from celery_config.saga.models import ParkedSaga
 from celery_config.saga.operations.selectors import ParkedGroup, read_parked_groups
-from celery_config.saga.states import Status
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.board import make_table
 
@@ -52,7 +51,7 @@ def build_groups_table(groups: list[ParkedGroup]) -> dict[str, Any]:
     now = clock.now()
     rows = [
         [
-            format_html(LINK, get_list_url(group), break_words(group.fingerprint or "not known")),
+            format_html(LINK, get_group_url(group), break_words(group.fingerprint or "not known")),
             apps.get_model(group.kind)._meta.verbose_name,
             group.count,
             timesince(group.parked_first, now),
@@ -65,7 +64,9 @@ def build_groups_table(groups: list[ParkedGroup]) -> dict[str, Any]:
     return make_table(headers, rows, "Nothing waits for a decision.")
 
 
-def get_list_url(group: ParkedGroup) -> str:
-    wanted = {"status__exact": Status.PARKED.value, "fingerprint": group.fingerprint}
-    page = f"admin:{group.kind.replace('.', '_')}_changelist"
-    return f"{reverse(page)}?{urlencode(wanted)}"
+def get_group_url(group: ParkedGroup) -> str:
+    """Return the address of the list of what waits for one cause, or of the page of the only one."""
+    model = apps.get_model(group.kind)
+    if group.only:
+        return get_view_url(model, "change", group.only)
+    return get_cause_url(model, group.fingerprint)

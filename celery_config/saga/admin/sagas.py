@@ -15,7 +15,7 @@ from celery_config.saga import measures
 from celery_config.saga.admin.operator_pages import (
     DECIDED,
     DRIVEN,
-    FingerprintFilter,
+    FLOW_FILTERS,
     OperatorPages,
     StatusFilter,
 )
@@ -109,14 +109,19 @@ class OperatorInline(ReadOnlyInline):
     fields = ACTED
 
 
+def name_flow(name: str, version: int) -> str:
+    """Return a flow's name in words, with the version of its definition."""
+    return f"{name.replace('-', ' ')}, version {version}"
+
+
 class DefinitionFilter(admin.SimpleListFilter):
     """By the definitions that this code knows: no table is read to find them."""
 
-    title = "definition"
+    title = "flow"
     parameter_name = "definition"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(f"{name}@{version}", f"{name} {version}") for name, version in sorted(Saga.registry)]
+        return [(f"{name}@{version}", name_flow(name, version)) for name, version in sorted(Saga.registry)]
 
     def queryset(self, request: HttpRequest, sagas: QuerySet[SagaInstance]) -> QuerySet[SagaInstance]:
         name, _, version = (self.value() or "").partition("@")
@@ -127,13 +132,13 @@ class DefinitionFilter(admin.SimpleListFilter):
 class SagaAdmin(OperatorPages):
     list_display = (
         id_column("id"),
-        "definition",
+        "flow_name",
         STATUS,
-        id_column("subject"),
+        id_column("subject", "about"),
         "why",
         "started_at",
     )
-    list_filter = (StatusFilter, DefinitionFilter, FingerprintFilter)
+    list_filter = (StatusFilter, DefinitionFilter, *FLOW_FILTERS)
     search_ids = ("id", "subject")
     search_endings = ("id", "subject")
     search_help_text = "saga or order id or its end"
@@ -150,11 +155,16 @@ class SagaAdmin(OperatorPages):
         )}),
     )  # fmt: skip
 
-    @display(description="definition", ordering="name")
-    def definition(self, saga: SagaInstance) -> str:
-        return f"{saga.name} {saga.version}"
+    @display(description="flow", ordering="name")
+    def flow_name(self, saga: SagaInstance) -> str:
+        """Without its version, by which the list is filtered: there is little room."""
+        return saga.name.replace("-", " ")
 
-    @display(description="subject")
+    @display(description="flow")
+    def definition(self, saga: SagaInstance) -> str:
+        return name_flow(saga.name, saga.version)
+
+    @display(description="about")
     def about(self, saga: SagaInstance) -> Any:
         view = self.subject_views.get(saga.name)
         return make_link(view, saga.subject, saga.subject) if view else saga.subject

@@ -23,7 +23,6 @@ from celery_config.web.board import SMALL_TABLE, TABLE, Section, make_table, nee
 from celery_config.web.columns import EMPTY, format_ago, format_number, make_label
 
 SEE = "saga.view_sagainstance"
-QUEUES_SHOWN = 8
 
 
 @needs(SEE)
@@ -39,7 +38,7 @@ def show_services(request: HttpRequest) -> Iterator[Section]:
     yield Section("Services", TABLE, table, folds=all(each.moves for each in services))
     queues = list_queues(seen)
     if queues:
-        lengths = [make_queue_row(each) for each in queues[:QUEUES_SHOWN]]
+        lengths = [make_queue_row(each) for each in queues]
         title = format_html("Queues, as of {}", format_ago(seen[QUEUES_SEEN].at))
         table = {"headers": ["queue", "messages that wait", "workers on it"], "rows": lengths}
         yield Section(title, SMALL_TABLE, table, folds=all(each.consumers for each in queues))

@@ -27,7 +27,7 @@ from celery_config.saga.operations.wording import describe_status
 
 ABOUT = (
     "Only when the provider's support, or a person who saw the parcel, told you what became of a call that no one else"
-    " can ask about. Its service writes your answer as if the provider had given it. Ask for a retry afterwards."
+    " can ask about. Its service writes your answer as if the provider had given it. Bring it to an end afterwards."
 )
 MEANING = {
     "do": "the call was made and went well, or was refused",

@@ -39,7 +39,7 @@ from celery_config.saga.operations.wording import (
     describe_target,
 )
 from celery_config.web.board import make_table
-from celery_config.web.columns import EMPTY, column, label_column, make_label
+from celery_config.web.columns import EMPTY, column, format_number, label_column, make_label
 
 COLOURS = {
     "running": "info",
@@ -155,6 +155,12 @@ def build_evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, A
 
 def count_words(count: int, noun: str, about: str) -> str:
     return f"{count or 'no'} {noun}{'' if count == 1 else 's'} {about}"
+
+
+def count_rows(model: type[Model], count: int) -> str:
+    """Return "1 saga" or "40 sagas"."""
+    noun = model._meta.verbose_name if count == 1 else model._meta.verbose_name_plural
+    return f"{format_number(count)} {noun}"
 
 
 def list_silent_services(answers: Mapping[str, Answer]) -> list[str]:

@@ -20,8 +20,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from celery_config.common import metrics
 from celery_config.common.isolation import run_isolated
 from celery_config.common.services import ORCHESTRATOR
+from celery_config.contracts.base import snake_case
 from celery_config.db import bulk
 from celery_config.db.functions import Now
+from celery_config.errors import ChainTooLarge
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import UNSENT, OutboxMessage
 from celery_config.saga.causes import CauseKind
@@ -134,9 +136,16 @@ def park_undrivable(flow: WatchedFlow[Any, Any], now: datetime, row_id: UUID, er
             work.park(
                 row,
                 f"it cannot be driven: {error}"[:MAX_REASON],
-                f"{CauseKind.UNDRIVABLE}: {type(error).__name__}",
+                f"{CauseKind.UNDRIVABLE}: {name_error(error)}",
             )
         work.write()
+
+
+def name_error(error: Exception) -> str:
+    """Return the kind of an error in words that are the same for every row with the same fault."""
+    if isinstance(error, ChainTooLarge):
+        return "its messages are too large"
+    return snake_case(type(error).__name__).replace("_", " ")
 
 
 def lock_target() -> tuple[str, ...]:

@@ -234,13 +234,17 @@ class History(APIView):
     needs = SEES
     model: type[WatchedRow] = SagaInstance
 
+    def get_row(self, pk: UUID) -> Any:
+        """Return the row; 404 when there is none."""
+        return get_object_or_404(self.model._default_manager, pk=pk)
+
     @extend_schema(responses={200: describe_type(HistoryOutput)})
     def get(self, request: Request, pk: UUID) -> Response:
         """Where it stands and what happened to it: every try that failed, answer, event, repeat and act of an operator.
 
         No other service is asked. A step that is tried very often is told ever more rarely.
         """
-        row = get_object_or_404(self.model._default_manager, pk=pk)
+        row = self.get_row(pk)
         facts = flow_reader.read_flow(row)
         return Response(
             {
@@ -310,19 +314,22 @@ class Settle(Operating):
     @extend_schema(request=SettleInput, responses={200: ActionOutput})
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID) -> OperatorAction:
-        """Say what became of a call outside, when no service can; ask for a retry afterwards."""
+        """Say what became of a call outside, when no service can; bring it to an end afterwards."""
         return self.act(request, pk, operators.settle_by_hand, SettleInput)
 
 
-def operator_paths(name: str, flow: WatchedFlow[Any, Any]) -> list[URLPattern]:
+def operator_paths(
+    name: str, flow: WatchedFlow[Any, Any], *, history: type[History] = History
+) -> list[URLPattern]:
     """Return the addresses at which operators act on a flow.
 
     Args:
         name: of one row; the addresses have its plural.
+        history: a view that finds the rows in another way.
     """
     one, model = f"{name}s/<uuid:pk>", flow.model
     return [
-        path(f"{one}/history/", History.as_view(model=model), name=f"{name}-history"),
+        path(f"{one}/history/", history.as_view(model=model), name=f"{name}-history"),
         path(f"{one}/take-over/", TakeOver.as_view(model=model), name=f"{name}-take-over"),
         path(f"{one}/settle/", Settle.as_view(model=model), name=f"{name}-settle"),
         *(

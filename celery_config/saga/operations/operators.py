@@ -16,6 +16,8 @@ from celery_config.saga.engine import step_log
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE
 from celery_config.saga.engine.unit_of_work import UnitOfWork
+from celery_config.saga.faults import list_steps
+from celery_config.saga.flow_facts import is_past_pivot
 from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client
 from celery_config.saga.operations.audit_trail import check_reason, record_action
@@ -43,7 +45,8 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
     course, proof = flow.find_course(seen), None
     if course.fault and seen.status not in ENDED:
         raise OperatorRefused(course.fault)
-    if verb == "resume":
+    # What the log knows already needs no proof: many may be resumed at once.
+    if verb == "resume" and not is_past_pivot(list_steps(course)):
         proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
     # What was parked before anything stopped it has no cause yet.
     stops = verb == "compensate" or (verb == "retry" and seen.status == Status.PARKED)

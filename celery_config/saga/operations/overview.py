@@ -12,30 +12,19 @@ from datetime import datetime
 from functools import reduce
 from typing import Any
 
-from django.db.models import BigIntegerField, Case, CharField, Count, Min, QuerySet, Sum, Value, When
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Coalesce
+from django.db.models import Count, Min, QuerySet, Sum, Value
 
 from celery_config.saga.engine.flows import WatchedFlow, flows
 from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.models import DeadLetter, ParkedSaga, WatchedRow
+from celery_config.saga.operations import held_money
 from celery_config.saga.operations.explanation import Explanation, explain
 from celery_config.saga.operations.flow_reader import read_flows
-from celery_config.saga.operations.selectors import ParkedGroup, merge_group
+from celery_config.saga.operations.held_money import Money
+from celery_config.saga.operations.selectors import ParkedGroup, count_group, merge_group
 from celery_config.saga.states import OPEN, Status
 
-HELD, TAKEN, DOUBTFUL = "held", "taken", "in doubt"
-AMOUNT = r"^[0-9]{1,18}$"
 OLDEST = 5
-
-
-@dataclass(frozen=True)
-class Money:
-    """An amount in minor units of `currency` that parked flows hold, have taken, or may hold."""
-
-    state: str
-    currency: str
-    amount: int
 
 
 @dataclass(frozen=True)
@@ -73,43 +62,21 @@ def read_waiting() -> list[Waiting]:
     parts: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for part in unite(query_waiting(flow) for flow in flows.values()):
         parts[part["kind"], part["fingerprint"]].append(part)
-    found = []
-    for (kind, fingerprint), some in parts.items():
-        sums: Counter[tuple[str, str]] = Counter()
-        for part in some:
-            if part["state"] and part["amount"]:
-                sums[part["state"], part["currency"] or ""] += int(part["amount"])
-        money = [Money(state, currency, amount) for (state, currency), amount in sorted(sums.items())]
-        found.append(Waiting(merge_group(kind, fingerprint, some), money))
+    found = [
+        Waiting(merge_group(kind, fingerprint, some), held_money.add_up(some))
+        for (kind, fingerprint), some in parts.items()
+    ]
     return sorted(found, key=lambda each: (each.group.answer_by is None, each.group.answer_by))
 
 
 def query_waiting(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
     """The parked rows of one kind, counted by cause, owner and what became of their money."""
-    holds, data = flow.money, flow.data
-    state: Any = Value("", CharField())
-    if holds is not None:
-        cases = [When(holds.taken, then=Value(TAKEN)), When(holds.held, then=Value(HELD))]
-        cases.append(When(holds.doubtful, then=Value(DOUBTFUL)))
-        state = Case(*cases, default=Value(""), output_field=CharField())
     parked: QuerySet[Any, Any] = flow.model._default_manager.filter(status=Status.PARKED).order_by()
-    text = KeyTextTransform("amount", data)
-    # Data of an unreadable flow may hold anything.
-    amount = Case(
-        When(amount_text__regex=AMOUNT, then=Cast("amount_text", BigIntegerField())),
-        output_field=BigIntegerField(),
-    )
     counted: QuerySet[Any, Any] = (
-        parked.annotate(
-            kind=Value(flow.model._meta.label_lower),
-            state=state,
-            currency=Coalesce(Cast(KeyTextTransform("currency", data), CharField()), Value("")),
-            amount_text=Cast(text, CharField()),
-        )
+        held_money.annotate_money(flow, parked)
+        .annotate(kind=Value(flow.model._meta.label_lower))
         .values("kind", "fingerprint", "owner", "state", "currency")
-        .annotate(
-            count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"), amount=Sum(amount)
-        )
+        .annotate(**count_group(), amount=Sum(held_money.AMOUNT))
     )
     return counted
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from celery_config.saga.branches import Branch
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.engine.flows import find_flow
-from celery_config.saga.engine.machine import IGNORE
+from celery_config.saga.engine.machine import IGNORE, Decision
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.faults import list_steps
 from celery_config.saga.flow_facts import is_past_pivot
@@ -47,10 +48,9 @@ def preview(row: WatchedRow, verb: str) -> Preview:
     proof = flow.find_proof(row, answers)
     # A barrier's word that the pivot ran counts as if the log had it already.
     work = UnitOfWork.begin(flow, [row], [proof] if proof else [])
-    trigger = flow.verbs[verb].triggers.get(Status(row.status))
-    decision = (trigger and flow.decide(row, trigger, work.now, work.facts)) or IGNORE
+    refused, decision = decide_verb(work, row, verb, course)
     return Preview(
-        refused=explain_refusal(row, verb) if decision == IGNORE else course.fault,
+        refused=refused,
         before=row.status,
         after=find_end(decision.status or row.status, course),
         sends=flow.describe_send(row, decision.send) if decision.send else [],
@@ -58,6 +58,15 @@ def preview(row: WatchedRow, verb: str) -> Preview:
         effects=find_effects(course, answers),
         barriers=answers,
     )
+
+
+def decide_verb(
+    work: UnitOfWork[Any, Any], row: WatchedRow, verb: str, course: Course
+) -> tuple[str, Decision[Any]]:
+    """Return why the verb would be refused, empty if it would not, and what it decides. Changes nothing."""
+    trigger = work.flow.verbs[verb].triggers.get(Status(row.status))
+    decision = (trigger and work.flow.decide(row, trigger, work.now, work.facts)) or IGNORE
+    return explain_refusal(row, verb) if decision == IGNORE else course.fault, decision
 
 
 def find_end(status: str, course: Course) -> str:

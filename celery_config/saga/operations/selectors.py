@@ -9,7 +9,8 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Min
+from django.db.models import CharField, Count, Min
+from django.db.models.functions import Cast
 
 from celery_config.common.grouping import group_by
 from celery_config.messaging.retention import SagaEnds, compute_margin
@@ -34,6 +35,8 @@ class ParkedGroup:
     answer_by: datetime | None
     """The earliest; None of sagas that were parked before they had one."""
     owners: list[str]
+    only: str
+    """The id of the one that waits; empty: there are more."""
 
 
 def read_parked_groups() -> list[ParkedGroup]:
@@ -47,21 +50,32 @@ def read_groups(model: type[WatchedRow]) -> list[ParkedGroup]:
         model._default_manager.filter(status=Status.PARKED)
         .order_by()
         .values("fingerprint", "owner")
-        .annotate(count=Count("pk"), parked_first=Min("since"), answer_by=Min("answer_by"))
+        .annotate(**count_group())
     )
     by_fingerprint = group_by(itemgetter("fingerprint"), rows)
     return [merge_group(model._meta.label_lower, *group) for group in by_fingerprint.items()]
 
 
+def count_group() -> dict[str, Any]:
+    """Return what `merge_group` needs of the rows of a group."""
+    # As text: PostgreSQL has no least UUID before its version 18.
+    first = Min(Cast("pk", CharField()))
+    return {
+        "count": Count("pk"), "parked_first": Min("since"), "answer_by": Min("answer_by"), "first": first,
+    }  # fmt: skip
+
+
 def merge_group(kind: str, fingerprint: str, parts: Sequence[Mapping[str, Any]]) -> ParkedGroup:
     """Merge the counts by owner of one fingerprint."""
+    count = sum(part["count"] for part in parts)
     return ParkedGroup(
         kind=kind,
         fingerprint=fingerprint,
-        count=sum(part["count"] for part in parts),
+        count=count,
         parked_first=min(part["parked_first"] for part in parts),
         answer_by=min((part["answer_by"] for part in parts if part["answer_by"]), default=None),
         owners=sorted(part["owner"] for part in parts if part["owner"]),
+        only=parts[0]["first"] if count == 1 else "",
     )
 
 

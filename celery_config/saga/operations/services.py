@@ -20,6 +20,8 @@ from celery_config.messaging.observations import note
 from celery_config.saga.engine.standstill import StandstillCheck
 
 SERVICES_SEEN, QUEUES_SEEN = "services", "queues"
+CONTRADICTIONS = "contradictions"
+"""The check by which a service says so; celery_config/messaging/measures.py."""
 ASK_SECONDS = 6.0
 """A little longer than a service takes at most to say what does not move."""
 LOOK_SECONDS = 10.0
@@ -90,9 +92,14 @@ def list_services(seen: Mapping[str, Observation]) -> list[ServiceHealth]:
     return answers
 
 
+def list_contradicted(seen: Mapping[str, Observation]) -> list[ServiceHealth]:
+    """Return the services that heard from outside what cannot be true by what they know."""
+    return [each for each in list_services(seen) if each.says.get(CONTRADICTIONS)]
+
+
 def list_queues(seen: Mapping[str, Observation]) -> list[QueueDepth]:
-    """Return the queues of the broker, the longest first."""
+    """Return the queues of the broker: those without a worker first, then the longest."""
     found = seen.get(QUEUES_SEEN)
     queues = found.content["queues"] if found else {}
     depths = [QueueDepth(name, messages, consumers) for name, (messages, consumers) in queues.items()]
-    return sorted(depths, key=lambda each: (-(each.messages or 0), each.consumers, each.queue))
+    return sorted(depths, key=lambda each: (each.consumers > 0, -(each.messages or 0), each.queue))

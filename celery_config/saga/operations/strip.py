@@ -177,9 +177,7 @@ def find_reason(step: StepFacts, state: CellState) -> str:
     """Return the reason under a step; empty where there is nothing to say."""
     match state:
         case CellState.REFUSED:
-            words = describe_refusal(step.refusal or {}) or "it said no"
-            code = str((step.refusal or {}).get("code", ""))
-            return f"{words} ({code})" if words and code and code not in words else words
+            return describe_refusal(step.refusal or {}) or "it said no"
         case CellState.CALLING | CellState.UNDOING | CellState.HELD | CellState.IN_DOUBT if step.failure:
             return describe_step_failure(step) + describe_times(step.failure)
         case CellState.UNDOING if not step.undo_phrase:

@@ -25,6 +25,21 @@ MOST_SHOWN = 60
 LEAST = 0.35
 
 
+LEGEND = {
+    HappeningKind.BEGAN: "it began",
+    HappeningKind.DONE: "a step was done",
+    HappeningKind.REFUSED: "a service refused",
+    HappeningKind.UNDONE: "a step was undone",
+    HappeningKind.TRIED: "a try failed, and is repeated",
+    HappeningKind.FAILED: "a service gave up",
+    HappeningKind.SENT: "it was sent again",
+    HappeningKind.DECIDED: "the order service decided",
+    HappeningKind.ACTED: "an operator acted",
+    HappeningKind.ENDED: "it ended",
+}
+"""What each mark means."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """One happening in the picture."""
@@ -61,6 +76,12 @@ class Timeline:
     rows: Sequence[Happening]
     left_out: int = 0
     """How many of the earliest happenings are in the rows alone."""
+
+    @property
+    def legend(self) -> list[tuple[HappeningKind, str]]:
+        """The kinds of marks in the picture, and what they mean."""
+        shown = {mark.kind for mark in self.marks}
+        return [(kind, words) for kind, words in LEGEND.items() if kind in shown]
 
 
 def lay_out(happenings: Sequence[Happening], lanes: Sequence[str]) -> Timeline:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from celery_config.common.arguments import parse_whole_number
 from celery_config.common.console import progress_bars
@@ -58,7 +58,9 @@ class Command(BaseCommand):
 
 
 def tabulate(cast: Cast, status: Mapping[UUID, str]) -> Table:
-    table = Table("what should happen", "what became of it", "order", title="The bad day")
+    # Of an id nothing is cut off: its end says which it is, and commands want all of it.
+    order_id = Column("order", no_wrap=True)
+    table = Table("what should happen", "what became of it", order_id, title="The bad day")
     for order, part in cast.items():
         word = status[order]
         table.add_row(

@@ -289,3 +289,20 @@ def test_the_list_of_tokens_shows_none(admin_client: Client, admin_user: Any) ->
     html += admin_client.get(reverse("admin:api_usertoken_delete", args=[row.pk])).content.decode()
     assert (admin_user.username in html, "till" in html) == (True, True)
     assert (token in html, token[:8] in html, row.digest in html) == (False, False, False)
+
+
+def test_pages_name_countries_and_flows_in_words(admin_client: Client, placed: Placed) -> None:
+    page = shown(admin_client, "order_order", placed.id)
+    assert "United Kingdom (GB)" in page
+    assert f"Order …{str(placed.id)[-8:]}" in page
+    saga = shown(admin_client, "saga_sagainstance", placed.saga_id)
+    assert "place order, version 1" in saga
+    assert f"Place order …{str(placed.id)[-8:]}" in saga
+    assert "place-order" not in saga.partition("<main")[2].partition('id="steps-group"')[0]
+
+
+def test_no_link_stands_in_another(admin_client: Client, shop: Shop) -> None:
+    """A browser makes two of them, and the outer one is empty."""
+    shop.place(flow=Flow.CHOREOGRAPHED)
+    html, _ = opened(admin_client, "order_choreography")
+    assert not re.search(r"<a [^>]*>(?:(?!</a>).)*<a ", html.partition('id="result_list"')[2], re.DOTALL)

@@ -321,7 +321,7 @@ class TestFlow:
         assert look()[1]["deadlines"] == "ok"
         placed.set(started_at=Now() - HOURS)
         found = look()[1]
-        assert found["deadlines"].startswith("warning: open for longer than its deadline: place-order of ")
+        assert found["deadlines"].startswith("warning: open for longer than its deadline: place order …")
         assert str(placed.saga_id) in found["deadlines"]
 
     def test_an_order_is_named_with_its_id_once(self, shop: Shop) -> None:
@@ -449,7 +449,7 @@ class TestTheAudit:
         placed.set(started_at=Now() - HOURS)
         warnings = [*audit.find_warnings()]
         assert warnings[0] == "saga time: stands for 0 s: payment"
-        assert warnings[1].startswith("deadlines: open for longer than its deadline: place-order of ")
+        assert warnings[1].startswith("deadlines: open for longer than its deadline: place order …")
 
 
 class TestWhatTheTerminalReads:
@@ -483,3 +483,11 @@ class TestWhatTheTerminalReads:
         assert self.read(client, "order_saga_queue_workers", "queue") == workers
         Observation.objects.update(at=Now() - timedelta(minutes=2))
         assert self.read(client, "order_saga_queue_workers", "queue") == {}
+
+
+@pytest.mark.parametrize("page", ["/readyz", "/flowz"])
+def test_a_probe_that_is_answered_with_503_is_no_error_of_ours(
+    client: Client, database_away: None, caplog: pytest.LogCaptureFixture, page: str
+) -> None:
+    assert client.get(page).status_code == 503
+    assert not [record for record in caplog.records if record.name == "django.request"]

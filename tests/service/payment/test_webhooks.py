@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,10 +12,12 @@ from uuid import UUID, uuid4
 import pytest
 import stripe
 from django.conf import settings as django_settings
+from django.urls import reverse
 
 from celery_config.contracts.base import command_id
 from celery_config.errors import OutcomeUnknown, Refused, StepSuperseded
 from celery_config.http.webhooks import HEADER, TOLERANCE_SECONDS, sign
+from celery_config.messaging.measures import check_contradictions
 from celery_config.messaging.models import BarrierRow, Contradiction, OutboxMessage
 from celery_config.participant.api import MAX_BYTES
 from payment_app.gateways import gateway
@@ -259,6 +262,25 @@ class TestWhatIsNot:
         assert [outcome(send(stranger, body)) for _ in range(2)] == ["contradicts"] * 2
         assert (row(in_doubt, AUTHORIZE).action, Payment.objects.count()) == ("intent", 0)
         assert reason in Contradiction.objects.get().reason
+
+    def test_it_is_told_in_plain_words_and_counted(
+        self, in_doubt: Shop, stranger: Client, admin_client: Client
+    ) -> None:
+        assert check_contradictions() == ""
+        body = build_body(in_doubt, "authorization.authorized", key(in_doubt, AUTHORIZE), amount=1)
+        send(stranger, body)
+        assert check_contradictions().startswith("warning: 1 event from outside in 24 h")
+        metrics = stranger.get("/metrics").content.decode()
+        assert re.search(r"^order_saga_contradictions 1\.0$", metrics, re.MULTILINE)
+        kept = Contradiction.objects.get()
+        page = admin_client.get(
+            reverse("admin:messaging_contradiction_change", args=[kept.pk])
+        ).content.decode()
+        assert "The amount: we asked for £19.99, it says £0.01." in page
+        assert "<th>amount</th><td>£0.01</td>" in page
+        assert "`./manage.py payment reconcile`" in page
+        assert f"/admin/find/?q={in_doubt.order}" in page
+        assert "minor units" not in page
 
     def test_another_operations_key(self, in_doubt: Shop, stranger: Client) -> None:
         body = build_body(in_doubt, "authorization.captured", key(in_doubt, AUTHORIZE), captured=1999)

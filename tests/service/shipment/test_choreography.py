@@ -147,7 +147,7 @@ class TestAWebhookBeforeTheAnswer:
 
         return before
 
-    REFUSED = {"code": "address_unreachable", "reason": "no delivery to this address in AQ"}
+    REFUSED = {"code": "address_unreachable", "reason": "no delivery to this address in Antarctica (AQ)"}
 
     def test_of_a_booking(self, participant: Participant, told: Callable[..., None]) -> None:
         order = uuid7()

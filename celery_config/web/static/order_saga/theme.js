@@ -4,5 +4,5 @@
 (() => {
   const chosen = (localStorage.getItem("_x_adminTheme") ?? "").replaceAll('"', "");
   const isDark = chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
-  document.documentElement.classList.toggle("dark", isDark);
+  for (const name of ["dark", "dark-mode"]) document.documentElement.classList.toggle(name, isDark); // the second is Swagger UI's
 })();

@@ -13,7 +13,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from celery_config.sandbox.fates import FATES
-from celery_config.sandbox.goods import ADDRESS
+from celery_config.sandbox.goods import ADDRESS, CURRENCY, GOODS, SOLD_OUT
 from order_project.desk import shelves
 from order_project.desk.batches import Batch
 from order_project.desk.forms import DeskForm
@@ -75,6 +75,34 @@ class TestPlacing:
         assert "Placed 1 order." in place(clerk, fate=fate)
         order = Order.objects.get()
         assert order.address["country"] == FATES[fate].address.get("country", "IE")
+
+    @pytest.mark.parametrize(
+        ("fate", "card", "is_replaced"),
+        [
+            ("declined", "tok_mine", True),
+            ("declined", "tok_visa", False),
+            ("declined", FATES["declined"].token.value, False),
+            ("fine", "tok_mine", False),
+        ],
+    )
+    def test_a_typed_card_that_is_replaced_is_named(
+        self, clerk: Client, fate: str, card: str, is_replaced: bool
+    ) -> None:
+        told = f"needs the card {FATES['declined'].token.value}, so it stands in the place of {card}"
+        assert (told in place(clerk, fate=fate, card=card)) is is_replaced
+        page = place(clerk, fate=fate, card=card, count="3", rate="1")
+        assert page.count(told) == (2 if is_replaced else 0)  # shown, and kept for the next second
+
+    def test_its_own_goods_come_before_those_of_an_import(self, clerk: Client) -> None:
+        for good in (*GOODS, SOLD_OUT):
+            CatalogueProduct.objects.create(
+                sku=good.sku, name=good.name, price=good.price, currency=CURRENCY, weight_grams=good.weight_grams,
+                active=True, version=1,
+            )  # fmt: skip
+        own = sorted(good.sku for good in GOODS)
+        assert [each.sku for each in shelves.list_products()] == [*own, *sorted([HEART, LAMP, SOLD_OUT.sku])]
+        page = clerk.get(reverse(PAGE)).content.decode()
+        assert re.search(r'name="sku" value="([^"]+)"', page)[1] == own[0]  # type: ignore[index]
 
     def test_many_are_placed_second_by_second(self, clerk: Client) -> None:
         page = place(clerk, count="5", rate="2")

@@ -113,7 +113,10 @@ def test_what_is_too_large_to_be_sent_again_is_parked_by_the_watchdog_and_can_be
     placed = alone(CauseKind.UNDRIVABLE)
     assert not placed.messages
     watchdog.redrive_due(SAGAS, clock.now())
-    assert (placed.saga.status, placed.saga.fingerprint) == ("parked", "cannot be driven: ChainTooLarge")
+    assert (placed.saga.status, placed.saga.fingerprint) == (
+        "parked",
+        "cannot be driven: its messages are too large",
+    )
     operators.perform(placed.saga, "retry", by="ada", why="it is mended")
     saga = placed.saga
     assert (saga.status, len(placed.messages)) == ("stopping", 1)

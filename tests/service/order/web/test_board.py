@@ -85,6 +85,7 @@ class TestWaiting:
         assert "€35.70 held" in page
         assert "fingerprint=place-order" in page
         assert "Look and mend" in page
+        assert '<td data-heading="what">saga</td>' in page
 
     @pytest.mark.parametrize(
         ("done", "undone", "state"),
@@ -145,7 +146,7 @@ class TestUnderWay:
             ("order.choreography", "running"): 1,
         }
         page = read(admin_client, "under-way")
-        assert "1 choreographed orders" in page
+        assert "1 choreographed order<" in page
         assert "Being cancelled" in page
 
     def test_shows_what_the_oldest_wait_for(self, placed: Placed, admin_client: Client) -> None:
@@ -215,6 +216,24 @@ class TestServices:
         assert "workers: none on shipment.commands" in page
         assert "late: 70 s" in page
         assert "not known" in page
+
+    def test_every_queue_is_shown_those_without_a_worker_first(self, admin_client: Client) -> None:
+        lengths = {f"q{number}": [number, 1] for number in range(11)}
+        note(services.QUEUES_SEEN, {"queues": {**lengths, "idle": [0, 0]}})
+        listed = re.findall(r"<th scope=\"row\">(q\d+|idle)</th>", read(admin_client, "services"))
+        assert listed == ["idle", *(f"q{number}" for number in reversed(range(11)))]
+
+    def test_a_contradiction_at_another_service_asks_for_somebody(self, admin_client: Client) -> None:
+        told = "warning: 2 events from outside in 24 h against what we know"
+        note(
+            services.SERVICES_SEEN,
+            {"payment": {"flows": True, "contradictions": told}, "order": {"flows": True}},
+        )
+        page = read(admin_client, "waiting")
+        assert "at payment" in page
+        assert "2 events from outside in 24 h against what we know" in page
+        assert f'{settings.PUBLIC_URLS["payment"]}/admin/messaging/contradiction/"' in page
+        assert "at order" not in page
 
     def test_are_not_asked_by_a_poll(self, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(services, "ask_service", lambda service: 1 / 0)

@@ -30,6 +30,7 @@ WORDS = [
     "ada@example.com",
     "ADA@exam",
 ]
+NAMES = ["Ada", "ada", "ad"]
 
 
 @pytest.fixture
@@ -94,6 +95,7 @@ def test_it_asks_little(
         (Order, "SB-1", "order_reference_once"),
         (Order, "ada@example.com", "order_by_customer"),
         (Customer, "ada@example.com", "customer_by_email"),
+        (Customer, "Ada Lovelace", "customer_by_name"),
         (Customer, "…1a2b3c4d", "customer_by_ending"),
         (Refund, "1a2b3c4d", "refund_by_ending"),
         (SagaInstance, "…1a2b3c4d", "saga_by_ending"),
@@ -104,6 +106,16 @@ def test_an_index_serves_each(order: Placed, model: type[Model], word: str, inde
     plan = explain(model, word)
     assert index in plan
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize("word", NAMES)
+def test_the_palette_finds_a_customer_by_the_beginning_of_the_name(
+    admin_client: Client, order: Placed, word: str
+) -> None:
+    html = admin_client.get("/admin/search/", {"s": word, "extended": "1"}).content.decode()
+    assert reverse("admin:order_customer_change", args=[order.order.customer_id]) in html
+    other = Customer.objects.get(name="Bob")
+    assert reverse("admin:order_customer_change", args=[other.pk]) not in html
 
 
 def test_the_page_leads_on_when_there_is_one(admin_client: Client, order: Placed) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.cache import cache
+from django.db import connection
 from django.db.models import JSONField, Value
 from django.test import Client
-from django.urls import reverse
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 
 from celery_config.common.money import money
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.states import Action, Undo
+from celery_config.saga.admin import bulk_actions
 from celery_config.saga.course import Answer
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
@@ -345,43 +351,191 @@ class TestParked:
 
 
 class TestSeveralAtOnce:
+    URL = reverse_lazy("admin:saga_sagainstance_changelist")
+
     def choose(self, *placed: Placed, action: str, **form: str) -> dict[str, Any]:
         return {"action": action, "_selected_action": [str(p.saga_id) for p in placed], **form}
 
-    def test_asks_why_then_tells_of_each(self, admin_client: Client, shop: Shop) -> None:
+    def test_asks_why_then_shows_what_became_of_each(self, admin_client: Client, shop: Shop) -> None:
         one, two, ended = (shop.order() for _ in range(3))
         park(one)
         park(two)
         ended.set(status="compensated", due_at=None)
-        url = reverse("admin:saga_sagainstance_changelist")
-        asking = said(admin_client, url, **self.choose(one, two, ended, action="retry_each"))
-        assert "no, it will be refused" in asking
+        asking = said(admin_client, self.URL, **self.choose(one, two, ended, action="retry_each"))
+        assert "1 would be refused" in asking
+        assert "The saga has ended: cancelled, everything undone." in asking
         assert (one.saga.status, OperatorAction.objects.count()) == ("parked", 0)
         form = self.choose(one, two, ended, action="retry_each", confirmed="yes", why="provider is back")
-        html = said(admin_client, url, **form)
+        html = said(admin_client, self.URL, **form)
         assert (one.saga.status, two.saga.status, ended.saga.status) == (
             "stopping",
             "stopping",
             "compensated",
         )
-        assert f"{ended.saga_id}: the saga has ended" in html
-        assert f"{one.saga_id}: waits for a decision → being cancelled" in html
+        assert (
+            f"Nothing was changed of 1 saga: the saga has ended: cancelled, everything undone ({ended.saga})"
+            in html
+        )
+        assert "Bring to an end, 2 sagas: waits for a decision → being cancelled" in html
         assert {(a.saga_id, a.verb, a.why) for a in OperatorAction.objects.all()} == {
             (p.saga_id, "retry", "provider is back") for p in (one, two)
         }
 
+    def test_leads_to_the_list_of_what_was_acted_on(self, admin_client: Client, shop: Shop) -> None:
+        chosen, other = [shop.order(), shop.order()], shop.order()
+        for placed in (*chosen, other):
+            park(placed)
+        form = self.choose(*chosen, action="retry_each", confirmed="yes", why="provider is back")
+        answer = admin_client.post(self.URL, form)
+        operators.perform(other.saga, "retry", by="ada", why="another act")
+        page = admin_client.get(answer["Location"])
+        assert {row.pk for row in page.context["cl"].result_list} == {p.saga_id for p in chosen}
+        told = re.sub(r"<[^>]+>", "", page.content.decode())
+        assert re.search(r"What became of 2 sagas:\s+2\s+being cancelled", told)
+        (fragment,) = re.findall(r'id="acted" data-live hx-get="([^"]+)"', page.content.decode())
+        chosen[0].set(status="compensated", due_at=None)
+        assert "cancelled, everything undone" in shown(admin_client, fragment)
+        chosen[1].set(status="parked", due_at=None)
+        assert "data-live" not in shown(admin_client, fragment)
+
+    def test_that_list_costs_few_statements(self, admin_client: Client, shop: Shop) -> None:
+        chosen = [shop.order() for _ in range(4)]
+        for placed in chosen:
+            park(placed)
+        form = self.choose(*chosen, action="retry_each", confirmed="yes", why="provider is back")
+        where = admin_client.post(self.URL, form)["Location"]
+        cache.clear()
+        with CaptureQueriesContext(connection) as asked:
+            shown(admin_client, where)
+        assert len(asked) <= 10, asked.captured_queries
+
+    def test_acts_on_no_flow_are_left_out(self, admin_client: Client, placed: Placed) -> None:
+        pauses.pause(saga="place-order", by="ada", why="x")
+        act = OperatorAction.objects.get().pk
+        page = admin_client.get(self.URL, {"acted": f"{act}-{act}"})
+        assert (page.status_code, len(page.context["cl"].result_list)) == (200, 0)
+
+    @pytest.mark.parametrize("acts", ["1-2-3", "x", "1", "9" * 40 + "-1", "7-3", "-", "a/b"])
+    def test_another_address_shows_none(self, admin_client: Client, placed: Placed, acts: str) -> None:
+        page = admin_client.get(self.URL, {"acted": acts})
+        assert (page.status_code, len(page.context["cl"].result_list)) == (200, 0)
+
     def test_without_a_reason_nothing_is_done(self, admin_client: Client, placed: Placed) -> None:
-        url = reverse("admin:saga_sagainstance_changelist")
         form = self.choose(placed, action="compensate_each", confirmed="yes", why=" ")
-        assert "This field is required" in said(admin_client, url, **form)
+        assert "This field is required" in said(admin_client, self.URL, **form)
         assert placed.saga.status == "running"
 
     def test_is_not_offered_to_who_may_only_look(self, reader: Client, placed: Placed) -> None:
         html, _ = opened(reader, LIST)
         assert "compensate_each" not in html
-        url = reverse("admin:saga_sagainstance_changelist")
-        said(reader, url, **self.choose(placed, action="compensate_each", confirmed="yes", why="x"))
+        said(reader, self.URL, **self.choose(placed, action="compensate_each", confirmed="yes", why="x"))
         assert placed.saga.status == "running"
+
+
+class TestAllOfACause:
+    """From the board to the list of a cause, to the verb for all of it, to the confirmation: three clicks."""
+
+    @pytest.fixture
+    def alike(self, shop: Shop) -> list[Placed]:
+        """Two whose void failed, and one more whose money payment has taken, as its barrier's events say."""
+        found = [shop.order() for _ in range(3)]
+        for placed in found:
+            placed.log_as("done", "authorize-payment")
+            park(placed)
+        found[0].log_as("undone", "capture-payment")
+        found[1].log_as("undone", "capture-payment")
+        return found
+
+    def preview(self, client: Client, *, by: str = "Bring to an end: all") -> tuple[str, str]:
+        """Go from the board to the page that asks why; return its address and what it says."""
+        board = shown(client, reverse("admin:board", args=["waiting"]))
+        listed = shown(client, follow(board, "Look and mend"))
+        address = follow(listed, by)
+        return address, shown(client, address)
+
+    def test_is_one_button_then_a_reason(self, admin_client: Client, alike: list[Placed]) -> None:
+        address, page = self.preview(admin_client, by="Bring to an end: all 3 <small>recommended")
+        keys = re.findall(r'name="_selected_action" value="([^"]+)"', page)
+        html = said(admin_client, address, confirmed="yes", why="provider is back", _selected_action=keys)
+        assert [placed.saga.status for placed in alike] == ["stopping"] * 3
+        assert OperatorAction.objects.filter(why="provider is back").count() == 3
+        assert "What became of 3 sagas" in html
+
+    def test_says_what_would_become_of_how_many_and_of_their_money(
+        self, admin_client: Client, alike: list[Placed], asked: list[str]
+    ) -> None:
+        _, page = self.preview(admin_client)
+        held, one = money(3570, "EUR"), money(1785, "EUR")
+        assert f"2 would be cancelled; {held} is held and would be let go." in page
+        assert "Everything is undone, and the order is cancelled." in page
+        assert f"1 would be cancelled or finished; {one} is held." in page
+        assert "If payment did capture the payment: the order is finished." in page
+        assert f"{one} held" in page
+        assert not asked
+
+    def test_acts_on_none_that_came_meanwhile(
+        self, admin_client: Client, alike: list[Placed], shop: Shop
+    ) -> None:
+        address, page = self.preview(admin_client)
+        late = shop.order()
+        park(late)
+        keys = re.findall(r'name="_selected_action" value="([^"]+)"', page)
+        said(admin_client, address, confirmed="yes", why="x", _selected_action=[*keys, "no-key"])
+        assert (late.saga.status, alike[2].saga.status) == ("parked", "stopping")
+
+    def test_costs_the_same_few_statements_for_any_number(
+        self, admin_client: Client, alike: list[Placed], shop: Shop
+    ) -> None:
+        address, _ = self.preview(admin_client)
+        cache.clear()  # of the sidebar's numbers
+        with CaptureQueriesContext(connection) as few:
+            shown(admin_client, address)
+        for _ in range(3):
+            park(shop.order())
+        cache.clear()
+        with CaptureQueriesContext(connection) as many:
+            shown(admin_client, address)
+        assert len(many) == len(few) <= 10
+
+    def test_more_than_a_page_takes_are_left_for_the_next(
+        self, admin_client: Client, alike: list[Placed], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bulk_actions, "MOST_AT_ONCE", 2)
+        _, page = self.preview(admin_client)
+        assert "these are the first 2" in page
+        assert page.count('name="_selected_action"') == 2
+
+    def test_is_not_for_who_may_only_look(self, reader: Client, alike: list[Placed]) -> None:
+        board = shown(reader, reverse("admin:board", args=["waiting"]))
+        where = follow(board, "Look and mend")
+        assert "recommended" not in shown(reader, where)
+        query = where.partition("?")[2]
+        for verb in ("retry", "compensate"):
+            url = reverse("admin:saga_sagainstance_each") + f"?verb={verb}&{query}"
+            form = {"confirmed": "yes", "why": "x", "_selected_action": [alike[0].saga_id]}
+            assert (reader.get(url).status_code, reader.post(url, form).status_code) == (403, 403)
+        assert alike[0].saga.status == "parked"
+
+    @pytest.mark.parametrize("address", ["?verb=destroy&fingerprint=x", "?verb=retry", ""])
+    def test_no_other_verb_and_not_without_a_cause(self, admin_client: Client, address: str) -> None:
+        url = reverse("admin:saga_sagainstance_changelist") + f"each/{address}"
+        assert admin_client.get(url).status_code == 404
+
+    def test_one_alone_is_a_click_away_from_the_board(
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        board = shown(admin_client, reverse("admin:board", args=["waiting"]))
+        where = follow(board, "Look and mend")
+        assert where == page(parked)
+        verb = follow(shown(admin_client, where), "Bring to an end <small>recommended")
+        said(admin_client, verb, why="provider is back", seen="parked")
+        assert parked.saga.status == "stopping"
+
+
+def follow(html: str, text: str) -> str:
+    """Return where the one link with this text leads."""
+    (where,) = re.findall(rf'<a [^>]*href="([^"]+)"[^>]*>\s*{re.escape(text)}', html)
+    return unescape(where)
 
 
 class TestPauses:

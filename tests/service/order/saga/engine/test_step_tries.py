@@ -26,7 +26,7 @@ from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga.duties import delete_old_log
 from celery_config.saga.engine import rest_steps
 from celery_config.saga.engine.chains import CALL
-from celery_config.saga.models import StepTry
+from celery_config.saga.models import SagaInstance, StepTry
 from order_project.case_file import make_case_file
 from order_project.domain import Flow
 from order_project.erasure.data import DATA_MAP
@@ -83,7 +83,9 @@ def test_the_story_says_which_try_it_is_why_and_when_the_next_one_is(
         tell(placed.saga_id, number)
     page = admin_client.get(reverse("admin:saga_sagainstance_story", args=[placed.saga_id])).content.decode()
     assert 'class="strip-tries">third try, next <time class="ago"' in page
-    assert page.count('mark-tried"') == 3
+    picture, _, legend = page.partition("timeline-legend")
+    assert picture.count('mark-tried"') == 3
+    assert "a try failed, and is repeated" in legend
     for number in ("first", "second", "third"):
         assert f"{ANSWERED} ({number} try, next in " in page
     told = peer.get(f"/api/sagas/{placed.saga_id}/history/").json()
@@ -104,6 +106,17 @@ def test_a_choreographed_order_has_the_same(admin_client: Client, peer: APIClien
     assert (told["steps"][0]["tries"], told["steps"][0]["reason"]) == ("second try", ANSWERED)
     assert f"{ANSWERED} (second try" in told["happened"][-1]["text"]
     assert Choreography.objects.get(pk=order).failure == {}
+
+
+def test_the_history_of_an_orchestrated_order_is_that_of_its_saga(peer: APIClient, placed: Placed) -> None:
+    tell(placed.saga_id, 2)
+    told = peer.get(f"/api/orders/{placed.id}/history/").json()
+    assert told == peer.get(f"/api/sagas/{placed.saga_id}/history/").json()
+    assert told["steps"][0]["tries"] == "second try"
+    assert peer.get(f"/api/orders/{uuid4()}/history/").status_code == 404
+    SagaInstance.objects.filter(pk=placed.saga_id).delete()
+    gone = peer.get(f"/api/orders/{placed.id}/history/")
+    assert (gone.status_code, "is deleted" in gone.json()["detail"]) == (404, True)
 
 
 def test_a_step_that_is_given_up_is_told_once(peer: APIClient, placed: Placed) -> None:

@@ -152,7 +152,7 @@ class TestARowThatCannotBeDriven:
         saga = poisoned.saga
         assert (saga.status, saga.due_at, saga.owner) == ("parked", None, settings.PARKED_OWNER)
         assert saga.cause["parked"].startswith("it cannot be driven: the messages of this saga take 2")
-        assert saga.fingerprint == "cannot be driven: ChainTooLarge"
+        assert saga.fingerprint == "cannot be driven: its messages are too large"
         assert poisoned.decisions() == ["running parked"]
         assert look() == 0
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from celery_config.saga.flow_facts import Happening, HappeningKind
-from celery_config.saga.operations.timeline import LEFT, MOST_SHOWN, OPERATORS, WIDTH, lay_out
+from celery_config.saga.operations.timeline import LEFT, LEGEND, MOST_SHOWN, OPERATORS, WIDTH, lay_out
 
 BEGIN = datetime(2026, 11, 30, 18, tzinfo=UTC)
 LANES = ("order", "payment")
@@ -44,6 +44,15 @@ def test_the_picture_has_the_latest_and_the_rows_have_all() -> None:
     made = lay_out([happening(s) for s in range(MOST_SHOWN + 5)], LANES)
     assert (len(made.marks), len(made.rows), made.left_out) == (MOST_SHOWN, MOST_SHOWN + 5, 5)
     assert made.marks[-1].title.endswith(f"at {MOST_SHOWN + 4}")
+
+
+def test_the_legend_has_each_kind_that_the_picture_has() -> None:
+    assert {*LEGEND} == {*HappeningKind}
+    refused = Happening(BEGIN, "payment", HappeningKind.REFUSED, "no")
+    assert lay_out([refused, happening(1)], LANES).legend == [
+        (HappeningKind.DONE, "a step was done"),
+        (HappeningKind.REFUSED, "a service refused"),
+    ]
 
 
 def test_a_flow_of_which_nothing_is_known_has_an_empty_picture() -> None:
