@@ -15,6 +15,7 @@ import pytest
 
 from celery_config.broker.topology import commands_queue, events_queue, task_queues, urgent_queue
 from celery_config.common.services import SERVICES
+from compose.local.forks import ServiceParent
 from compose.local.process import Process
 from tests import hostile_properties
 from tests.acceptance.killers import BREAK, EXIT, EXIT_CODE_OF_HANG, HANG, KILL
@@ -265,13 +266,17 @@ class TestAWorkerThatCannotGoOn:
 def killers(shop: Shop, **settings: str) -> Iterator[Process]:
     """Let the inventory worker, when it starts the next time, have tasks that end it; afterwards start ours again."""
     worker = shop.process("inventory-worker")
-    ours = worker.env or {}
-    worker.env = {**ours, "TASK_MODULES": "tests.acceptance.killer_tasks", **settings}
+    ours, fork = worker.env or {}, worker.fork
+    # It starts many times.
+    parent = ServiceParent("inventory", {**ours, "TASK_MODULES": "tests.acceptance.killer_tasks", **settings})
+    parent.start()
+    worker.env, worker.fork = parent.env, parent.make_fork
     try:
         yield worker
     finally:
-        worker.env = ours
+        worker.env, worker.fork = ours, fork
         shop.stack.restart("inventory-worker")
+        parent.stop()
 
 
 def peak_memory(process: Process) -> int:
