@@ -13,6 +13,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import Truncator
+from django.utils.translation import ngettext
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -155,7 +156,9 @@ class OutboxAdmin(ReadOnlyAdmin):
         for row in chosen:
             self.log_change(request, row, f"sent again: {why}; it was set aside: {row.fault}")
         publishing.send_again(chosen, by=request.user.get_username(), why=why)
-        self.message_user(request, f"Done: {len(chosen)} rows are sent again", messages.SUCCESS)
+        count = len(chosen)
+        told = ngettext("Done: %(count)d row is sent again", "Done: %(count)d rows are sent again", count)
+        self.message_user(request, told % {"count": count}, messages.SUCCESS)
 
 
 @admin.register(InboxEntry)

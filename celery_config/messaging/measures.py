@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Count, Min
+from django.utils.translation import ngettext
 from prometheus_client import Metric
 
 from celery_config.common.metrics import read_gauge
@@ -52,7 +53,7 @@ def check_contradictions() -> str:
     count = count_contradictions()
     if not count:
         return ""
-    events = "1 event" if count == 1 else f"{count} events"
+    events = ngettext("%(count)d event", "%(count)d events", count) % {"count": count}
     return f"warning: {events} from outside in 24 h against what we know; see Contradictions in the admin"
 
 
@@ -88,7 +89,12 @@ def describe_late() -> str:
         return "messages of several routes are not sent; the broker takes none, or the relay does not run"
     ((route, count, name),) = routes
     to = f" to {route}" if route else ""
-    return f"{count} messages{to} ({name}) are not sent; nothing takes them there, or the relay does not run"
+    text = ngettext(
+        "%(count)d message%(to)s (%(name)s) is not sent; nothing takes it there, or the relay does not run",
+        "%(count)d messages%(to)s (%(name)s) are not sent; nothing takes them there, or the relay does not run",
+        count,
+    )
+    return text % {"count": count, "to": to, "name": name}
 
 
 def check_recovery() -> str:
@@ -100,4 +106,7 @@ def check_recovery() -> str:
 
 def check_set_aside() -> str:
     count = count_set_aside()
-    return f"{count} rows cannot be sent; the admin's outbox says why" if count else "ok"
+    if not count:
+        return "ok"
+    rows = ngettext("%(count)d row", "%(count)d rows", count) % {"count": count}
+    return f"{rows} cannot be sent; the admin's outbox says why"

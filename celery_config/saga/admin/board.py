@@ -66,10 +66,12 @@ def show_waiting(request: HttpRequest) -> Iterator[Section]:
     tiles = [make_waiting_tile(waiting)]
     if request.user.has_perm("saga.view_deadletter"):
         tiles.append(make_letters_tile())
-    tiles += [make_contradictions_tile(each) for each in services.list_contradicted(read_observations())]
     yield Section("For somebody to decide", TILES, tiles)
     if waiting:
         yield Section("By cause", TABLE, make_waiting_table(waiting))
+    # Below the causes, which a phone shows on its first screen.
+    if contradicted := services.list_contradicted(read_observations()):
+        yield Section("From outside", TILES, [make_contradictions_tile(each) for each in contradicted])
 
 
 def make_waiting_tile(waiting: list[Waiting]) -> Tile:
@@ -107,8 +109,7 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
     rows = [
         [
             break_words(each.group.fingerprint or "not known"),
-            apps.get_model(each.group.kind)._meta.verbose_name,
-            format_number(each.group.count),
+            count_rows(apps.get_model(each.group.kind), each.group.count),
             format_due(each.group.answer_by),
             format_money(each),
             ", ".join(each.group.owners) or EMPTY,
@@ -116,7 +117,7 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
         ]
         for each in waiting
     ]
-    headers = ["cause", "what", "how many", "decide", "money", "who", "mend"]
+    headers = ["cause", "how many", "decide", "money", "who", "mend"]
     return make_table(headers, rows)
 
 

@@ -52,7 +52,7 @@ class OperatorActionAdmin(ReadOnlyAdmin):
         VERB,
         TARGET,
         saga_column("saga_id", "saga", short=True),
-        id_column("subject"),
+        id_column("subject", "about"),
         "by",
         "why",
     )

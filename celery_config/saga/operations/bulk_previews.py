@@ -5,7 +5,7 @@ No participant is asked, and the number of statements does not grow with that of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ def foresee(rows: Sequence[Any], verb: str) -> list[Prospect]:
 
 
 def foresee_one(
-    work: UnitOfWork[Any, Any], row: Any, verb: str, log: dict[str, Known] | Any, held: Money | None
+    work: UnitOfWork[Any, Any], row: Any, verb: str, log: Mapping[str, Known], held: Money | None
 ) -> Prospect:
     flow: WatchedFlow[Any, Any] = work.flow
     try:

@@ -278,13 +278,13 @@ class TestFlow:
         status, found = look()
         assert (status, found["flows"]) == (503, False)
         assert found["relay"].startswith("late: 18")
-        assert "behind: 1 messages to tasks/payment (payment.authorize_payment) are not" in found["relay"]
+        assert "behind: 1 message to tasks/payment (payment.authorize_payment) is not" in found["relay"]
 
     def test_a_message_that_cannot_be_sent_is_named_and_not_late(self, shop: Shop) -> None:
         shop.order()
         OutboxMessage.objects.update(due_at=Now() - HOURS, fault="it fits into no frame")
         status, found = look()
-        assert (status, found["set_aside"]) == (503, "1 rows cannot be sent; the admin's outbox says why")
+        assert (status, found["set_aside"]) == (503, "1 row cannot be sent; the admin's outbox says why")
         assert found["relay"].startswith("ok")
         assert scrape()["order_saga_outbox_set_aside", ""] == 1
 

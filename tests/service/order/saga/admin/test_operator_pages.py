@@ -26,6 +26,8 @@ from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause
 from celery_config.saga.operations import barrier_client, operators, pauses
+from order_project.domain import Flow
+from order_project.models import Choreography
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.engine.test_runner import DRIVE, STOP
 from tests.service.order.saga.operations.test_operators import AUTHORIZED, held, park
@@ -472,6 +474,26 @@ class TestAllOfACause:
         assert "If payment did capture the payment: the order is finished." in page
         assert f"{one} held" in page
         assert not asked
+
+    def test_what_this_code_does_not_know_would_be_refused(
+        self, admin_client: Client, alike: list[Placed]
+    ) -> None:
+        alike[2].set(version=99)
+        _, page = self.preview(admin_client)
+        assert "1 would be refused; " in page
+        assert "version 99 is unknown to this code" in page
+
+    def test_choreographed_orders_have_the_same(self, admin_client: Client, shop: Shop) -> None:
+        orders = [shop.place(flow=Flow.CHOREOGRAPHED).order for _ in range(2)]
+        rows = Choreography.objects.filter(pk__in=orders)
+        rows.update(status="parked", due_at=None, fingerprint="f", owner="operations")
+        address, page = self.preview(admin_client)
+        assert "2 would be " in page
+        keys = re.findall(r'name="_selected_action" value="([^"]+)"', page)
+        assert {*keys} == {str(order) for order in orders}
+        html = said(admin_client, address, confirmed="yes", why="provider is back", _selected_action=keys)
+        assert "What became of 2 choreographed orders" in html
+        assert "parked" not in {*rows.values_list("status", flat=True)}
 
     def test_acts_on_none_that_came_meanwhile(
         self, admin_client: Client, alike: list[Placed], shop: Shop
