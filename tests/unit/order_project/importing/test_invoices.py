@@ -113,6 +113,13 @@ def test_an_odd_value_refuses_its_invoice_and_no_other(column: str, value: str, 
     assert file.products == {"85123A": LANTERN}
 
 
+def test_an_invoice_over_what_one_payment_takes_is_refused_by_name() -> None:
+    dear = {"UnitPrice": "9000000000", "Quantity": "1"}
+    file = reading(dear, dear | {"StockCode": "71053"}, {"InvoiceNo": "536366"})
+    assert [(fault.invoice, fault.code) for fault in file.faults] == [("536365", "order_too_large")]
+    assert [invoice.number for invoice in file.clean] == ["536366"]
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [
