@@ -1,4 +1,4 @@
-"""Stripe's answers through the whole handler: whatever they hold, the step ends, and its end is stored and announced."""
+"""Stripe's answers through the whole handler: whatever they hold, the step ends, and its end is stored."""
 
 from __future__ import annotations
 
