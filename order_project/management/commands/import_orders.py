@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from celery_config.common.arguments import parse_seconds, parse_whole_number
+from celery_config.common.arguments import parse_new_file, parse_path, parse_seconds, parse_whole_number
 from celery_config.common.console import progress_bars
 from celery_config.contracts.inventory import MAX_NAME, MAX_STOCK
 from celery_config.http.service_client import ServiceCallError
@@ -37,7 +37,7 @@ class Command(BaseCommand):
     help = "Place one order for each clean invoice of a file; dirty ones go to a report."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=read_path, help="the invoices (CSV); - is standard input")
+        parser.add_argument("file", type=parse_path, help="the invoices (CSV); - is standard input")
         parser.add_argument(
             "--stock",
             choices=["per-sku", "unlimited"],
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--encoding", type=read_encoding, help="of the file, such as cp1250; default: recognised"
         )
-        parser.add_argument("--report", type=read_path, help="where refused invoices are listed (CSV)")
+        parser.add_argument("--report", type=parse_new_file, help="where refused invoices are listed (CSV)")
         parser.add_argument(
             "--patience", type=parse_seconds, default=120, help="seconds without progress before giving up"
         )
@@ -135,7 +135,9 @@ class Command(BaseCommand):
                 out, reason = report.open_default_report(settings.VAR, source)
             report.write_header(out)
         except (OSError, report.NoPlace) as error:
-            raise no_report(error) from error
+            raise no_report(
+                error, returncode=2 if path and isinstance(error, report.NoPlace) else 1
+            ) from error
         if reason:
             self.stdout.write(reason)
         return out
@@ -185,10 +187,9 @@ def write_before_placing(out: TextIO, faults: Sequence[Fault]) -> None:
         raise no_report(error) from error
 
 
-def no_report(error: Exception) -> CommandError:
-    return CommandError(
-        f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
-    )
+def no_report(error: Exception, *, returncode: int = 1) -> CommandError:
+    told = f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
+    return CommandError(told, returncode=returncode)
 
 
 def write_refusals(out: TextIO, placement: Placement, unplaced: Sequence[Fault] = ()) -> None:
@@ -236,17 +237,6 @@ def read_encoding(text: str) -> str:
             f"there is no encoding {text!r:.100}: give one such as utf-8, utf-16 or latin-1"
         ) from error
     return text
-
-
-def read_path(text: str) -> Path:
-    """Return the path of a file.
-
-    Raises:
-        argparse.ArgumentTypeError: the text is empty, which as a path would be the current folder.
-    """
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the name of the file is empty")
-    return Path(text)
 
 
 def describe_gaps(file: InvoiceFile) -> str:
