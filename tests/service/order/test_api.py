@@ -523,5 +523,11 @@ def test_an_amount_of_a_refund_is_one_that_can_be_paid(staff: APIClient, amount:
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "amount")
 
 
+def test_options_names_the_methods_and_no_field(staff: APIClient) -> None:
+    answer = staff.options("/api/orders/")
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert {"GET", "POST"} <= {*answer["Allow"].split(", ")}
+
+
 def test_a_title_has_no_holes(peer: Any, db: None) -> None:
     assert peer.put("/api/orders/").json()["title"] == "Method Not Allowed"
