@@ -89,7 +89,7 @@ class Command(BaseCommand):
         self.stdout.write(describe_addresses(placement))
         self.stdout.write(describe_prices(file, placement))
         self.stdout.write(
-            f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected"
+            f"import: {len(file.invoices)} invoices, {len(placement.orders)} placed, {rejected} rejected"
         )
         if not placement.orders:
             raise SystemExit(NOTHING_USABLE)
@@ -172,7 +172,7 @@ class Command(BaseCommand):
             write_refusals(out, placement, unplaced)
             rejected = len(file.invoices) - len(placement.orders) - len(unplaced)
             self.stdout.write(
-                f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected,"
+                f"import: {len(file.invoices)} invoices, {len(placement.orders)} placed, {rejected} rejected,"
                 f" {len(unplaced)} not placed"
             )
             again = "Run the import again when this is mended: it places nothing twice."
@@ -261,10 +261,10 @@ def describe_upload(upload: Upload) -> str:
 def describe_lines(file: InvoiceFile, placement: Placement) -> str:
     """Say where each line of the file went."""
     total, header = len(file.table.lines), file.table.header.lines
-    accepted = sum(invoice.file_lines for invoice in placement.accepted.values())
-    rejected = total - header - file.empty_lines - accepted
+    placed = sum(invoice.file_lines for invoice in placement.accepted.values())
+    rejected = total - header - file.empty_lines - placed
     return (
-        f"lines: {total} in the file, {header} of the header, {accepted} of accepted invoices, {rejected} of rejected"
+        f"lines: {total} in the file, {header} of the header, {placed} of placed invoices, {rejected} of rejected"
         f" ones, {file.empty_lines} empty"
     )
 

@@ -69,14 +69,14 @@ def test_the_exit_code_and_the_summary(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     ended, printed = run(write(tmp_path, *rows), capsys=capsys)
-    total, accepted, rejected, empty = lines
+    total, placed, rejected, empty = lines
     assert ended == code
     assert printed[-4:] == [
-        f"lines: {total} in the file, 1 of the header, {accepted} of accepted invoices, {rejected} of rejected ones,"
+        f"lines: {total} in the file, 1 of the header, {placed} of placed invoices, {rejected} of rejected ones,"
         f" {empty} empty",
         f"addresses: {last[1]} of {last[1]} orders have an incomplete one; a carrier that needs more refuses",
         f"prices: 0 of {last[1]} orders differ from their invoices",
-        "import: {} invoices, {} accepted, {} rejected".format(*last),
+        "import: {} invoices, {} placed, {} rejected".format(*last),
     ]
 
 
@@ -163,7 +163,7 @@ def test_rows_without_a_certain_number_are_said_and_the_prices_are_not_vouched_f
     )
     assert printed[-2:] == [
         "prices: 0 of 1 orders differ from their invoices",
-        "import: 3 invoices, 1 accepted, 2 rejected",
+        "import: 3 invoices, 1 placed, 2 rejected",
     ]
     _, printed = run(write(tmp_path, FIRST, spoilt, SECOND, third, SECOND), capsys=capsys)
     assert printed[-6].endswith("stand apart in this file, so they may belong to any other, too")
@@ -291,7 +291,7 @@ def test_a_pause_says_what_is_placed_and_what_is_not(
         call_command("import_orders", path)
     assert stopped.value.returncode == 1
     assert (
-        capsys.readouterr().out.splitlines()[-1] == "import: 3 invoices, 1 accepted, 1 rejected, 1 not placed"
+        capsys.readouterr().out.splitlines()[-1] == "import: 3 invoices, 1 placed, 1 rejected, 1 not placed"
     )
     with (tmp_path / "var" / "import_orders-report.csv").open(encoding="utf-8", newline="") as file:
         rows = [(row["invoice"], row["code"]) for row in csv.DictReader(file)]
