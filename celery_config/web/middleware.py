@@ -157,7 +157,7 @@ class KeyPlacementMiddleware(Middleware):
         method, api_view = request.method or "", getattr(view, "cls", None)
         if method in SAFE_METHODS or not hasattr(api_view, method.lower()):
             return  # the answer to a method that the view does not have is 405
-        in_address = FIELD in request.META.get("QUERY_STRING", "") and FIELD in request.GET
+        in_address = FIELD in request.GET
         if not in_address and HEADER not in request.headers:
             return
         use, refusal = find_key_use(api_view, method)
