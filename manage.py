@@ -88,11 +88,24 @@ def main(argv: list[str]) -> int:
         print(usage())
         return 0
     guesses = difflib.get_close_matches(name, [*SERVICES, *SYSTEM_COMMANDS], n=1)
-    guess = f" Did you mean `{' '.join(['./manage.py', *guesses, *argv[2:]])}`?" if guesses else ""
+    meant = " ".join(["./manage.py", *correct(guesses[0], argv[2:])]) if guesses else ""
+    guess = f" Did you mean `{meant}`?" if meant else ""
     print(
         f"There is no service and no command `{name}`.{guess} `./manage.py help` lists both.", file=sys.stderr
     )
     return 2
+
+
+def correct(name: str, rest: list[str]) -> list[str]:
+    """Return the words that were meant: a command that there is, or the service's list of them."""
+    if name in SYSTEM_COMMANDS:
+        return [name, *rest]
+    if rest and rest[0] in SYSTEM_COMMANDS:
+        return rest
+    package = SERVICES[name].settings_module.partition(".")[0]
+    found = (VENV.parent / folder for folder in (package, "celery_config"))
+    known = {path.stem for folder in found for path in folder.glob("**/management/commands/*.py")}
+    return [name, *rest] if rest and rest[0] in known else [name, "help"]
 
 
 def run_service_command(argv: list[str]) -> int:

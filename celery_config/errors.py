@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar, cast
 
 E = TypeVar("E", bound=Exception)
@@ -40,7 +40,7 @@ CUT = "what the other side says carries private data of the request, so it is le
 def cut_private(error: E, private: Iterable[str]) -> E:
     """The error without any text that carries private data of its request, for logs, reasons and task events.
 
-    Its own text becomes its code, and what caused it is dropped.
+    Its own text becomes its code, and what caused it is dropped; so it is with an error that cannot be shown.
 
     Args:
         private: the data, such as a card token; what is shorter than four letters says nothing of a person.
@@ -49,6 +49,8 @@ def cut_private(error: E, private: Iterable[str]) -> E:
     wanted = [value[:LONGEST_COMPARED].casefold() for value in private if len(value) >= SHORTEST_PRIVATE]
 
     def carries(one: BaseException) -> bool:
+        if not can_be_shown(one):
+            return True  # nobody knows what
         text = f"{one!r} {one} {getattr(one, '__notes__', '')}".casefold()
         return any(value in text for value in wanted)
 
@@ -59,11 +61,28 @@ def cut_private(error: E, private: Iterable[str]) -> E:
         if isinstance(error, CodedError):
             kept = cast(E, type(error)(error.code, error.code))
         else:
+            told = f"{type(error).__name__}: {CUT}"
             # Its own `__init__` may want more than a text.
-            kept = type(error).__new__(type(error), f"{type(error).__name__}: {CUT}")
+            kept = type(error).__new__(type(error), told)
+            if not can_be_shown(kept):
+                kept = cast(E, OrderSagaError(told))
         kept = kept.with_traceback(error.__traceback__)
     kept.__cause__, kept.__context__ = None, None
     return kept
+
+
+def can_be_shown(error: BaseException) -> bool:
+    """Whether an error has a text. Stripe's has what the provider sent as one, and fails when that is a JSON object."""
+    try:
+        f"{error!r} {error}"
+    except Exception:
+        return False
+    return True
+
+
+def show_error(error: BaseException, show: Callable[[BaseException], str] = repr) -> str:
+    """Return the text of any error, also of another library's that cannot be shown: then the name of its class."""
+    return show(error) if can_be_shown(error) else type(error).__name__
 
 
 def list_causes(error: BaseException) -> Iterator[BaseException]:

@@ -17,6 +17,7 @@ from rest_framework.exceptions import APIException, NotFound, PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from celery_config.contracts.payment import MAX_AMOUNT
 from celery_config.errors import SagaPaused
 from celery_config.messaging.idempotency import (
     Answer,
@@ -352,7 +353,9 @@ class OrderCancel(OrderAPI):
 
 
 class RefundInput(ClientInput):
-    amount = StrictIntegerField(min_value=1, help_text="minor units of the order's currency")
+    amount = StrictIntegerField(
+        min_value=1, max_value=MAX_AMOUNT, help_text="minor units of the order's currency"
+    )
     reason = StrictCharField(max_length=200)
 
 

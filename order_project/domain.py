@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from celery_config.contracts.inventory import MAX_PRICE, Line
+from celery_config.contracts.payment import MAX_AMOUNT
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import Status
 
@@ -16,7 +17,6 @@ MAX_LINES = 675
 MAX_QUANTITY = 100_000
 # Far beyond any order, and within what carriers and providers can write down.
 MAX_WEIGHT_GRAMS = 1_000_000_000
-MAX_TOTAL = 1_000_000_000_000_000
 PARCEL_GRAMS = 30_000
 
 
@@ -206,9 +206,9 @@ def find_total_faults(lines: list[Priced]) -> list[LineFault]:
         return [
             LineFault("nothing_to_pay", "All of it is free, and an order is paid for: add something to pay.")
         ]
-    if sum_total(lines) > MAX_TOTAL or sum_weight(lines) > MAX_WEIGHT_GRAMS:
+    if sum_total(lines) > MAX_AMOUNT or sum_weight(lines) > MAX_WEIGHT_GRAMS:
         kilograms = MAX_WEIGHT_GRAMS // 1000
-        limit = f"An order may cost {MAX_TOTAL:,} minor units and weigh {kilograms:,} kg at most; split it."
+        limit = f"An order may cost {MAX_AMOUNT:,} minor units and weigh {kilograms:,} kg at most; split it."
         return [LineFault("order_too_large", limit)]
     return []
 

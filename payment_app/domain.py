@@ -10,11 +10,11 @@ from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from celery_config.common.money import currency_digits
+from celery_config.contracts.payment import MAX_AMOUNT
 from celery_config.errors import Refused
 from payment_app.errors import NoPayment, Unbalanced
 
 IDS = uuid5(NAMESPACE_URL, "order-saga:payment")
-MAX_AMOUNT = 10**12
 TOKEN = re.compile(r"[\x21-\x7e]{1,500}")
 # Card networks release an authorization that is not captured within a week.
 # Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method

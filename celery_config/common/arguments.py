@@ -72,7 +72,7 @@ def parse_number(text: str, most: float) -> float:
 
 
 def parse_text(text: str) -> str:
-    """Return a text that will be stored.
+    """Return a text that can be stored, looked for and shown, such as a name or a path.
 
     Raises:
         ArgumentTypeError: it has bytes that are no text in the terminal's encoding.
@@ -99,9 +99,20 @@ def parse_reason(text: str) -> str:
 def parse_pattern(text: str) -> re.Pattern[str]:
     """Return a regular expression."""
     try:
-        return re.compile(text)
+        return re.compile(parse_text(text))
     except re.error as error:
         raise ArgumentTypeError(f"{text!r:.100} is no regular expression: {error}") from error
+
+
+def parse_path(text: str) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        ArgumentTypeError: the text is empty, which as a path would be the current folder, or no text.
+    """
+    if not text.strip():
+        raise ArgumentTypeError("the name of the file is empty")
+    return Path(parse_text(text))
 
 
 def parse_new_file(text: str) -> Path:
@@ -110,7 +121,7 @@ def parse_new_file(text: str) -> Path:
     Raises:
         ArgumentTypeError: it cannot be written.
     """
-    path = Path(text)
+    path = parse_path(text)
     if path.is_dir():
         raise ArgumentTypeError(f"{text!r} is a folder; name a file")
     if not path.parent.is_dir():

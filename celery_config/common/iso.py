@@ -19,7 +19,9 @@ def validate_currency(code: str) -> None:
 
 def validate_country(code: str) -> None:
     """Raise ValidationError unless `code` is one of ISO 3166-1 alpha-2, in capitals."""
-    if not code.isupper() or pycountry.countries.get(alpha_2=code) is None:
+    found = pycountry.countries.get(alpha_2=code)
+    # It is looked up in small letters, and those of the Kelvin sign and K are the same.
+    if found is None or found.alpha_2 != code:
         raise ValidationError(
             f"{code!r} is not an ISO 3166-1 alpha-2 country, such as GB.", code="unknown_country"
         )

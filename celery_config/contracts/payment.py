@@ -9,6 +9,9 @@ from uuid import UUID
 from celery_config.contracts.base import Command, Event, Refusal, Reply
 from celery_config.contracts.values import Address, Counted, Line
 
+MAX_AMOUNT = 10**12
+"""Of one payment: far above any real one, and far below what the columns hold."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentAuthorized(Reply):

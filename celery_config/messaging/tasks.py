@@ -19,7 +19,7 @@ from django.db import Error as DatabaseFailure
 from celery_config.broker import topology
 from celery_config.broker.incoming_headers import NOT_BEFORE, seconds_until
 from celery_config.contracts.base import decode
-from celery_config.errors import Forged, HandlerExited, ServiceUnavailable
+from celery_config.errors import Forged, HandlerExited, ServiceUnavailable, show_error
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging import database_gate, trouble, under_way
 from celery_config.messaging.deliveries import Call, Delivery, FailedTry, Outcome, TriedLater, is_failure
@@ -148,7 +148,7 @@ class DurableTask(Task):
             if len(deliveries) > 1:
                 database_gate.drop_if_unusable()
                 return [ended for delivery in deliveries for ended in self.attempt([delivery], work)]
-            outcomes = [error if isinstance(error, Exception) else HandlerExited(repr(error))]
+            outcomes = [error if isinstance(error, Exception) else HandlerExited(show_error(error))]
         return [(d, self.decide_outcome(d, o)) for d, o in zip(deliveries, outcomes, strict=True)]
 
     def decide_outcome(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
@@ -213,7 +213,9 @@ class DurableTask(Task):
         tries = delivery.request.retries + 1
         outcome = self.postpone(delivery, delay, retries=tries, failed=FailedTry(error, tries, delay))
         if isinstance(outcome, TriedLater):
-            log.warning("failed, tried again later", error=repr(error), tries=tries, wait_s=round(delay, 2))
+            log.warning(
+                "failed, tried again later", error=show_error(error), tries=tries, wait_s=round(delay, 2)
+            )
         return outcome
 
     def postpone(

@@ -22,6 +22,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["celery_config.web.parsers.NestingSafeJsonParser"],
     "DEFAULT_FILTER_BACKENDS": ["celery_config.web.filters.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "celery_config.web.pagination.CursorPages",
+    "DEFAULT_METADATA_CLASS": "celery_config.web.metadata.NoMetadata",
     "DEFAULT_SCHEMA_CLASS": "celery_config.web.schema.ServiceSchema",
     "EXCEPTION_HANDLER": "celery_config.web.problems.problem_details",
     "DEFAULT_THROTTLE_CLASSES": ["celery_config.web.throttling.SharedRateThrottle"],

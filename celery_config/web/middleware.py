@@ -18,7 +18,7 @@ from rest_framework.permissions import SAFE_METHODS
 
 from celery_config.failpoints.points import Point, reach
 from celery_config.web.client_addresses import is_internal
-from celery_config.web.idempotency_keys import HEADER, KeyUse, find_key_use
+from celery_config.web.idempotency_keys import FIELD, HEADER, USE_HEADER, KeyUse, find_key_use
 
 # What a proxy or client may send as an id: nothing that could forge a log line or a header.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -151,15 +151,20 @@ class BodyLimitMiddleware(Middleware):
 
 
 class KeyPlacementMiddleware(Middleware):
-    """Refuses an Idempotency-Key where none is taken: the client would believe that a repeat is harmless."""
+    """Refuses a key where none is taken, or in the address: the client would believe that a repeat is harmless."""
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> None:
         method, api_view = request.method or "", getattr(view, "cls", None)
-        if HEADER not in request.headers or method in SAFE_METHODS or not hasattr(api_view, method.lower()):
+        if method in SAFE_METHODS or not hasattr(api_view, method.lower()):
             return  # the answer to a method that the view does not have is 405
+        in_address = FIELD in request.GET
+        if not in_address and HEADER not in request.headers:
+            return
         use, refusal = find_key_use(api_view, method)
         if use is KeyUse.REFUSED:
             raise KeyMisplaced(refusal)
+        if in_address and use is KeyUse.TAKEN:
+            raise KeyMisplaced(f"A key in the address is not read. {USE_HEADER}")
 
 
 def check_encoding(request: HttpRequest) -> None:

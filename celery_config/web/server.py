@@ -387,6 +387,10 @@ def split_target(target: str) -> tuple[str, str]:
     return path, query
 
 
+class CannotListen(Exception):
+    """The text says where, and why."""
+
+
 async def serve(
     make_server: Callable[[], WebServer], binds: Sequence[tuple[str, int]], *, reuse_port: bool
 ) -> bool:
@@ -394,13 +398,21 @@ async def serve(
 
     Returns:
         Whether all was answered that was under way then.
+
+    Raises:
+        CannotListen: an address is not ours, or not free.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     server = make_server()
-    ports = [server.listen(address, port, reuse_port=reuse_port) for address, port in binds]
+    ports = []
+    for address, port in binds:
+        try:
+            ports.append(server.listen(address, port, reuse_port=reuse_port))
+        except (OSError, UnicodeError) as error:
+            raise CannotListen(f"cannot listen at {address}:{port}: {error}") from error
     shown = ", ".join(f"{address}:{port}" for (address, _), port in zip(binds, ports, strict=True))
     print(f"web ready at {shown}", flush=True)
     await stopping.wait()

@@ -37,7 +37,7 @@ from celery_config.broker import topology
 from celery_config.broker.incoming_headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common.grouping import group_by
-from celery_config.errors import CodedError, HandlerExited
+from celery_config.errors import CodedError, HandlerExited, show_error
 from celery_config.messaging import database_gate, under_way
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 from celery_config.messaging.event_envelopes import event_type
@@ -284,7 +284,7 @@ def make_call(runner: BatchRunner, waiting: OutsideCall) -> None:
         with under_way.noted(task, [waiting.delivery], is_call=True):
             answer = waiting.call.answer()
     except BaseException as error:
-        answer = HandlerExited(repr(error))
+        answer = HandlerExited(show_error(error))
     runner.add_answer(replace(waiting, answer=answer))
 
 
@@ -314,7 +314,7 @@ def finish_request(request: Request, outcome: Outcome, seconds: float) -> None:
 
 def describe(error: Exception) -> str:
     """What Flower shows of an error: of one with a code no text, which may be a provider's."""
-    return f"{type(error).__name__}: {error.code}" if isinstance(error, CodedError) else repr(error)
+    return f"{type(error).__name__}: {error.code}" if isinstance(error, CodedError) else show_error(error)
 
 
 def get_request(item: Item) -> Request:

@@ -8,11 +8,10 @@ import signal
 import sqlite3
 import sys
 import threading
-from pathlib import Path
 
 import structlog
 
-from celery_config.common.arguments import parse_count, parse_port, parse_seconds
+from celery_config.common.arguments import parse_count, parse_path, parse_port, parse_seconds, parse_text
 from celery_config.common.logging import configure_logging
 from celery_config.common.secret_files import SecretUnreadable, read_secret_files
 from compose.sandbox.application import Sandbox
@@ -74,11 +73,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m compose.sandbox", description="Payment provider and carrier."
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument(
+        "--host", type=parse_text, default="127.0.0.1", help="address to listen on (default %(default)s)"
+    )
     parser.add_argument(
         "--port", type=parse_port, default=8090, help="0 takes a free one (default %(default)s)"
     )
-    parser.add_argument("--database", type=Path, required=True, help="SQLite file; made when missing")
+    parser.add_argument("--database", type=parse_path, required=True, help="SQLite file; made when missing")
     parser.add_argument(
         "--slow-seconds",
         type=parse_seconds,
@@ -99,11 +100,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--payment-webhook",
+        type=parse_text,
         metavar="URL",
         help="send payments' events there, signed with PAYMENT_WEBHOOK_SECRET",
     )
     parser.add_argument(
         "--carrier-webhook",
+        type=parse_text,
         metavar="URL",
         help="send shipments' events there, signed with SHIPMENT_WEBHOOK_SECRET",
     )

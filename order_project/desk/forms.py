@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django import forms
@@ -13,6 +14,7 @@ from celery_config.sandbox.fates import FATES, FINE, UNHURRIED
 from celery_config.sandbox.goods import ADDRESS, SOLD_OUT
 from celery_config.sandbox.words import Token
 from celery_config.web.forms import StrictIntegerField, VisibleTextField
+from celery_config.web.text import has_unstorable_text
 from order_project.desk.faults import explain_no_faults
 from order_project.desk.limits import FASTEST, MOST_LINES, MOST_ORDERS
 from order_project.desk.orders import CUSTOMER, ensure_desk_customer
@@ -101,8 +103,8 @@ class DeskForm(forms.Form):
         cleaned["lines"] = self.read_lines()
         return cleaned
 
-    def read_lines(self) -> list[CatalogueProduct]:
-        """Return the products of the lines, each with its `quantity`.
+    def read_lines(self) -> dict[CatalogueProduct, int]:
+        """Return how many of each product; lines of the same product are added up.
 
         Raises:
             ValidationError: there is none, too many, an unknown one, or no number where one belongs.
@@ -110,18 +112,19 @@ class DeskForm(forms.Form):
         skus, quantities = self.data.getlist("sku"), self.data.getlist("quantity")  # type: ignore[attr-defined]
         if not 0 < len(skus) <= MOST_LINES or len(skus) != len(quantities):
             raise ValidationError(f"Choose 1 to {MOST_LINES} products.")
-        known = CatalogueProduct.objects.filter(deleted=False).in_bulk(skus)
+        storable = [sku for sku in skus if not has_unstorable_text(sku)]
+        known = CatalogueProduct.objects.filter(deleted=False).in_bulk(storable)
         number = StrictIntegerField(min_value=1, max_value=MAX_QUANTITY)
-        lines = []
+        units: Counter[CatalogueProduct] = Counter()
         for sku, quantity in zip(skus, quantities, strict=True):
             if sku not in known:
                 raise ValidationError("There is no product %(sku)r.", params={"sku": sku[:64]})
             try:
-                known[sku].quantity = number.clean(quantity)  # type: ignore[attr-defined]
+                units[known[sku]] += number.clean(quantity)
+                number.run_validators(units[known[sku]])
             except ValidationError as error:
                 raise ValidationError(f"{sku}: {error.messages[0]}".replace("%", "%%")) from error
-            lines.append(known[sku])
-        return lines
+        return units
 
     def note_card(self) -> str:
         """Say that what shall happen needs another card than the one that was typed; empty: it does not."""
@@ -133,8 +136,8 @@ class DeskForm(forms.Form):
     def make_order(self) -> dict[str, Any]:
         """Return the order as POST /api/orders/ takes it; the form is valid."""
         given = self.cleaned_data
-        lines = [{"sku": line.sku, "quantity": line.quantity} for line in given["lines"]]
-        currency = given["lines"][0].currency
+        lines = [{"sku": product.sku, "quantity": units} for product, units in given["lines"].items()]
+        currency = next(iter(given["lines"])).currency
         order = {
             "lines": lines, "currency": currency, "payment_token": given["card"], "address": given["address"],
             "flow": given["flow"], "customer": given["customer"],

@@ -44,7 +44,7 @@ def understand_cells(said: dict[str, str], *, decimal_comma: bool) -> dict[str, 
     """Return what the cells mean: no word for a missing value, numbers with a decimal point."""
     values = {**said}
     values |= {name: "" for name in MAY_BE_MISSING if said[name].casefold() in MISSING}
-    values |= {name: drop_point_zero(values[name]) for name in ("InvoiceNo", "CustomerID")}
+    values |= {name: drop_point_zero(values[name]) for name in ("InvoiceNo", "StockCode", "CustomerID")}
     if decimal_comma:
         values |= {name: use_decimal_point(values[name]) for name in ("Quantity", "UnitPrice")}
     return values
@@ -88,7 +88,7 @@ def find_faults(row: dict[str, str], said: dict[str, str]) -> Iterator[tuple[str
     elif re.fullmatch(SPREADSHEET_ERROR, row["Description"]):
         yield "bad_description", f"{quoted['Description']} is an error of a spreadsheet"
     if price is None:
-        yield "bad_price", f"{quoted['UnitPrice']} is not a price in whole pence, such as 2.55"
+        yield "bad_price", f"{quoted['UnitPrice']} is not a price in whole pence, such as 2.55 or 2.5500"
     elif price == 0:
         yield "zero_price", f"the price is {said['UnitPrice']:.100}"
     elif price < 0:
@@ -153,12 +153,12 @@ def whole_number(text: str) -> int | None:
 
 
 def minor_units(text: str) -> int | None:
-    """Convert pounds to pence; None when the text is no number, or has a fraction of a penny.
+    """Convert pounds to pence; None when the text is no number, may be thousands (1.000), or has a fraction of a penny.
 
     A rounded price times a quantity would be another total than the invoice's.
     """
     pounds = read_decimal(text)
-    if pounds is None:
+    if pounds is None or re.search(r"\.[0-9]{3}$", text):
         return None
     pence = round(pounds * 100)
     return pence if abs(pounds * 100 - pence) < PENCE_TOLERANCE else None

@@ -21,6 +21,9 @@ NO_TEXT = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
     b"\x1f\x8b": "compressed with gzip",
     b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
 }
 # No letter, digit, quote or space: these are in cells.
 SEPARATOR = re.compile(r"""\t|[^\w\s"'\x00-\x1f\x7f]""")
@@ -101,8 +104,10 @@ def decode_text(data: bytes, encoding: str | None = None) -> tuple[str, str]:
         text = data.decode(name).removeprefix("\ufeff")
         text.encode()  # some encodings, such as UTF-7, give halves of surrogate pairs
     except UnicodeError as error:
+        is_binary = b"\0" in data and not encoding
+        what = "no text file" if is_binary else f"not text in {name} ({error})"
         raise NotATable(
-            f"The file is not text in {name} ({error}): save it as UTF-8, or say what it is with --encoding."
+            f"The file is {what}: save it as UTF-8, or say what it is with --encoding."
         ) from error
     return text, name
 

@@ -34,16 +34,17 @@ class RefundForm(forms.Form):
 
     def clean_amount(self) -> int:
         """The amount in minor units."""
-        given = Decimal(self.cleaned_data["amount"]).scaleb(self.digits)
-        if given != given.to_integral_value():
-            raise forms.ValidationError(
-                f"{self.currency} has {self.digits} digits after the point.", code="invalid"
-            )
-        if not 0 < given <= self.most:
+        given: Decimal = self.cleaned_data["amount"]
+        if not 0 < given <= Decimal(self.most).scaleb(-self.digits):
             raise forms.ValidationError(
                 f"Give more than nothing, and at most {money(self.most, self.currency)}.", code="invalid"
             )
-        return int(given)
+        minor = given.scaleb(self.digits)  # of a number with any exponent it would fail
+        if minor != minor.to_integral_value():
+            raise forms.ValidationError(
+                f"{self.currency} has {self.digits} digits after the point.", code="invalid"
+            )
+        return int(minor)
 
 
 class NoteForm(forms.Form):

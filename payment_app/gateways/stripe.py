@@ -170,7 +170,7 @@ class StripeGateway:
         Raises:
             Refused, OutcomeUnknown: as in `check_status`.
         """
-        if intent.status == "processing":
+        if getattr(intent, "status", None) == "processing":
             intent = self._read(lambda: self._intents.retrieve(intent.id))
         check_status(operation, intent)
         return intent

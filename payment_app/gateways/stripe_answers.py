@@ -94,8 +94,11 @@ def check_status(operation: Operation, thing: stripe.PaymentIntent | stripe.Refu
         Refused: it proves that nothing was done.
         OutcomeUnknown: it proves neither.
     """
-    says = f"{thing.object} {thing.id} is {thing.status} at Stripe"
-    proof = STATUSES[operation].get(thing.status or "", Proof.NOT_KNOWN)
+    kind, name, status = (known_text(getattr(thing, part, None)) for part in ("object", "id", "status"))
+    if not name:
+        raise OutcomeUnknown(f"Stripe's answer to the {operation} call names nothing")
+    says = f"{kind} {name} is {status or 'in no status'} at Stripe"
+    proof = STATUSES[operation].get(status, Proof.NOT_KNOWN)
     if proof == Proof.NOT_KNOWN:
         raise OutcomeUnknown(f"{says}: the end of the {operation} call is not known yet")
     if proof != Proof.DONE:

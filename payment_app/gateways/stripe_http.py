@@ -5,6 +5,7 @@ The library's own clients limit each read only. A subclass of `stripe.HTTPClient
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ import httpx
 import stripe
 
 from celery_config.http.client import DeadlineClient
+
+BAD_REQUEST = 400
 
 
 class StripeTransport(stripe.HTTPClient):
@@ -37,10 +40,23 @@ class StripeTransport(stripe.HTTPClient):
 
         Raises:
             stripe.APIConnectionError: no complete answer within the limit.
+            stripe.APIError: the answer is no object, or an error that does not say which; the library fails at both.
         """
         try:
             response = self._client.send(method.upper(), url, headers=headers or {}, content=post_data)
         except httpx.TransportError as error:
             reason = f"{type(error).__name__}: {error}"
             raise stripe.APIConnectionError(reason, should_retry=False) from error  # type: ignore[no-untyped-call]
-        return response.text, response.status_code, response.headers
+        status, headers = response.status_code, response.headers
+        if not is_readable(response.text, status):
+            raise stripe.APIError("an answer that cannot be read", response.text, status, None, dict(headers))
+        return response.text, status, headers
+
+
+def is_readable(body: str, status: int) -> bool:
+    """Whether the body has the form of Stripe's answers with this status."""
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(given, dict) and (status < BAD_REQUEST or isinstance(given.get("error"), dict))

@@ -12,6 +12,7 @@ import msgspec
 from celery_config.common.identifiers import parse_uuid
 from celery_config.contracts.base import encode
 from celery_config.contracts.shipment import Address
+from celery_config.errors import Refused
 from celery_config.http.sandbox_client import SandboxClient
 from celery_config.http.webhooks import Name, convert
 from shipment_app.carriers.base import Booked, CarrierEvent, Operation, ShipmentRecord
@@ -22,6 +23,7 @@ OPERATIONS: dict[str, Operation] = {
     "shipment.cancelled": "cancel",
     "shipment.dispatched": "dispatch",
 }
+MAX_PARCELS = 999
 TrackingNumber = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[\x20-\x7e]*\Z")]
 
 
@@ -55,6 +57,8 @@ class SandboxCarrier(SandboxClient[ShipmentRecord]):
     def book(
         self, *, key: UUID | str, order: UUID, address: Address, weight_grams: int, parcels: int
     ) -> Booked:
+        if parcels > MAX_PARCELS:
+            raise Refused("parcel_too_heavy", f"{parcels} parcels; at most {MAX_PARCELS} are one shipment")
         body = {
             "reference": str(order),
             "address": encode(address),

@@ -72,6 +72,13 @@ def test_many_are_placed_second_by_second_until_it_is_stopped(desk: Page) -> Non
     expect(desk.locator(ORDERS).first).to_contain_text("all 6 steps are done")
 
 
+def test_a_product_that_is_added_again_is_ordered_twice(desk: Page) -> None:
+    choose(desk, TEA)
+    desk.click(f"#desk-products button:has(small:text-is('{TEA}'))")
+    expect(desk.locator("#desk-lines [name=quantity]")).to_have_value("2")
+    expect(desk.locator("#desk-lines li")).to_have_count(1)
+
+
 def test_the_request_is_shown_as_curl(desk: Page) -> None:
     choose(desk, TEA)
     desk.locator("#desk-curl summary").click()

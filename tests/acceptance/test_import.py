@@ -114,7 +114,7 @@ class TestImport:
     def test_places_clean_invoices_once_and_says_why_of_the_others(self, shop: Shop, tmp_path: Path) -> None:
         path, expected = invoice_file(tmp_path)
         output = run_import(shop, path, tmp_path / "report.csv")
-        assert last_line(output) == f"import: {3 + len(DIRTY)} invoices, 3 accepted, {len(DIRTY)} rejected"
+        assert last_line(output) == f"import: {3 + len(DIRTY)} invoices, 3 placed, {len(DIRTY)} rejected"
         assert re.search(r"completed\D+3\b", output)
         with (tmp_path / "report.csv").open(encoding="utf-8", newline="") as report:
             found = {int(row["line"]): row["code"] for row in csv.DictReader(report)}
@@ -144,7 +144,7 @@ class TestImport:
         path = Path(os.environ["ORDER_SAGA_INVOICES"])
         for _ in range(2):
             output = run_import(shop, path, tmp_path / "report.csv")
-            assert last_line(output) == "import: 600 invoices, 471 accepted, 129 rejected"
+            assert last_line(output) == "import: 600 invoices, 471 placed, 129 rejected"
             assert re.search(r"completed\D+471\b", output)
             assert "prices: 0 of 471 orders differ from their invoices" in output
         invoices = sum_invoices(path)
@@ -185,7 +185,7 @@ class TestInAContainer:
         """`docker compose … exec -T order-web python manage.py order import_orders /dev/stdin < invoices.csv`."""
         done = image.run(shop, "import_orders", name, given=self.FILE)
         assert done.returncode == SOME_REJECTED, done.stdout + done.stderr
-        assert last_line(done.stdout) == "import: 2 invoices, 1 accepted, 1 rejected"
+        assert last_line(done.stdout) == "import: 2 invoices, 1 placed, 1 rejected"
         report = image.temporary / "import_orders-report.csv"
         assert f"{image.var} cannot be written" in done.stdout
         assert f"the report goes to {report}" in done.stdout

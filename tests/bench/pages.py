@@ -23,6 +23,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.common.arguments import parse_count, parse_text
 from celery_config.common.console import progress_bars
 from tests.bench.filled import FILL, FILL_MORE, Cost, fill_order, measure_cost, serve_order
 
@@ -71,8 +72,8 @@ class Answer:
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./manage.py pages", description=__doc__)
-    parser.add_argument("--orders", type=int, default=1_000_000)
-    parser.add_argument("--only", default="", help="addresses with this part alone")
+    parser.add_argument("--orders", type=parse_count, default=1_000_000)
+    parser.add_argument("--only", type=parse_text, default="", help="addresses with this part alone")
     parser.add_argument("--list", action="store_true", help="only say what would be asked for")
     parser.add_argument("--all", action="store_true", help="show every address, and not the dearest alone")
     options = parser.parse_args(argv)

@@ -33,6 +33,9 @@ def _ctrl_c_is_heard() -> Iterator[None]:
     [
         (("ordr", "audit"), "no service and no command `ordr`. Did you mean `./manage.py order audit`?"),
         (("staus",), "Did you mean `./manage.py status`?"),
+        (("ordr", "status"), "Did you mean `./manage.py status`?"),
+        (("ordr", "nonsense"), "Did you mean `./manage.py order help`?"),
+        (("paymnt", "migrate", "--plan"), "Did you mean `./manage.py payment migrate --plan`?"),
         (("flower", "nonsense"), "'nonsense' is none"),
         (("topology", "nonsense"), "'nonsense' is one"),
         (("zzz",), "no service and no command `zzz`. `./manage.py help` lists both."),
@@ -60,6 +63,7 @@ ADDRESSES = {f"{service.upper()}_URL": f"http://{LOOPBACK}:1" for service in SER
         ),
         ("manage", ("bench", "--orders=-1"), "'-1' is no whole number from 1 on"),
         ("manage", ("chaos", "--orders=-1"), "'-1' is no whole number from 1 on"),
+        ("manage", ("pages", "--orders=0"), "'0' is no whole number from 1 on"),
         ("manage", ("races", "--orders=-1"), "'-1' is no whole number from 1 on"),
         ("manage", ("crash-matrix", "--only", "nope"), "no case matches 'nope'"),
         ("manage", ("payment", "reconcile", "--days", "1e400"), "'1e400' is no number from 0 to 3650"),
@@ -67,6 +71,19 @@ ADDRESSES = {f"{service.upper()}_URL": f"http://{LOOPBACK}:1" for service in SER
         ("manage", ("order", "import_orders", "-", "--patience", "-1"), "'-1' is no number from 0 to"),
         ("manage", ("order", "audit", "--report", "/"), "'/' is a folder"),
         ("manage", ("order", "recover", "--report", "/no/a.csv"), "there is no folder '/no'"),
+        ("manage", ("order", "import_orders", "-", "--report", "/no/a.csv"), "there is no folder '/no'"),
+        ("manage", ("order", "import_orders", "/tmp/a\udcff.csv"), r"'/tmp/a\udcff.csv' is no text"),
+        ("manage", ("order", "explain", "a\udcff"), r"'a\udcff' is no text"),
+        ("manage", ("order", "explain", "a\udcff", "--offline"), r"'a\udcff' is no text"),
+        ("manage", ("order", "watch", "a\udcff", "--once"), r"'a\udcff' is no text"),
+        ("manage", ("payment", "sync", "--copy", "a\udcff"), r"'a\udcff' is no text"),
+        ("manage", ("order", "worker", "--name", "a\udcff"), r"'a\udcff' is no text"),
+        (
+            "manage",
+            ("order", "web", "--bind", "127.0.0.1:99999"),
+            "'99999' is no whole number from 0 to 65535",
+        ),
+        ("manage", ("order", "web", "--bind", "a\udcff:80"), r"'a\udcff:80' is no text"),
         ("manage", ("order", "recover", "--approve", ""), "--approve: say why"),
         (
             "compose.sandbox",
@@ -84,6 +101,17 @@ def test_a_wrong_argument(module: str, arguments: tuple[str, ...], told: str) ->
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with closing(socket()) as other:
+        other.bind((LOOPBACK, 0))
+        other.listen()
+        taken = f"{LOOPBACK}:{other.getsockname()[1]}"
+        done = manage(tmp_path, "order", "web", "--bind", taken)
+    assert done.returncode == 1
+    assert f"CommandError: cannot listen at {taken}: " in done.stderr
     assert "Traceback" not in done.stderr
 
 

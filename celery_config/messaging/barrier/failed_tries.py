@@ -11,7 +11,7 @@ from uuid import uuid5
 from django.utils import timezone
 
 from celery_config.contracts.base import StepTried, is_told
-from celery_config.errors import OutcomeUnknown, clean_text
+from celery_config.errors import OutcomeUnknown, clean_text, show_error
 from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.deliveries import FailedTry
 from celery_config.messaging.models import BarrierRow
@@ -52,4 +52,4 @@ def note_try(step: StepRequest, failed: FailedTry, *, drive: int) -> None:
 def describe_error(error: Exception) -> tuple[str, str]:
     """Return the code and the words of an error; secrets were cut where the call was made (`cut_private`)."""
     code = "unknown_outcome" if isinstance(error, OutcomeUnknown) else "error"
-    return code, clean_text(str(error), repr(error)[:100])
+    return code, clean_text(show_error(error, str), show_error(error)[:100])

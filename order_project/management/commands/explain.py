@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from celery_config.common.arguments import parse_text
 from order_project.case_file import make_case_file
 from order_project.finding import OrderNotFound, find_order
 
@@ -15,7 +16,9 @@ class Command(BaseCommand):
     help = "Print all that is known of an order, to be attached to a ticket; personal data are masked."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("order", help="its id, or that of its saga, or its number in another system")
+        parser.add_argument(
+            "order", type=parse_text, help="its id, or that of its saga, or its number in another system"
+        )
         parser.add_argument("--offline", action="store_true", help="ask no other service what it knows")
 
     def handle(self, *args: Any, **options: Any) -> None:

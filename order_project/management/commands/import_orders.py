@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from celery_config.common.arguments import parse_seconds, parse_whole_number
+from celery_config.common.arguments import parse_new_file, parse_path, parse_seconds, parse_whole_number
 from celery_config.common.console import progress_bars
 from celery_config.contracts.inventory import MAX_NAME, MAX_STOCK
 from celery_config.http.service_client import ServiceCallError
@@ -37,7 +37,7 @@ class Command(BaseCommand):
     help = "Place one order for each clean invoice of a file; dirty ones go to a report."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", type=read_path, help="the invoices (CSV); - is standard input")
+        parser.add_argument("file", type=parse_path, help="the invoices (CSV); - is standard input")
         parser.add_argument(
             "--stock",
             choices=["per-sku", "unlimited"],
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--encoding", type=read_encoding, help="of the file, such as cp1250; default: recognised"
         )
-        parser.add_argument("--report", type=read_path, help="where refused invoices are listed (CSV)")
+        parser.add_argument("--report", type=parse_new_file, help="where refused invoices are listed (CSV)")
         parser.add_argument(
             "--patience", type=parse_seconds, default=120, help="seconds without progress before giving up"
         )
@@ -89,7 +89,7 @@ class Command(BaseCommand):
         self.stdout.write(describe_addresses(placement))
         self.stdout.write(describe_prices(file, placement))
         self.stdout.write(
-            f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected"
+            f"import: {len(file.invoices)} invoices, {len(placement.orders)} placed, {rejected} rejected"
         )
         if not placement.orders:
             raise SystemExit(NOTHING_USABLE)
@@ -135,7 +135,9 @@ class Command(BaseCommand):
                 out, reason = report.open_default_report(settings.VAR, source)
             report.write_header(out)
         except (OSError, report.NoPlace) as error:
-            raise no_report(error) from error
+            raise no_report(
+                error, returncode=2 if path and isinstance(error, report.NoPlace) else 1
+            ) from error
         if reason:
             self.stdout.write(reason)
         return out
@@ -170,7 +172,7 @@ class Command(BaseCommand):
             write_refusals(out, placement, unplaced)
             rejected = len(file.invoices) - len(placement.orders) - len(unplaced)
             self.stdout.write(
-                f"import: {len(file.invoices)} invoices, {len(placement.orders)} accepted, {rejected} rejected,"
+                f"import: {len(file.invoices)} invoices, {len(placement.orders)} placed, {rejected} rejected,"
                 f" {len(unplaced)} not placed"
             )
             again = "Run the import again when this is mended: it places nothing twice."
@@ -185,10 +187,9 @@ def write_before_placing(out: TextIO, faults: Sequence[Fault]) -> None:
         raise no_report(error) from error
 
 
-def no_report(error: Exception) -> CommandError:
-    return CommandError(
-        f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
-    )
+def no_report(error: Exception, *, returncode: int = 1) -> CommandError:
+    told = f"The report cannot be written, so nothing was placed: {error}. Choose a place with --report."
+    return CommandError(told, returncode=returncode)
 
 
 def write_refusals(out: TextIO, placement: Placement, unplaced: Sequence[Fault] = ()) -> None:
@@ -238,17 +239,6 @@ def read_encoding(text: str) -> str:
     return text
 
 
-def read_path(text: str) -> Path:
-    """Return the path of a file.
-
-    Raises:
-        argparse.ArgumentTypeError: the text is empty, which as a path would be the current folder.
-    """
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the name of the file is empty")
-    return Path(text)
-
-
 def describe_gaps(file: InvoiceFile) -> str:
     """Say which rows have no certain invoice number, and whether their places tell whose they are."""
     rows = len({fault.line for fault in file.strays})
@@ -271,10 +261,10 @@ def describe_upload(upload: Upload) -> str:
 def describe_lines(file: InvoiceFile, placement: Placement) -> str:
     """Say where each line of the file went."""
     total, header = len(file.table.lines), file.table.header.lines
-    accepted = sum(invoice.file_lines for invoice in placement.accepted.values())
-    rejected = total - header - file.empty_lines - accepted
+    placed = sum(invoice.file_lines for invoice in placement.accepted.values())
+    rejected = total - header - file.empty_lines - placed
     return (
-        f"lines: {total} in the file, {header} of the header, {accepted} of accepted invoices, {rejected} of rejected"
+        f"lines: {total} in the file, {header} of the header, {placed} of placed invoices, {rejected} of rejected"
         f" ones, {file.empty_lines} empty"
     )
 

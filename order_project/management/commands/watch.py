@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console, Group
 
+from celery_config.common.arguments import parse_text
 from order_project.desk import terminal
 from order_project.desk.travels import read_travels
 from order_project.finding import OrderNotFound, find_order
@@ -16,7 +17,9 @@ class Command(BaseCommand):
     help = "Show an order on its way through the services, until it has ended or waits for a decision."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("order", help="its id, or that of its saga, or its number in another system")
+        parser.add_argument(
+            "order", type=parse_text, help="its id, or that of its saga, or its number in another system"
+        )
         parser.add_argument("--once", action="store_true", help="as it is now, and no longer")
 
     def handle(self, *args: Any, **options: Any) -> None:

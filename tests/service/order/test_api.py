@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from celery_config.contracts.base import encode
+from celery_config.contracts.payment import MAX_AMOUNT
 from celery_config.saga.engine import runner
 from celery_config.saga.models import OperatorAction, SagaInstance
 from order_project.domain import Flow, ShownStatus, describe_shown_status
@@ -136,6 +137,7 @@ class TestPlacing:
             ({"payment_token": "tok_é"}, "payment_token"),
             ({"address": {**WISH["address"], "country": "Britain"}}, "address.country"),
             ({"address": {**WISH["address"], "country": "ZZ"}}, "address.country"),
+            ({"address": {**WISH["address"], "country": "H\u212a"}}, "address.country"),
             ({"address": {**WISH["address"], "state": "NY"}}, "address.state"),
             ({"address": {**WISH["address"], "phone": "1"}}, "address.phone"),
             ({"address": {**WISH["address"], "postal_code": ""}}, "address.postal_code"),
@@ -515,10 +517,16 @@ def test_a_number_and_a_text_are_what_they_look_like(
     assert [each["field"] for each in answer.json()["errors"]] == [field]
 
 
-@pytest.mark.parametrize("amount", ["1_0", "\uff11"])
-def test_an_amount_of_a_refund_is_digits(staff: APIClient, amount: str) -> None:
+@pytest.mark.parametrize("amount", ["1_0", "\uff11", MAX_AMOUNT + 1, 10**28, "9" * 999])
+def test_an_amount_of_a_refund_is_one_that_can_be_paid(staff: APIClient, amount: Any) -> None:
     answer = staff.post(f"/api/orders/{uuid4()}/refunds/", {"amount": amount, "reason": "x"}, format="json")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "amount")
+
+
+def test_options_names_the_methods_and_no_field(staff: APIClient) -> None:
+    answer = staff.options("/api/orders/")
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert {"GET", "POST"} <= {*answer["Allow"].split(", ")}
 
 
 def test_a_title_has_no_holes(peer: Any, db: None) -> None:

@@ -15,6 +15,7 @@ from celery_config.errors import (
     Refused,
     clean_text,
     cut_private,
+    show_error,
 )
 
 
@@ -88,6 +89,27 @@ def test_a_text_with_private_data_is_cut_to_its_code(error: Exception) -> None:
         assert str(cut) == f"{error.code}: {error.code}"
     else:
         assert type(error).__name__ in str(cut)
+
+
+class Unshowable(Exception):
+    """As Stripe's error of an answer whose message is a JSON object."""
+
+    def __str__(self) -> str:
+        return {"en": "no"}  # type: ignore[return-value]
+
+
+def test_an_error_that_cannot_be_shown_is_dropped_where_it_is_the_cause() -> None:
+    error = Refused("card_declined", "no")
+    error.__cause__ = Unshowable()
+    cut = cut_private(error, [TOKEN])
+    assert type(cut) is Refused
+    assert cut.__cause__ is None
+    assert "Unshowable" in str(cut_private(Unshowable(), []))
+
+
+@pytest.mark.parametrize(("error", "shown"), [(KeyError("x"), "KeyError('x')"), (Unshowable(), "Unshowable")])
+def test_any_error_is_shown(error: Exception, shown: str) -> None:
+    assert show_error(error) == shown
 
 
 def test_only_the_cause_of_an_error_is_dropped_when_only_it_carries_private_data() -> None:

@@ -12,6 +12,7 @@ from textwrap import dedent
 import pytest
 
 from celery_config.common.services import PACKAGES, SERVICES
+from celery_config.sandbox.goods import CURRENCY, GOODS
 from docs import alerts_table, messages_table, permissions_table, rules
 from manage import SYSTEM_COMMANDS
 
@@ -284,6 +285,12 @@ class TestPages:
                 there = names_defined(ast.parse(file.read_text(encoding="utf-8"))) | written
                 there |= {each.stem for each in file.parent.iterdir() if file.name == "__init__.py"}
                 assert {alias.name for alias in node.names} <= there, f"{path.name}: {ast.unparse(node)}"
+
+    def test_what_they_order_is_what_up_puts_on_empty_shelves(self) -> None:
+        asked = re.compile(r'"lines": \[\{"sku": "([^"]+)".*?"currency": "(\w+)"', re.DOTALL)
+        orders = [order for path in PAGES for order in asked.findall(path.read_text(encoding="utf-8"))]
+        assert len(orders) >= 2
+        assert {*orders} <= {(good.sku, CURRENCY) for good in GOODS}
 
     def test_the_flow_in_the_readme_is_the_flow(self) -> None:
         (block,) = re.findall(

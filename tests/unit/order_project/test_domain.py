@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from celery_config.contracts.inventory import Line
+from celery_config.contracts.payment import MAX_AMOUNT
 from order_project.domain import (
-    MAX_TOTAL,
     MAX_WEIGHT_GRAMS,
     CatalogueEntry,
     RequestLine,
@@ -39,7 +39,7 @@ def test_a_good_order_has_no_fault() -> None:
         (entry(active=False), "inactive_product"),
         (entry(currency="EUR"), "wrong_currency"),
         (entry(price=0), "nothing_to_pay"),
-        (entry(price=MAX_TOTAL + 1), "order_too_large"),
+        (entry(price=MAX_AMOUNT + 1), "order_too_large"),
         (entry(grams=MAX_WEIGHT_GRAMS + 1), "order_too_large"),
         (entry(payable=False), "currency_not_supported"),
         (entry(payable=True, price=12345, step=10), "amount_not_payable"),

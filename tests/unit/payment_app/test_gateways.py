@@ -605,6 +605,33 @@ class TestStripe:
         shown = {"NUL": "Your card was declined.", "half a surrogate pair": "Declined here"}
         assert declined.value.reason == shown.get(kind, "no" if "65" in kind else "card_declined")
 
+    @pytest.mark.parametrize("status", [400, 402, 404, 409, 500])
+    @pytest.mark.parametrize("answer", [{"error": "no"}, {"error": None}, {"error": ["no"]}, ["no"], {}])
+    def test_an_error_that_cannot_be_read_proves_nothing(
+        self, stripe: StripeGateway, server: StripeServer, status: int, answer: Any
+    ) -> None:
+        server.answer = (status, answer)
+        with pytest.raises(OutcomeUnknown, match=f"answered {status}"):
+            authorize(stripe)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            ["no"],
+            None,
+            {},
+            {"object": "payment_intent", "id": "pi_1"},
+            {"object": "payment_intent", "id": "pi_1", "status": ["no"]},
+            {"object": "payment_intent", "id": {"no": 1}, "status": "requires_capture"},
+        ],
+    )
+    def test_a_success_that_cannot_be_read_proves_nothing(
+        self, stripe: StripeGateway, server: StripeServer, answer: Any
+    ) -> None:
+        server.answer = (200, answer)
+        with pytest.raises(OutcomeUnknown):
+            authorize(stripe)
+
     def test_a_wrong_api_key_is_no_refusal_of_the_card(self, server: StripeServer) -> None:
         with pytest.raises(CallFailed, match="AuthenticationError"):
             authorize(StripeGateway("sk_test_wrong", api_base=server.url, seconds=SECONDS))

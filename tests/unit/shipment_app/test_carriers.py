@@ -20,6 +20,7 @@ from celery_config.contracts.base import encode
 from celery_config.contracts.shipment import Address
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from shipment_app.carriers import BUILT_IN, Booked, Carrier, SandboxCarrier, ShipmentRecord
+from shipment_app.carriers.sandbox import MAX_PARCELS
 from tests.bench.providers import InstantCarrier
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
@@ -102,6 +103,7 @@ def test_a_cancelled_shipment_does_not_leave(carrier: SandboxCarrier) -> None:
         ({"address": replace(ADDRESS, country="AQ")}, "address_unreachable"),
         ({"address": replace(ADDRESS, postal_code="00000")}, "address_unreachable"),
         ({"weight_grams": 1_000_001}, "parcel_too_heavy"),
+        ({"parcels": MAX_PARCELS + 1}, "parcel_too_heavy"),
     ],
 )
 def test_a_refusal_is_the_same_every_time(
@@ -113,6 +115,10 @@ def test_a_refusal_is_the_same_every_time(
             book(carrier, key=key, order=order, **changes)
         assert (refused.value.code, bool(refused.value.reason)) == (code, True)
     assert carrier.find_entries(order) == []
+
+
+def test_as_many_parcels_as_one_shipment_has_are_booked(carrier: SandboxCarrier) -> None:
+    assert book(carrier, parcels=MAX_PARCELS).carrier_id
 
 
 def test_when_its_keys_are_forgotten_only_the_records_tell_what_was_done(

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from celery_config.common.arguments import parse_seconds
+from celery_config.common.arguments import parse_seconds, parse_text
 from celery_config.common.console import progress_bars
 from celery_config.copies import duties, sync
 from celery_config.copies.registry import Copy, copies
@@ -30,7 +30,9 @@ class Command(BaseCommand):
         what.add_argument(
             "--rebuild", action="store_true", help="refill the copy range by range, while events arrive"
         )
-        parser.add_argument("--copy", metavar="NAME", help="only this copy (default: all copies)")
+        parser.add_argument(
+            "--copy", type=parse_text, metavar="NAME", help="only this copy (default: all copies)"
+        )
         parser.add_argument(
             "--patience",
             type=parse_seconds,

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics, process
-from celery_config.common.arguments import parse_whole_number
+from celery_config.common.arguments import parse_text, parse_whole_number
 from celery_config.db import functions, limits
 
 MAX_THREADS = 1000
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             "--concurrency", type=parse_threads, default=os.environ.get("WORKER_CONCURRENCY", "8")
         )
         metrics.add_port(parser)
-        parser.add_argument("--name", default=f"{settings.SERVICE}@%h", help="node name")
+        parser.add_argument("--name", type=parse_text, default=f"{settings.SERVICE}@%h", help="node name")
 
     def handle(self, *args: Any, **options: Any) -> None:
         current_app.loader.import_default_modules()

@@ -14,8 +14,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.core.servers.basehttp import get_internal_wsgi_application
 
+from celery_config.common.arguments import parse_port, parse_text
 from celery_config.common.services import SERVICES
-from celery_config.web.server import Limits, WebServer, serve
+from celery_config.web.server import CannotListen, Limits, WebServer, serve
 
 log = structlog.get_logger(__name__)
 HEALTH_PAGES = ("/healthz", "/readyz", "/flowz", "/metrics")
@@ -52,7 +53,11 @@ class Command(BaseCommand):
             )
 
         binds = options["bind"] or [("127.0.0.1", SERVICES[settings.SERVICE].port)]
-        if not asyncio.run(serve(make_server, binds, reuse_port=options["reuse_port"])):
+        try:
+            is_answered = asyncio.run(serve(make_server, binds, reuse_port=options["reuse_port"]))
+        except CannotListen as error:
+            raise CommandError(str(error)) from error
+        if not is_answered:
             log.warning("requests were under way for too long; this process ends without their answers")
             os._exit(1)  # a normal end waits for their threads
 
@@ -73,12 +78,12 @@ def check_static_files() -> None:
 def parse_bind(text: str) -> tuple[str, int]:
     """
     Raises:
-        ArgumentTypeError: it is not `address:port`.
+        ArgumentTypeError: it is not `address:port`, or there is no such port.
     """
-    address, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT")
-    return address.strip("[]"), int(port)
+    address, colon, port = parse_text(text).rpartition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r:.100} is not ADDRESS:PORT")
+    return address.strip("[]"), parse_port(port)
 
 
 def allow_connections(wanted: int) -> int:

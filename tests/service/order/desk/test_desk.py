@@ -65,6 +65,12 @@ class TestPlacing:
         assert order.customer == Customer.objects.get(reference="order-desk")
         assert {part: order.address[part] for part in ADDRESS} == ADDRESS
 
+    @pytest.mark.parametrize(("first", "second"), [("1", "2"), ("99999", "1")])
+    def test_lines_of_one_product_are_added_up(self, clerk: Client, first: str, second: str) -> None:
+        place(clerk, sku=[HEART, LAMP, HEART], quantity=[first, "4", second])
+        ordered = {line.sku: line.quantity for line in Order.objects.get().lines.all()}
+        assert ordered == {HEART: int(first) + int(second), LAMP: 4}
+
     def test_without_a_script_the_page_is_loaded_again(self, clerk: Client) -> None:
         answer = clerk.post(reverse(PLACE), fill_in(flow="choreographed"), follow=True)
         assert "Placed 1 order." in answer.content.decode()
@@ -121,6 +127,8 @@ class TestPlacing:
         [
             ({"sku": []}, "Choose 1 to 20 products."),
             ({"sku": ["nothing"], "quantity": ["1"]}, "There is no product"),
+            ({"sku": ["a\0b"], "quantity": ["1"]}, "There is no product"),
+            ({"sku": [HEART, HEART], "quantity": ["100000", "1"]}, f"{HEART}: Ensure this value is less"),
             ({"quantity": ["2", "%s"]}, "is not a whole number"),
             ({"quantity": ["2"]}, "Choose 1 to 20 products."),
             ({"fate": "glory"}, "What shall happen: "),

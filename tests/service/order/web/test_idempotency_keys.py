@@ -220,6 +220,20 @@ class TestInTheWrongPlace:
         assert says in error["detail"]
         assert Customer.objects.filter(pk=shop.customer.pk).exists()
 
+    @pytest.mark.parametrize(
+        ("url", "says"),
+        [
+            ("/api/orders/?idempotency_key=k", "Send the key as the header"),
+            ("/api/orders/batch/?idempotency_key=k", "give each order its `idempotency_key`"),
+            ("/api/token/?idempotency_key=", "takes no Idempotency-Key"),
+        ],
+    )
+    def test_a_key_in_the_address_is_refused(self, ada: APIClient, url: str, says: str) -> None:
+        answer = ada.post(url, {}, format="json")
+        assert told(answer) == (400, "invalid")
+        (error,) = answer.json()["errors"]
+        assert says in error["detail"]
+
     @pytest.mark.parametrize(("method", "url"), [("put", "/api/orders/"), ("trace", "/api/customers/")])
     def test_a_method_that_an_address_does_not_have_is_405_with_a_key_too(
         self, ada: APIClient, method: str, url: str

@@ -14,6 +14,7 @@ from celery_config.common.arguments import (
     parse_counts,
     parse_days,
     parse_new_file,
+    parse_path,
     parse_pattern,
     parse_port,
     parse_rate,
@@ -54,7 +55,9 @@ def test_what_is_taken(parse: Callable[[str], Any], text: str, value: Any) -> No
         (parse_rate, ["0", "nan"]),
         (parse_reason, ["", " ", "\u200b", "\u3164", "\udcff"]),
         (parse_text, ["\udcff"]),
-        (parse_pattern, ["("]),
+        (parse_path, ["", " ", "/tmp/a\udcff.csv"]),
+        (parse_new_file, ["", "/tmp/a\udcff.csv"]),
+        (parse_pattern, ["(", "\udcff"]),
     ],
 )
 def test_what_is_refused(parse: Callable[[str], Any], texts: list[str]) -> None:

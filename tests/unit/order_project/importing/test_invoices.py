@@ -64,6 +64,8 @@ def test_a_clean_invoice() -> None:
         ("UnitPrice", "1e-400", "bad_price"),
         ("UnitPrice", "1E+1", "bad_price"),
         ("UnitPrice", "1_000", "bad_price"),
+        ("UnitPrice", "1.000", "bad_price"),
+        ("UnitPrice", "2.550", "bad_price"),
         ("UnitPrice", "1,000", "bad_price"),
         ("UnitPrice", "２.５５", "bad_price"),
         ("UnitPrice", "3.394999", "bad_price"),
@@ -111,6 +113,13 @@ def test_an_odd_value_refuses_its_invoice_and_no_other(column: str, value: str, 
     assert len(file.faults[0].detail) < 250
     assert [invoice.number for invoice in file.clean] == ["536366"]
     assert file.products == {"85123A": LANTERN}
+
+
+def test_an_invoice_over_what_one_payment_takes_is_refused_by_name() -> None:
+    dear = {"UnitPrice": "9000000000", "Quantity": "1"}
+    file = reading(dear, dear | {"StockCode": "71053"}, {"InvoiceNo": "536366"})
+    assert [(fault.invoice, fault.code) for fault in file.faults] == [("536365", "order_too_large")]
+    assert [invoice.number for invoice in file.clean] == ["536366"]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +218,9 @@ def test_a_product_without_a_name_that_can_be_seen_is_named_by_its_sku(name: str
         ("2.55", 255),
         ("2.5", 250),
         ("2.5500", 255),
+        ("1.000", None),
+        ("2.550", None),
+        ("1234.500", None),
         ("-1", -100),
         ("2.5500000000000003", 255),
         ("2.555", None),
@@ -228,10 +240,14 @@ def test_numbers_as_pandas_writes_them() -> None:
         b",InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
         b"0,900030,S1,MUG,6,2010-12-01 08:26:00,2.55,17850.00,United Kingdom\n"
         b"1,900031.0,S1,MUG,6.0,2010-12-01 08:26:00,2.55,17850,United Kingdom\n"
+        b"2,900032,22386.0,BAG,1,2010-12-01 08:26:00,1.95,17850,United Kingdom\n"
+        b"3,900032,22386,BAG,1,2010-12-01 08:26:00,1.95,17850,United Kingdom\n"
     )
+    assert file.products.keys() == {"S1", "22386"}
     assert [(i.number, i.customer, i.lines[0].quantity) for i in file.clean] == [
         ("900030", "17850", 6),
         ("900031", "17850", 6),
+        ("900032", "17850", 1),
     ]
 
 

@@ -72,7 +72,10 @@ def test_separators_are_recognised(text: str) -> None:
         (b"\x1f\x8b...", "gzip"),
         (b"Number,Place\n1,\x81\n", "not text in cp1252 .*save it as UTF-8"),
         (b"\xff\xfeN\x00u\x00", "lacks the columns"),
-        (b"\xff\xfeN\x00u", "not text in utf-16"),
+        (b"\xff\xfeN\x00u", "no text file"),
+        (b"\x89PNG\r\n\x1a\n\0\x81", "is a picture, not text"),
+        (b"\xff\xd8\xff\xe0\0\x81", "is a picture, not text"),
+        (b"BM\x81\0\x81", "is no text file: save it as UTF-8"),
         *(
             (f"sep={mark}\nNumber,Place\n".encode(), "is no separator: name one such as")
             for mark in ["", '"', "a", " ", ";;"]
