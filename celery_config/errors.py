@@ -50,7 +50,7 @@ def cut_private(error: E, private: Iterable[str]) -> E:
 
     def carries(one: BaseException) -> bool:
         if not can_be_shown(one):
-            return True  # nobody knows what
+            return True  # it may carry anything
         text = f"{one!r} {one} {getattr(one, '__notes__', '')}".casefold()
         return any(value in text for value in wanted)
 
