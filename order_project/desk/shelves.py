@@ -17,6 +17,7 @@ LAST_LETTER = "\U0010ffff"
 SEARCHED = 5_000
 """Among how many products the desk looks for a part of a SKU or name."""
 SKUS = {good.sku for good in (*GOODS, SOLD_OUT)}
+OWN = {good.sku for good in GOODS}
 LOOK_SECONDS = 0.1
 MOST_SECONDS = 30.0
 
@@ -33,9 +34,10 @@ def list_products(text: str = "", *, most: int = SHOWN) -> list[CatalogueProduct
     """
     sold = CatalogueProduct.objects.filter(active=True, deleted=False).order_by("sku")
     if not text:
-        # The little shop's own first: after an import there are many others, which its customer's address may not get.
-        own = [good for good in list_goods() if good.sku != SOLD_OUT.sku][:most]
-        return [*own, *sold.exclude(sku__in=[good.sku for good in own])[: most - len(own)]]
+        # The little shop's own first: after an import there are many others.
+        first = list(sold[:most])
+        every = {each.sku: each for each in [*first, *(list_goods() if len(first) == most else ())]}
+        return sorted(every.values(), key=lambda each: (each.sku not in OWN, each.sku))[:most]
     # Each by itself, and not by LIKE: the index finds one range, if the statement says which.
     ways = dict.fromkeys((text, text.upper()))
     ranges = [sold.filter(sku__gte=way, sku__lt=way + LAST_LETTER)[:most] for way in ways]

@@ -117,7 +117,7 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
         ]
         for each in waiting
     ]
-    headers = ["cause", "how many", "decide", "money", "who", "mend"]
+    headers = ["cause", "what", "decide", "money", "who", "mend"]
     return make_table(headers, rows)
 
 

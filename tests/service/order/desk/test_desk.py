@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from celery_config.sandbox.fates import FATES
 from celery_config.sandbox.goods import ADDRESS, CURRENCY, GOODS, SOLD_OUT
+from celery_config.sandbox.words import Token
 from order_project.desk import shelves
 from order_project.desk.batches import Batch
 from order_project.desk.forms import DeskForm
@@ -86,7 +87,7 @@ class TestPlacing:
         ("fate", "card", "is_replaced"),
         [
             ("declined", "tok_mine", True),
-            ("declined", "tok_visa", False),
+            ("declined", Token.APPROVED.value, False),
             ("declined", FATES["declined"].token.value, False),
             ("fine", "tok_mine", False),
         ],
@@ -106,6 +107,14 @@ class TestPlacing:
                 active=True, version=1,
             )  # fmt: skip
         own = sorted(good.sku for good in GOODS)
+        for number in range(shelves.SHOWN):
+            CatalogueProduct.objects.create(
+                sku=f"00{number:02}", name="Foreign", price=1, currency=CURRENCY, weight_grams=1, active=True,
+                version=1,
+            )  # fmt: skip
+        shown = [each.sku for each in shelves.list_products()]
+        assert shown == [*own, *(f"00{number:02}" for number in range(shelves.SHOWN - len(own)))]
+        CatalogueProduct.objects.filter(name="Foreign").delete()
         assert [each.sku for each in shelves.list_products()] == [*own, *sorted([HEART, LAMP, SOLD_OUT.sku])]
         page = clerk.get(reverse(PAGE)).content.decode()
         assert re.search(r'name="sku" value="([^"]+)"', page)[1] == own[0]  # type: ignore[index]

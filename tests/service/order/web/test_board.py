@@ -85,7 +85,7 @@ class TestWaiting:
         assert "€35.70 held" in page
         assert "fingerprint=place-order" in page
         assert "Look and mend" in page
-        assert '<td data-heading="how many">2 sagas</td>' in page
+        assert '<td data-heading="what">2 sagas</td>' in page
 
     @pytest.mark.parametrize(
         ("done", "undone", "state"),
