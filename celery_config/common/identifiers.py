@@ -39,6 +39,9 @@ def min_uuid7_at(moment: datetime) -> UUID:
 
 def parse_uuid(text: str) -> UUID | None:
     """The id that a person or another system wrote; None for a text that is no id of ours."""
+    # Python reads digits of all scripts as digits, and leaves out underscores.
+    if not text.isascii() or "_" in text:
+        return None
     try:
         return UUID(text)
     except ValueError:

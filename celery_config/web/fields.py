@@ -9,15 +9,16 @@ from uuid import UUID
 
 from rest_framework import serializers
 
+from celery_config.common.identifiers import parse_uuid
 from celery_config.web.forms import WHOLE_NUMBER
 from celery_config.web.text import has_unstorable_text, validate_visible
 
 
 class IdField(serializers.UUIDField):
-    """A UUID as text; DRF's own field also accepts any integer."""
+    """A UUID as text; DRF's own field also accepts any integer, and digits of all scripts."""
 
     def to_internal_value(self, data: Any) -> UUID:
-        if not isinstance(data, str):
+        if not isinstance(data, str) or parse_uuid(data) is None:
             self.fail("invalid", value=data)
         return super().to_internal_value(data)
 

@@ -159,7 +159,7 @@ def test_rows_without_a_certain_number_are_said_and_the_prices_are_not_vouched_f
     said = "rows: 1 without a certain invoice number (line 3); the invoices beside them are rejected"
     assert (code, printed[-6]) == (3, said)
     assert printed[-4].startswith(
-        "lines: 5 in the file, 1 of the header, 1 of accepted invoices, 3 of rejected"
+        "lines: 5 in the file, 1 of the header, 1 of placed invoices, 3 of rejected"
     )
     assert printed[-2:] == [
         "prices: 0 of 1 orders differ from their invoices",
