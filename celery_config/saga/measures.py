@@ -153,8 +153,8 @@ def describe_row(row: WatchedRow) -> str:
 
 def describe_standstill() -> str:
     """Since when saga time stands, and why, for people; empty: it runs."""
-    clock = SagaClock.objects.first()
-    causes, seconds = find_standstill(clock, functions.fetch_now())
+    clock = SagaClock.objects.annotate(real=functions.Now()).first()
+    causes, seconds = find_standstill(clock, clock.real) if clock else ([], 0.0)
     if clock is None or not causes:
         return ""
     since = f"{clock.stands_since or clock.ticked_at:%Y-%m-%d %H:%M:%S} UTC"

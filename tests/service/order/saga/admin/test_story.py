@@ -99,6 +99,14 @@ class TestTheFragment:
         with django_assert_max_num_queries(10):
             assert "take over by ada: mine" in shown(client, page(placed, "story"))
 
+    def test_the_whole_page_takes_few_queries(
+        self, admin_client: Client, placed: Placed, django_assert_max_num_queries: Any
+    ) -> None:
+        park(placed)
+        operators.take_over(placed.saga, by="ada", why="mine")
+        with django_assert_max_num_queries(25):
+            assert "aga time now" in shown(admin_client, page(placed, "change"))
+
     def test_is_for_who_may_see_the_flow(self, placed: Placed) -> None:
         client = Client()
         client.force_login(User.objects.create_user("eve", password="x", is_staff=True))
