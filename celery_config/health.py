@@ -186,6 +186,7 @@ def check_broker(app: Celery) -> dict[str, str]:
         found.connection.answer_seconds = ANSWER_SECONDS
         channel = found.default_channel
         idle = [queue for queue in queues if not channel.queue_declare(queue, passive=True).consumer_count]
+        found.close()  # The broker's log would warn of a client that is gone without a word, at each look.
     except broker_errors(app) as error:
         return {"broker": f"away: {type(error).__name__}", "workers": "unknown: no broker"}
     finally:

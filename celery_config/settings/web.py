@@ -60,7 +60,7 @@ def login_settings() -> dict[str, Any]:
 def static_settings() -> dict[str, Any]:
     """Static files: from `STATIC_FOLDER`, where `collectstatic` puts them, else from the packages themselves.
 
-    Collected files have their hash in their names, so a browser keeps them for a year, and are compressed.
+    Collected files have their hash in their names, so a browser keeps them for ten years, and are compressed.
     """
     folder = env.str("STATIC_FOLDER", "")
     backend = (

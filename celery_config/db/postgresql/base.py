@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import psycopg
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
 from psycopg.types import numeric
 
 BITS = {numeric.Int2: 16, numeric.Int4: 32, numeric.Int8: 64}
@@ -37,7 +37,7 @@ class LimitedConnection(psycopg.Connection[Any]):
             ) from error
 
 
-class DatabaseOperations(base.DatabaseWrapper.ops_class):  # type: ignore[name-defined,misc]
+class DatabaseOperations(operations.DatabaseOperations):
     """Sends every whole number as it is.
 
     Django takes the type of a number from the field, and for one in an expression (`F("refunded") + amount`) a type of

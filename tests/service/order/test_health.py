@@ -43,7 +43,7 @@ from order_project.domain import Flow
 from order_project.models import Order
 from tests.service.broker import dead_hosts, frozen, make_app
 from tests.service.order.conftest import ADDRESS, HEART, Placed, Shop
-from tests.service.together import in_background, postgresql, stopped
+from tests.service.together import in_background, postgresql, stopped, until
 
 pytestmark = pytest.mark.django_db
 HOURS = timedelta(hours=2)
@@ -365,6 +365,23 @@ class TestTheBroker:
             for queue in queues:
                 connection.default_channel.basic_consume(queue, consumer_tag=queue)
             assert health.check_broker(app) == {"broker": "ok", "workers": "ok"}
+
+    def test_that_was_asked_is_left_without_a_warning_in_its_log(
+        self, app: Celery, rabbit: RabbitServer
+    ) -> None:
+        log = rabbit.folder / "rabbitmq.log"
+        before = log.stat().st_size
+
+        def leaves() -> list[str]:
+            return [
+                line
+                for line in log.read_bytes()[before:].decode().splitlines()
+                if "closing AMQP connection" in line
+            ]
+
+        assert health.check_broker(app)["broker"] == "ok"
+        until(lambda: any("user: 'order'" in line for line in leaves()), "the broker notes that we leave")
+        assert not [line for line in leaves() if "[warning]" in line]
 
     def test_a_participant_without_a_worker_is_named(
         self, app: Celery, monkeypatch: pytest.MonkeyPatch

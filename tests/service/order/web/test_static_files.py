@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.management import call_command
+from django.test import Client
 
 MAP = b'{"version": 3, "mappings": "' + b"A" * 10_000 + b'"}'
 
@@ -34,3 +36,11 @@ def test_a_file_is_there_once_and_compressed_by_the_cheap_method_alone(collected
     assert css != "page.css"
     assert script_map.endswith(".map")
     assert manifest == "staticfiles.json"
+
+
+@pytest.mark.usefixtures("collected")
+def test_a_browser_keeps_a_file_for_ten_years_without_asking(client: Client, settings: Any) -> None:
+    settings.WHITENOISE_USE_FINDERS = False
+    answer = client.get(staticfiles_storage.url("page.css"))
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "max-age=315360000, public, immutable"
