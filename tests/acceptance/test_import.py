@@ -191,14 +191,12 @@ class TestInAContainer:
         assert f"the report goes to {report}" in done.stdout
         assert "negative_quantity" in report.read_text()
 
-    @pytest.mark.parametrize(
-        ("command", "code"), [(("import_orders", "-"), 1), (("audit",), 2), (("recover",), 2)]
-    )
+    @pytest.mark.parametrize("command", [("import_orders", "-"), ("audit",), ("recover",)])
     def test_a_report_that_cannot_be_written_is_refused_before_the_work(
-        self, shop: Shop, image: Image, command: tuple[str, ...], code: int
+        self, shop: Shop, image: Image, command: tuple[str, ...]
     ) -> None:
         done = image.run(shop, *command, "--report", "report.csv", given=self.FILE.replace("90002", "90003"))
-        assert done.returncode == code, done.stdout + done.stderr
+        assert done.returncode == 2, done.stdout + done.stderr
         assert "cannot be written" in done.stderr
         assert "Traceback" not in done.stderr
         assert shop.rows("order", "SELECT FROM order_order WHERE reference = '900031'") == []
