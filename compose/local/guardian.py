@@ -26,29 +26,39 @@ class Guardian:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._watched: dict[int, signal.Signals] = {}
 
     def watch(self, group: int, stop_signal: signal.Signals) -> None:
         """Stop the process group `group` when we are gone: `stop_signal` to its leader first, then SIGKILL to all."""
-        self._send(f"watch {group} {int(stop_signal)}\n")
+        with self._lock:
+            self._watched[group] = stop_signal
+            self._send(f"watch {group} {int(stop_signal)}\n")
 
     def forget(self, group: int) -> None:
         """Take the group back: it has ended, and the system may give its number to another one."""
-        self._send(f"forget {group}\n")
+        with self._lock:
+            self._watched.pop(group, None)
+            self._send(f"forget {group}\n")
 
     def _send(self, line: str) -> None:
-        with self._lock:
-            if self._process is None:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                    start_new_session=True,
-                )
-            assert self._process.stdin is not None
+        """Tell the guardian; one that does not run is told everything."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
+            )
+            line = "".join(f"watch {group} {int(number)}\n" for group, number in self._watched.items())
+        assert self._process.stdin is not None
+        try:
             self._process.stdin.write(line)
             self._process.stdin.flush()
+        except BrokenPipeError:  # it has just ended
+            self._process = None
+            self._send(line)
 
 
 guardian = Guardian()

@@ -61,8 +61,8 @@ def load(service: str) -> None:
 def fork_on_request(line: socket.socket) -> list[str] | None:
     """Fork for each command that comes; return the command in the fork, and None in the parent when it shall end.
 
-    The first message says that the code is loaded. The parent ends when the other end of the socket is closed, and
-    after SIGTERM when its last fork has ended.
+    The first message says that the code is loaded. The parent ends when the other end of the socket is closed, and asks
+    its forks to end, too; after SIGTERM it ends when its last fork has ended.
     """
     wake, ring = socket.socketpair()
     for end in (wake, ring):
@@ -84,7 +84,9 @@ def fork_on_request(line: socket.socket) -> list[str] | None:
                     tell(line, pid=pid, code=os.waitstatus_to_exitcode(status))
             if line in ready:
                 message, files, _, _ = socket.recv_fds(line, LONGEST_MESSAGE, 1)
-                if not message:
+                if not message:  # the other end is gone, and with it what would end them
+                    for pid in forks:
+                        os.kill(pid, signal.SIGTERM)
                     return None
                 # A signal to the fork waits until it has its own way with signals.
                 signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.core.validators import RegexValidator
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminTextareaWidget,
@@ -16,12 +17,29 @@ from celery_config.common.identifiers import uuid7
 from celery_config.common.money import find_digits, money
 from celery_config.web.forms import VisibleTextField
 
+# `Decimal` also takes "1_0", "1e3" and digits of other scripts.
+validate_amount = RegexValidator(
+    r"^[0-9]{1,20}(\.[0-9]{1,4})?\Z", "Enter an amount in digits, such as 10 or 9.99."
+)
+
+
+class AmountField(forms.CharField):
+    """A text that is an amount, as a number."""
+
+    widget = UnfoldAdminDecimalFieldWidget
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=30, validators=[validate_amount], **options)
+
+    def clean(self, value: Any) -> Decimal:
+        return Decimal(super().clean(value))
+
 
 class RefundForm(forms.Form):
     """An amount in the order's currency, and why. The hidden id makes one refund, however often it is sent."""
 
     id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7)
-    amount = forms.DecimalField(widget=UnfoldAdminDecimalFieldWidget)
+    amount = AmountField()
     why = VisibleTextField(
         label="Reason", max_length=200, help_text="kept with your name", widget=UnfoldAdminTextInputWidget
     )

@@ -107,7 +107,23 @@ class TestGivingMoneyBack:
         assert "€5.00 is being given back." in html
 
     @pytest.mark.parametrize(
-        "amount", ["0", "-1", "17.86", "1.005", "x", "1e9", "1e999999", "1e-999999", "NaN", "Infinity"]
+        "amount",
+        [
+            "0",
+            "-1",
+            "17.86",
+            "1.005",
+            "x",
+            "1e9",
+            "1e0",
+            "1_0",
+            "\u0662",
+            "\uff13.5",
+            "1e999999",
+            "1e-999999",
+            "NaN",
+            "Infinity",
+        ],
     )
     def test_takes_no_other_amount(self, admin_client: Client, done: Placed, amount: str) -> None:
         url = page(done.id, "refund")

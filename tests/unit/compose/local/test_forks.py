@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +120,12 @@ def test_it_stays_until_its_last_fork_has_ended(supervisor: Supervisor, parent: 
     assert parent.is_running
     child.stop()
     assert parent.wait(WAIT) == 0
+
+
+def test_forks_end_when_the_other_end_of_the_line_is_gone(supervisor: Supervisor, parent: Parent) -> None:
+    child = define(parent, "stay")
+    supervisor.start([child])
+    assert parent._line is not None
+    parent._line._line.shutdown(socket.SHUT_RDWR)
+    assert parent.wait(WAIT) == 0
+    assert is_gone(child.pid)

@@ -203,16 +203,22 @@ def test_lines_are_printed_behind_the_name(tmp_path: Path) -> None:
     ]
 
 
-def test_all_ends_when_we_are_killed(tmp_path: Path) -> None:
-    """A process that starts a group and is killed with SIGKILL leaves nothing of it behind."""
+@pytest.mark.parametrize(
+    "first", ["", "os.kill(guardian._process.pid, signal.SIGKILL); guardian._process.wait()"]
+)
+def test_all_ends_when_we_are_killed(tmp_path: Path, first: str) -> None:
+    """A process that starts a group and is killed with SIGKILL leaves nothing of it behind; a dead guardian is replaced."""
     code = f"""
 import os, signal, sys
 from pathlib import Path
+from compose.local.guardian import guardian
 from compose.local.process import Process
 from compose.local.supervisor import Supervisor
 from compose.local.readiness import says
 supervisor = Supervisor(Path({str(tmp_path)!r}))
 supervisor.start([Process("parent", [sys.executable, "-c", {WITH_CHILD!r}], ready=says("ready"))])
+{first}
+supervisor.run(Process("ends", [sys.executable, "-c", ""]))
 print(supervisor["parent"].pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
