@@ -39,6 +39,8 @@ WHETHER_IT_RAN = "whether it took the money"
 LONGEST_WORDS = 120
 # The customer reads the cause of an order. Who of us cancelled it and why is in the trail of operators' actions.
 CANCELLED_BY_US = {"step": "", "code": "cancelled", "reason": "cancelled by us"}
+# It is cancelled only if it cannot be finished.
+BROUGHT_TO_AN_END = {**CANCELLED_BY_US, "verb": "retry"}
 
 # What is a flow's own and not the fault's: ids, tokens, numbers.
 OWN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[a-z]+_[0-9a-f]{16,}\b|\d+", re.IGNORECASE)

@@ -26,6 +26,7 @@ from celery_config.saga.flow_facts import (
     find_next,
     find_pivot,
     find_try,
+    is_past_pivot,
 )
 from celery_config.saga.operations.strip import CellState, describe_try, draw_strip
 from celery_config.saga.operations.wording import (
@@ -69,15 +70,17 @@ def tell(flow: FlowFacts) -> Iterator[Part]:
     match flow.status:
         case Status.RUNNING:
             yield from tell_waiting(flow, "On its way")
+        case Status.STOPPING if is_past_pivot(flow.steps):
+            # Whether it ran is asked all the same, and the answer turns the flow.
+            yield f"{tell_past(flow)}, so it is being finished."
+            yield from tell_too_late(flow)
         case Status.STOPPING:
             why = find_cause(flow)
             yield f"{capitalize(why)}, so the {flow.noun} is being cancelled" if why else "Being cancelled"
             yield from tell_next(flow)
             yield from tell_held(flow)
         case Status.FORWARD:
-            pivot = find_pivot(flow.steps)
-            past = f"Past the point of no return ({pivot.phrase})" if pivot else "Under way, with no way back"
-            yield from tell_waiting(flow, f"{past}, so it is being finished")
+            yield from tell_waiting(flow, f"{tell_past(flow)}, so it is being finished")
             yield from tell_too_late(flow)
         case Status.COMPLETED:
             yield f"Done: {count_steps(len(flow.steps))}"
@@ -92,6 +95,11 @@ def tell(flow: FlowFacts) -> Iterator[Part]:
             yield f": {end_sentence(why)}" if why else "."
         case Status.PARKED:
             yield from tell_parked(flow)
+
+
+def tell_past(flow: FlowFacts) -> str:
+    pivot = find_pivot(flow.steps)
+    return f"Past the point of no return ({pivot.phrase})" if pivot else "Under way, with no way back"
 
 
 def tell_waiting(flow: FlowFacts, begin: str) -> Iterator[Part]:
@@ -168,7 +176,8 @@ def tell_end(flow: FlowFacts) -> Iterator[Part]:
 
 def tell_too_late(flow: FlowFacts) -> Iterator[Part]:
     """That somebody cancelled it in vain."""
-    if flow.cause.get("code") == CANCELLED_BY_US["code"] and find_pivot(flow.steps):
+    cancelled = flow.cause.get("code") == CANCELLED_BY_US["code"] and "verb" not in flow.cause
+    if cancelled and find_pivot(flow.steps):
         yield " Cancelled too late: the money had been taken."
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga.causes import CANCELLED_BY_US
+from celery_config.saga.causes import BROUGHT_TO_AN_END, CANCELLED_BY_US
 from celery_config.saga.engine import step_log
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE
@@ -49,8 +49,9 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
     if verb == "resume" and not is_past_pivot(list_steps(course)):
         proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
     # What was parked before anything stopped it has no cause yet.
-    stops = verb == "compensate" or (verb == "retry" and seen.status == Status.PARKED)
-    cause = dict(CANCELLED_BY_US) if stops else None
+    cause = {"compensate": dict(CANCELLED_BY_US)}.get(verb)
+    if verb == "retry" and seen.status == Status.PARKED:
+        cause = dict(BROUGHT_TO_AN_END)
     with transaction.atomic():
         # The log before the row: locks in one order everywhere.
         step_log.merge_entries([proof] if proof else [])

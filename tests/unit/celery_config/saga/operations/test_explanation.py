@@ -17,7 +17,7 @@ from celery_config.contracts.payment import (
     VoidPayment,
 )
 from celery_config.contracts.shipment import BookShipment, CancelShipment, DispatchShipment, ForgetRecipient
-from celery_config.saga.causes import CANCELLED_BY_US, describe_failure
+from celery_config.saga.causes import BROUGHT_TO_AN_END, CANCELLED_BY_US, describe_failure
 from celery_config.saga.dsl import Step, compensatable, pivot, retriable
 from celery_config.saga.faults import describe_step
 from celery_config.saga.flow_facts import FlowFacts, StepFacts, Try
@@ -245,6 +245,20 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
         "Past the point of no return (capture the payment), so it is being finished:"
         " inventory is asked to commit the stock. Cancelled too late: the money had been taken.",
         "done, done, done, done, calling now, not yet",
+    ),
+    "brought to an end when the money had been taken": (
+        order(
+            Status.STOPPING,
+            {name: done() for name in (AUTHORIZE, RESERVE, BOOK, CAPTURE)},
+            cause=BROUGHT_TO_AN_END,
+        ),
+        "Past the point of no return (capture the payment), so it is being finished.",
+        "done, done, done, done, calling now, not yet",
+    ),
+    "brought to an end, and done": (
+        order(Status.COMPLETED, ALL_DONE, cause=BROUGHT_TO_AN_END),
+        "Done: all 6 steps are done.",
+        "done, done, done, done, done, done",
     ),
     "cancelled too late": (
         order(Status.COMPLETED, ALL_DONE, cause=CANCELLED_BY_US),
