@@ -54,7 +54,7 @@ def check_contradictions() -> str:
     if not count:
         return ""
     events = ngettext("%(count)d event", "%(count)d events", count) % {"count": count}
-    return f"warning: {events} from outside in 24 h against what we know; see Contradictions in the admin"
+    return f"warning: {events} from outside in 24 h against what we know; see Contradictions in this service's admin"
 
 
 def measure_trouble() -> Iterator[Metric]:

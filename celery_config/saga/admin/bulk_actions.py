@@ -69,6 +69,7 @@ def show_bulk_page(
         about=find_flow(admin.model).verbs[verb].label,
         warnings=[more] if left else [],
         outcomes=bulk_previews.count_outcomes(prospects),
+        lasting=bulk_previews.describe_lasting(rows),
         form=form,
         button=TITLES[verb],
         back=back,

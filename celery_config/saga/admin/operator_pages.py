@@ -17,7 +17,14 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from celery_config.errors import OperatorRefused
-from celery_config.saga.admin.acted import ACTED, ActedFilter, build_acted, find_acted, read_acted
+from celery_config.saga.admin.acted import (
+    ACTED,
+    ActedFilter,
+    build_acted,
+    find_acted,
+    get_acts_url,
+    read_acted,
+)
 from celery_config.saga.admin.bulk_actions import show_bulk_page, take_first
 from celery_config.saga.admin.cause import (
     FINGERPRINT,
@@ -39,7 +46,7 @@ from celery_config.saga.admin.widgets import (
 )
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.models import WatchedRow
-from celery_config.saga.operations import barrier_client, operators, previews
+from celery_config.saga.operations import barrier_client, bulk_previews, operators, previews
 from celery_config.saga.operations.advice import TITLES, recommend_verb
 from celery_config.saga.operations.explanation import find_line
 from celery_config.saga.operations.flow_reader import read_flow, read_flows
@@ -205,7 +212,7 @@ class OperatorPages(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         acts = request.GET.get(ACTED, "")
-        acted = build_acted(self.model, acts, read_acted(acts))
+        acted = {**build_acted(self.model, acts, read_acted(acts)), "list": get_acts_url(self.model, acts)}
         return answer_fragment(request, "saga/acted.html", {"acted": acted})
 
     def story_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -284,7 +291,8 @@ class OperatorPages(ReadOnlyAdmin):
             "branches": preview.branches,
         }
         shown = build_evidence(self.flow.find_course(row), preview.barriers)
-        return {"refused": preview.refused, "going": going, **shown}
+        lasting = bulk_previews.describe_lasting([row])
+        return {"refused": preview.refused, "going": going, "lasting": lasting, **shown}
 
     @admin.action(description=f"{TITLES['retry']}…", permissions=["act"])
     def retry_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:

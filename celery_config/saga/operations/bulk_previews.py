@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from celery_config.common.grouping import group_by
+from celery_config.common.grouping import group_by, join_some
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.saga.branches import Branch
@@ -22,6 +22,7 @@ from celery_config.saga.operations.previews import decide_verb
 from celery_config.saga.operations.wording import capitalize, end_sentence
 from celery_config.saga.states import Status
 
+CAUSES_SHOWN = 3
 ENDS = {Status.COMPENSATED: "cancelled", Status.COMPLETED: "finished", Status.FORWARD: "finished"}
 
 
@@ -50,6 +51,14 @@ class Outcome:
     """How many, what, and their money: "38 would be cancelled; £680.00 is held and would be let go"."""
     lines: list[str]
     """When it goes which way; or why they would be refused."""
+
+
+def describe_lasting(rows: Iterable[Any]) -> str:
+    """Say what of these flows waits again if its cause lasts; empty: nothing of them waits for a decision."""
+    causes = sorted({row.fingerprint for row in rows if row.status == Status.PARKED and row.fingerprint})
+    if not causes:
+        return ""
+    return f"What still meets its cause waits for a decision again: {end_sentence(join_some(causes, CAUSES_SHOWN))}"
 
 
 def foresee(rows: Sequence[Any], verb: str) -> list[Prospect]:

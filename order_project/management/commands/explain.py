@@ -17,7 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "order", type=parse_text, help="its id, or that of its saga, or its number in another system"
+            "order",
+            type=parse_text,
+            help="its id or that of its saga, the end of one, or its number in another system",
         )
         parser.add_argument("--offline", action="store_true", help="ask no other service what it knows")
 

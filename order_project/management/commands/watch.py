@@ -18,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "order", type=parse_text, help="its id, or that of its saga, or its number in another system"
+            "order",
+            type=parse_text,
+            help="its id or that of its saga, the end of one, or its number in another system",
         )
         parser.add_argument("--once", action="store_true", help="as it is now, and no longer")
 

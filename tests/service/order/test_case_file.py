@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from io import StringIO
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -82,11 +83,20 @@ def test_a_choreographed_order_has_its_events(shop: Shop) -> None:
 
 def test_an_order_is_found_by_id_saga_and_number(placed: Placed) -> None:
     Order.objects.filter(pk=placed.id).update(reference="536365")
-    for name in (str(placed.id), str(placed.saga_id), "536365"):
+    ends = str(placed.id)[-8:], f"…{str(placed.saga_id)[-8:]}"
+    for name in (str(placed.id), str(placed.saga_id), "536365", *ends):
         assert explain(name)["order"] == str(placed.id)
-    for name in ("", "nothing", "00000000-0000-0000-0000-000000000000"):
+    for name in ("", "nothing", "00000000-0000-0000-0000-000000000000", "00000000"):
         with pytest.raises(CommandError, match="There is no order"):
             call_command("explain", name)
+
+
+def test_an_end_that_several_orders_have_is_not_enough(placed: Placed) -> None:
+    other = Order.objects.get(pk=placed.id)
+    other.pk, other.saga = UUID(f"{uuid4()}"[:-8] + str(placed.id)[-8:]), uuid4()
+    other.save(force_insert=True)
+    with pytest.raises(CommandError, match="Several orders end in"):
+        call_command("explain", str(placed.id)[-8:])
 
 
 def test_watch_shows_the_strip_and_stops_where_nothing_moves(

@@ -396,7 +396,12 @@ class TestSeveralAtOnce:
         assert re.search(r"What became of 2 sagas:\s+2\s+being cancelled", told)
         (fragment,) = re.findall(r'id="acted" data-live hx-get="([^"]+)"', page.content.decode())
         chosen[0].set(status="compensated", due_at=None)
-        assert "cancelled, everything undone" in shown(admin_client, fragment)
+        again = shown(admin_client, fragment)
+        assert "cancelled, everything undone" in again
+        # The rows below are asked for when the counts have changed.
+        assert f'hx-get="{answer["Location"]}"' in again
+        assert 'hx-select="#result_list"' in again
+        assert 'hx-select="#result_list"' not in page.content.decode()
         chosen[1].set(status="parked", due_at=None)
         assert "data-live" not in shown(admin_client, fragment)
 
@@ -475,6 +480,7 @@ class TestAllOfACause:
         assert f"1 would be cancelled or finished; {one} is held." in page
         assert "If payment did capture the payment: the order is finished." in page
         assert f"{one} held" in page
+        assert "What still meets its cause waits for a decision again: " in page
         assert not asked
 
     def test_what_this_code_does_not_know_would_be_refused(
