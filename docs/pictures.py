@@ -275,7 +275,7 @@ def follow(film: Film, turns: Turns, order: Locator, state: str) -> None:
 
 
 def take_stills(studio: Studio, order: str) -> None:
-    """Take what operators see after the bad day, on their way from the board to a cause to one of its sagas.
+    """Take what operators see after the bad day, on their way from the board to the saga that waits for a cause.
 
     Args:
         order: the address of an order that went well.
@@ -284,8 +284,8 @@ def take_stills(studio: Studio, order: str) -> None:
         studio.take(picture_list.BOARD_STILL, page)
         sagas = page.locator("a[href*='/saga/sagainstance/']")
         cause = page.get_by_role("row").filter(has_text="to void the payment", has=sagas).first
-        cause.get_by_role("link", name="Look and mend").click()
-        parked = get_address(page, page.locator("#result_list a[href*='/change/']").first)
+        # It is the only one with its cause.
+        parked = get_address(page, cause.get_by_role("link", name="Look and mend"))
     for picture, url in ((picture_list.PARKED, parked), (picture_list.SUPPORT_STILL, order)):
         with studio.open(picture, url) as page:
             studio.take(picture, page)
