@@ -410,5 +410,5 @@ def test_the_environment_names_the_servers_and_stays_the_same(
 
 def test_a_stack_that_is_not_ready_in_time_says_so(tmp_path: Path) -> None:
     stack = Stack("embedded", var=tmp_path, environ=without_servers(os.environ))
-    with pytest.raises(LocalError, match="not ready|did not finish"):
+    with pytest.raises(LocalError, match=r"not ready|did not finish"):
         stack.start(timeout=0.05)
