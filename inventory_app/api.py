@@ -244,11 +244,6 @@ class AdjustmentApi(RefusedWhileRecovering):
         quantity = StrictIntegerField(min_value=-MAX_STOCK, max_value=MAX_STOCK)
         reason = StrictCharField(max_length=200)
 
-        def validate_quantity(self, quantity: int) -> int:
-            if quantity == 0:
-                raise serializers.ValidationError("Zero changes nothing, and no movement is booked.", "zero")
-            return quantity
-
     @extend_schema(request=InputSerializer, responses=MovementSerializer)
     @answer_once(ADJUSTED)
     def post(self, request: Request) -> Movement:
