@@ -6,10 +6,12 @@ import re
 
 from django.core.validators import RegexValidator
 
+from celery_config.contracts.payment import TOKEN_LETTER
+
 LONGEST_TOKEN = 200
 """In characters."""
 # The white space around a token is no part of it.
-_token = re.compile(r"^\s*[!-~]+\s*$")
+_token = re.compile(rf"^\s*{TOKEN_LETTER}+\s*$")
 validate_payment_token = RegexValidator(
     _token,
     "A payment token has letters, digits and signs of ASCII only, and no space.",

@@ -10,12 +10,12 @@ from enum import StrEnum
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from celery_config.common.money import currency_digits
-from celery_config.contracts.payment import MAX_AMOUNT
+from celery_config.contracts.payment import MAX_AMOUNT, TOKEN_LETTER
 from celery_config.errors import Refused
 from payment_app.errors import NoPayment, Unbalanced
 
 IDS = uuid5(NAMESPACE_URL, "order-saga:payment")
-TOKEN = re.compile(r"[\x21-\x7e]{1,500}")
+TOKEN = re.compile(f"{TOKEN_LETTER}{{1,500}}")
 # Card networks release an authorization that is not captured within a week.
 # Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
 AUTHORIZATION_LIFETIME = timedelta(days=7)

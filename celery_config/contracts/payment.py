@@ -9,6 +9,8 @@ from uuid import UUID
 from celery_config.contracts.base import Command, Event, Refusal, Reply
 from celery_config.contracts.values import Address, Counted, Line
 
+TOKEN_LETTER = "[!-~]"
+"""Of a payment token: the visible signs of ASCII, as a class of a regular expression."""
 MAX_AMOUNT = 10**12
 """Of one payment: far above any real one, and far below what the columns hold."""
 

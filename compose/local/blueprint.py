@@ -35,7 +35,7 @@ class Blueprint:
 
     def parent(self, service: str) -> ServiceParent:
         """Return the parent of what is made of this service from now on."""
-        made = self.parents[service] = ServiceParent(service, self._environment_of(service))
+        made = self.parents[service] = ServiceParent(service, self._build_environment(service))
         return made
 
     def all_of(self, service: str) -> list[Process]:
@@ -106,7 +106,7 @@ class Blueprint:
         administers: bool = False,
     ) -> Process:
         owner = name.partition("-")[0]
-        environment = self._environment_of(owner, administers=administers)
+        environment = self._build_environment(owner, administers=administers)
         parent = self.parents.get(owner)
         return Process(
             name=name,
@@ -117,7 +117,7 @@ class Blueprint:
             fork=parent.make_fork if parent and argv[0] == "manage.py" else cannot_fork,
         )
 
-    def _environment_of(self, owner: str, *, administers: bool = False) -> dict[str, str]:
+    def _build_environment(self, owner: str, *, administers: bool = False) -> dict[str, str]:
         selected = select_environment(self.environment, owner, administers=administers)
         return {**selected, **self.settings_of.get(owner, {})}
 

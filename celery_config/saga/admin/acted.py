@@ -26,13 +26,8 @@ MOST_READ = 2000
 """Of the acts between the first and the last: others may act meanwhile."""
 
 
-def get_acted_url(model: type[WatchedRow], first: int, last: int) -> str:
-    """Return the address of the list of what was acted on, from the first to the last record of an act."""
-    return get_acts_url(model, f"{first}-{last}")
-
-
-def get_acts_url(model: type[WatchedRow], acts: str, view: str = "changelist") -> str:
-    """Return the address of a view of the acts with these numbers."""
+def get_acted_url(model: type[WatchedRow], acts: str, view: str = "changelist") -> str:
+    """Return the address of the list of what was acted on, or of another view of it; for `acts` see `read_acted`."""
     return f"{get_view_url(model, view)}?{urlencode({ACTED: acts})}"
 
 
@@ -81,7 +76,7 @@ def build_acted(model: type[WatchedRow], acts: str, ids: Sequence[UUID]) -> dict
     """Return the context of the fragment, which asks for itself again while some are on their way."""
     rows = model._default_manager.filter(pk__in=ids).order_by()
     counts = dict(rows.values_list("status").annotate(count=Count("pk")).order_by("-count", "status"))
-    url = get_acts_url(model, acts, "acted")
+    url = get_acted_url(model, acts, "acted")
     return {
         "what": count_rows(model, sum(counts.values())),
         "counts": [(format_number(n), make_status_label(status)) for status, n in counts.items()],

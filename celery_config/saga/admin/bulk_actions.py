@@ -129,4 +129,4 @@ def act_on_each(
     effects = Counter(describe_effect(each.effect) for each in done)
     told = [(title, count_rows(admin.model, count), effect) for effect, count in effects.most_common()]
     admin.message_user(request, format_html_join(SafeString("<br>"), "{}, {}: {}", told), messages.SUCCESS)
-    return get_acted_url(admin.model, done[0].pk, done[-1].pk)
+    return get_acted_url(admin.model, f"{done[0].pk}-{done[-1].pk}")

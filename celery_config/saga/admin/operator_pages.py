@@ -22,7 +22,7 @@ from celery_config.saga.admin.acted import (
     ActedFilter,
     build_acted,
     find_acted,
-    get_acts_url,
+    get_acted_url,
     read_acted,
 )
 from celery_config.saga.admin.bulk_actions import show_bulk_page, take_first
@@ -212,7 +212,7 @@ class OperatorPages(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         acts = request.GET.get(ACTED, "")
-        acted = {**build_acted(self.model, acts, read_acted(acts)), "list": get_acts_url(self.model, acts)}
+        acted = {**build_acted(self.model, acts, read_acted(acts)), "list": get_acted_url(self.model, acts)}
         return answer_fragment(request, "saga/acted.html", {"acted": acted})
 
     def story_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

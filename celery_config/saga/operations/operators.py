@@ -49,7 +49,7 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
     if verb == "resume" and not is_past_pivot(list_steps(course)):
         proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
     # What was parked before anything stopped it has no cause yet.
-    cause = {"compensate": dict(CANCELLED_BY_US)}.get(verb)
+    cause = dict(CANCELLED_BY_US) if verb == "compensate" else None
     if verb == "retry" and seen.status == Status.PARKED:
         cause = dict(BROUGHT_TO_AN_END)
     with transaction.atomic():

@@ -190,7 +190,7 @@ class TestOverRest:
         assert all(each.next_at is not None and each.next_at > each.at for each in tries)
 
     def test_the_wait_for_one_that_is_away_is_none(self, call: Call) -> None:
-        assert isinstance(call(ServiceUnavailable("nobody is there"), retries=0), TriedLater)
+        assert isinstance(call(ServiceUnavailable("the service is away"), retries=0), TriedLater)
         assert not StepTry.objects.exists()
 
     def test_the_last_one_says_that_no_other_follows(self, placed: Placed, call: Call) -> None:
