@@ -8,7 +8,6 @@ process starts: `increase()` does not see a counter that is born with its first 
 from __future__ import annotations
 
 import argparse
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 
@@ -26,9 +25,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from celery_config.common.arguments import parse_whole_number
-
-HIGHEST_PORT = 65535
+from celery_config.common.arguments import parse_port
 
 
 class Registries(CollectorRegistry):
@@ -143,7 +140,7 @@ def add_port(parser: argparse.ArgumentParser) -> None:
     """Add the option of a command that serves its metrics."""
     parser.add_argument(
         "--metrics-port",
-        type=functools.partial(parse_whole_number, most=HIGHEST_PORT),
+        type=parse_port,
         default=settings.METRICS_PORT,
         help="where it serves its metrics; default: METRICS_PORT",
     )

@@ -132,6 +132,12 @@ def find_standstill(clock: SagaClock | None, now: datetime) -> tuple[list[str], 
     return causes, (now - since).total_seconds() if causes else 0.0
 
 
+def read_standstill() -> tuple[SagaClock | None, list[str], float]:
+    """Return the clock, why saga time stands, and for how many seconds; no cause: it runs."""
+    clock = SagaClock.objects.annotate(real=functions.Now()).first()
+    return clock, *(find_standstill(clock, clock.real) if clock else ([], 0.0))
+
+
 def compute_due_age(clock: SagaClock | None, now: datetime) -> float:
     """Seconds since the most overdue flow was due, or would have been if saga time did not stand."""
     dues = [
@@ -153,8 +159,7 @@ def describe_row(row: WatchedRow) -> str:
 
 def describe_standstill() -> str:
     """Since when saga time stands, and why, for people; empty: it runs."""
-    clock = SagaClock.objects.annotate(real=functions.Now()).first()
-    causes, seconds = find_standstill(clock, clock.real) if clock else ([], 0.0)
+    clock, causes, seconds = read_standstill()
     if clock is None or not causes:
         return ""
     since = f"{clock.stands_since or clock.ticked_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -162,7 +167,7 @@ def describe_standstill() -> str:
 
 
 def check_saga_time() -> str:
-    causes, seconds = find_standstill(SagaClock.objects.first(), functions.fetch_now())
+    _, causes, seconds = read_standstill()
     return f"stands for {seconds:.0f} s: {', '.join(causes)}" if causes else "ok: it runs"
 
 

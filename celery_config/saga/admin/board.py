@@ -16,7 +16,6 @@ from django.utils.safestring import SafeString
 
 from celery_config.common.identifiers import uuid7_time
 from celery_config.common.money import money
-from celery_config.db.functions import Now
 from celery_config.messaging.observations import read_observations
 from celery_config.saga.admin.parked import get_group_url
 from celery_config.saga.admin.story import format_explanation
@@ -28,8 +27,8 @@ from celery_config.saga.admin.widgets import (
     describe_pause,
     get_page_url,
 )
-from celery_config.saga.measures import find_standstill
-from celery_config.saga.models import SagaClock, SagaPause
+from celery_config.saga.measures import read_standstill
+from celery_config.saga.models import SagaPause
 from celery_config.saga.operations import overview, services
 from celery_config.saga.operations.overview import OnItsWay, Waiting
 from celery_config.saga.operations.services import CONTRADICTIONS, ServiceHealth
@@ -170,8 +169,7 @@ def make_open_tile(status: Status, counts: dict[str, int]) -> Tile:
 
 
 def make_time_tile() -> Tile:
-    clock = SagaClock.objects.annotate(real=Now()).first()
-    causes, _ = find_standstill(clock, clock.real) if clock else ([], 0.0)
+    clock, causes, _ = read_standstill()
     if clock is None or not causes:
         return Tile("Saga time", "runs", "", GOOD)
     since = format_ago(clock.stands_since or clock.ticked_at)
