@@ -14,9 +14,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from celery_config.common.identifiers import min_uuid7_at
+from celery_config.common.identifiers import min_uuid7_at, parse_uuid
 from celery_config.errors import Recovering
 from celery_config.messaging import epochs, retention, trouble
+from celery_config.messaging.barrier.store import MOST_SAGAS
 from celery_config.messaging.feed import AFTER, open_feed
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox.publishing import count_set_aside
@@ -146,13 +147,43 @@ class SagasSince(BaseFilterBackend):
         ]
 
 
+class SagasNamed(BaseFilterBackend):
+    """`?sagas=`: only rows of these sagas."""
+
+    parameters: ClassVar = ("sagas",)
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        """
+        Raises:
+            ValidationError: these are no ids, or too many.
+        """
+        if (given := request.query_params.get("sagas")) is None:
+            return queryset
+        ids = [parse_uuid(text) for text in given.split(",")]
+        if None in ids or len(ids) > MOST_SAGAS:
+            raise ValidationError({"sagas": f"must be at most {MOST_SAGAS} ids, with commas between them"})
+        return queryset.filter(saga__in=ids)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        one = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+        return [
+            {
+                "name": "sagas",
+                "required": False,
+                "in": "query",
+                "description": f"only of these sagas: at most {MOST_SAGAS} ids, with commas between them",
+                "schema": {"type": "string", "pattern": f"^{one}(,{one}){{0,{MOST_SAGAS - 1}}}$"},
+            }
+        ]
+
+
 class BarrierList(generics.ListAPIView[BarrierRow]):
     """The outcome of every step here, for the audit and for operators who decide about a parked saga."""
 
     serializer_class = BarrierSerializer
     queryset = BarrierRow.objects.all()
     filterset_fields = ("saga", "step", "action", "undo")
-    filter_backends = (StrictFilterBackend, SagasSince)
+    filter_backends = (StrictFilterBackend, SagasSince, SagasNamed)
 
 
 def read_time(text: str) -> datetime:

@@ -17,6 +17,7 @@ from celery_config.db.limits import slow_statements
 from celery_config.messaging.outbox import publishing
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
+from celery_config.saga.batches.running import run_batches, start_if_any
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
@@ -52,6 +53,7 @@ def saga_duties() -> list[Duty]:
             )
             for flow in others
         ),
+        Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), scale),
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),

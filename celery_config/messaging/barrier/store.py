@@ -21,6 +21,8 @@ from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
 
 INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", "request")
+MOST_SAGAS = 100
+"""Of how many sagas a reader may ask for the rows at once."""
 
 
 @dataclass(slots=True)

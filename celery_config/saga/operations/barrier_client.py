@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -36,14 +36,29 @@ def read_barriers(steps: Sequence[Step], saga_id: UUID) -> dict[str, Answer]:
 
 
 def read_barrier(service: str, saga_id: UUID) -> Answer:
+    found = read_barriers_of_many(service, [saga_id])
+    return None if found is None else found.get(saga_id, {})
+
+
+def read_barriers_of_many(service: str, ids: Collection[UUID]) -> Mapping[UUID, Mapping[str, Held]] | None:
+    """Return what a participant's barrier says of many flows, by flow and step; None: it does not answer.
+
+    Args:
+        ids: at least one, and at most `messaging.barrier.store.MOST_SAGAS`.
+    """
+    found: dict[UUID, dict[str, Held]] = {}
+    # The filter of one flow is known to older versions, too.
+    named = f"saga={next(iter(ids))}" if len(ids) == 1 else f"sagas={','.join(map(str, ids))}"
+    path = f"/api/barrier/?{named}&limit=500"
     try:
-        rows = ServiceClient(service, SECONDS).get(f"/api/barrier/?saga={saga_id}&limit=500")["results"]
+        for page in ServiceClient(service, SECONDS).get_pages(path):
+            for row in page:
+                held = Held(Action(row["action"]), Undo(row["undo"]), row["reply"], row["note"])
+                found.setdefault(UUID(row["saga"]), {})[row["step"]] = held
     except ServiceCallError as error:
         log.warning("a participant does not answer", service=service, error=str(error))
         return None
-    return {
-        row["step"]: Held(Action(row["action"]), Undo(row["undo"]), row["reply"], row["note"]) for row in rows
-    }
+    return found
 
 
 def send_settlement(

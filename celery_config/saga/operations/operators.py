@@ -48,24 +48,32 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
     # What the log knows already needs no proof: many may be resumed at once.
     if verb == "resume" and not is_past_pivot(list_steps(course)):
         proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
-    # What was parked before anything stopped it has no cause yet.
-    cause = dict(CANCELLED_BY_US) if verb == "compensate" else None
-    if verb == "retry" and seen.status == Status.PARKED:
-        cause = dict(BROUGHT_TO_AN_END)
     with transaction.atomic():
         # The log before the row: locks in one order everywhere.
         step_log.merge_entries([proof] if proof else [])
         (row,) = flow.lock([seen.pk])
         work = UnitOfWork.begin(flow, [row])
-        before, trigger = row.status, flow.verbs[verb].triggers.get(Status(row.status))
-        decision = work.apply_trigger(row, trigger, cause) if trigger else IGNORE
-        if decision == IGNORE:
-            raise OperatorRefused(explain_refusal(row, verb))
+        result_text = apply_verb(work, row, verb)
         work.write()
-        sent = ", ".join(flow.describe_send(row, decision.send)) if decision.send else "nothing"
-        return record_action(
-            verb, row=row, by=by, why=why, result_text=f"{before} to {row.status}; sent: {sent}"
-        )
+        return record_action(verb, row=row, by=by, why=why, result_text=result_text)
+
+
+def apply_verb(work: UnitOfWork[Any, Any], row: WatchedRow, verb: str) -> str:
+    """Apply the verb to a locked row, and return what it changes and sends; `work.write()` writes it.
+
+    Raises:
+        OperatorRefused: the status of the flow does not allow it, or its data cannot be read. The row is as it was.
+    """
+    before, trigger = row.status, work.flow.verbs[verb].triggers.get(Status(row.status))
+    # What was parked before anything stopped it has no cause yet.
+    cause = dict(CANCELLED_BY_US) if verb == "compensate" else None
+    if verb == "retry" and before == Status.PARKED:
+        cause = dict(BROUGHT_TO_AN_END)
+    decision = work.apply_trigger(row, trigger, cause) if trigger else IGNORE
+    if decision == IGNORE:
+        raise OperatorRefused(explain_refusal(row, verb))
+    sent = ", ".join(work.flow.describe_send(row, decision.send)) if decision.send else "nothing"
+    return f"{before} to {row.status}; sent: {sent}"
 
 
 def take_over(seen: WatchedRow, *, by: str, why: str) -> OperatorAction:

@@ -1,0 +1,117 @@
+"""Acting on the flows of a batch: a piece is one transaction, and one bad flow harms only itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
+
+from celery_config.common.isolation import run_isolated
+from celery_config.db import bulk
+from celery_config.db.functions import Now
+from celery_config.errors import OperatorRefused, show_error
+from celery_config.saga.batches.dry_run import (
+    GONE,
+    MOVED,
+    ask_participants,
+    build_courses,
+    has_moved,
+    set_aside,
+)
+from celery_config.saga.batches.models import Batch, BatchItem, ItemState
+from celery_config.saga.engine import step_log
+from celery_config.saga.engine.flows import WatchedFlow
+from celery_config.saga.engine.step_log import LoggedStep
+from celery_config.saga.engine.unit_of_work import UnitOfWork
+from celery_config.saga.models import OperatorAction, SagaInstance
+from celery_config.saga.operations import operators
+from celery_config.saga.operations.audit_trail import EFFECT_LENGTH
+
+log = structlog.get_logger(__name__)
+AWAY = (OperationalError, InterfaceError)
+WRITTEN = ("state", "reason", "would_be", "acted_at")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some flows of one batch."""
+
+    batch: Batch
+    flow: WatchedFlow[Any, Any]
+
+    def act(self, items: Sequence[BatchItem]) -> int:
+        """Act on each flow that has not moved since it was chosen; return on how many.
+
+        Raises:
+            OperationalError, InterfaceError: the database is away; no flow was harmed, and the items stay as they were.
+        """
+        return run_isolated(items, self.act_on_all, self.set_aside, passed_on=AWAY)
+
+    def act_on_all(self, items: Sequence[BatchItem]) -> int:
+        """Act on all in one transaction, or on none.
+
+        Another relay may work on the same items, if this one was very slow: what it has done is passed over.
+        """
+        proofs = self.find_proofs(items)
+        with transaction.atomic():
+            # The log before the rows: locks in one order everywhere.
+            step_log.merge_entries(proofs)
+            rows = {row.pk: row for row in self.flow.lock(item.flow for item in items)}
+            pending = BatchItem.objects.select_for_update().filter(
+                pk__in=[item.pk for item in items], state=ItemState.CHECKED
+            )
+            left = list(pending.order_by("pk"))
+            courses, faults = build_courses(self.flow, list(rows.values()))
+            work = UnitOfWork.begin(self.flow, list(rows.values()))
+            done: list[OperatorAction] = []
+            for item in left:
+                row = rows.get(item.flow)
+                fault = GONE if row is None else MOVED if has_moved(item, row) else ""
+                if row is None or fault:
+                    set_aside(item, ItemState.LEFT, fault)
+                    continue
+                try:
+                    if why_not := faults.get(row.pk) or courses[row.pk].fault:
+                        raise OperatorRefused(why_not)
+                    done.append(self.record(row, operators.apply_verb(work, row, self.batch.verb)))
+                except OperatorRefused as refusal:
+                    set_aside(item, ItemState.REFUSED, str(refusal))
+                else:
+                    item.state, item.acted_at = ItemState.ACTED.value, Now()
+            work.write()
+            OperatorAction.objects.bulk_create(done)
+            bulk.update(BatchItem, left, WRITTEN)
+        return len(done)
+
+    def find_proofs(self, items: Sequence[BatchItem]) -> list[LoggedStep]:
+        """Return what the participants prove of these flows, where the verb needs it."""
+        if self.batch.verb != "resume":
+            return []
+        rows = self.flow.model._default_manager.filter(pk__in=[item.flow for item in items])
+        by_id = {row.pk: row for row in rows}
+        courses, _ = build_courses(self.flow, list(by_id.values()))
+        told = ask_participants(courses)
+        return [proof for pk in courses if (proof := self.flow.find_proof(by_id[pk], told[pk]))]
+
+    def record(self, row: Any, result_text: str) -> OperatorAction:
+        """Return the record of the act on one flow; it names the batch."""
+        return OperatorAction(
+            saga=row if isinstance(row, SagaInstance) else None,
+            subject=row.subject,
+            verb=self.batch.verb,
+            what=f"{self.batch}",
+            by=self.batch.by,
+            why=self.batch.why,
+            effect=result_text[:EFFECT_LENGTH],
+        )
+
+    def set_aside(self, item: BatchItem, error: Exception) -> None:
+        """Write down that a flow failed in a way that no rule foresees; the others go on."""
+        log.error("a flow of a batch failed", batch=str(self.batch.pk), flow=str(item.flow), exc_info=error)
+        set_aside(item, ItemState.REFUSED, f"it failed: {show_error(error)}")
+        BatchItem.objects.filter(pk=item.pk, state=ItemState.CHECKED).update(
+            state=item.state, reason=item.reason, would_be=item.would_be
+        )

@@ -1,0 +1,99 @@
+"""Choosing the flows of a batch: by filters or by name, frozen as they are seen at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import CharField, QuerySet, UUIDField, Value
+
+from celery_config.errors import OperatorRefused
+from celery_config.saga.batches.models import Batch, BatchItem, ItemState
+from celery_config.saga.engine.flows import WatchedFlow
+from celery_config.saga.operations.audit_trail import check_reason
+from celery_config.saga.states import ENDED
+
+MOST = 100_000
+ONE_FIRST_ABOVE = 10
+"""Of more than so many flows, one is tried first unless the operator says otherwise."""
+COLUMNS = ("batch", "flow", "seen_status", "seen_since", "state")
+NAMED = "ids"
+
+
+def make_batch(
+    flow: WatchedFlow[Any, Any],
+    verb: str,
+    *,
+    by: str,
+    why: str,
+    filters: Mapping[str, Any] | None = None,
+    ids: Collection[UUID] = (),
+    one_first: bool | None = None,
+    per_minute: int | None = None,
+) -> Batch:
+    """Make a batch of the flows that fit, in one transaction; the relay then makes its dry run.
+
+    Args:
+        filters: of the flows' table; those that have ended are left out unless a filter names a status.
+        ids: in place of filters: these flows.
+        one_first: whether one flow is tried before the others; None: of more than `ONE_FIRST_ABOVE`.
+        per_minute: how many are acted on in a minute; None: any number.
+
+    Raises:
+        OperatorRefused: nothing fits, more than `MOST` fit, the verb is unknown, or the reason is empty.
+    """
+    check_reason(why)
+    if verb not in flow.verbs:
+        raise OperatorRefused(f"there is no verb {verb!r} here; there are {', '.join(flow.verbs)}")
+    rows = find_rows(flow, filters or {}, ids)
+    with transaction.atomic():
+        batch = Batch.objects.create(
+            kind=flow.model._meta.label_lower,
+            verb=verb,
+            chosen_by=dict(filters) if filters else {NAMED: len(ids)},
+            by=by,
+            why=why,
+            one_first=bool(one_first),
+            per_minute=per_minute,
+        )
+        count = insert_items(batch, rows)
+        if not count:
+            raise OperatorRefused("nothing fits: no flow is so at this moment")
+        if count > MOST:
+            raise OperatorRefused(
+                f"more than {MOST:,} flows fit; choose fewer, and make another batch for the others"
+            )
+        if one_first is None and count > ONE_FIRST_ABOVE:
+            batch.one_first = True
+            batch.save(update_fields=["one_first"])
+    return batch
+
+
+def find_rows(
+    flow: WatchedFlow[Any, Any], filters: Mapping[str, Any], ids: Collection[UUID]
+) -> QuerySet[Any, Any]:
+    rows: QuerySet[Any, Any] = flow.model._default_manager.filter(**filters)
+    if ids:
+        rows = rows.filter(pk__in=ids)
+    elif "status" not in filters:
+        rows = rows.exclude(status__in=ENDED)
+    return rows.order_by("pk")[: MOST + 1]
+
+
+def insert_items(batch: Batch, rows: QuerySet[Any, Any]) -> int:
+    """Insert an item for each row, with one statement; return how many."""
+    chosen = rows.annotate(
+        of_batch=Value(batch.pk, UUIDField()), item_state=Value(ItemState.CHOSEN.value, CharField())
+    )
+    values = chosen.values_list("of_batch", "pk", "status", "since", "item_state")
+    sql, parameters = values.query.sql_with_params()
+    columns = ", ".join(
+        connection.ops.quote_name(BatchItem._meta.get_field(name).column)
+        for name in COLUMNS  # type: ignore[union-attr]
+    )
+    table = connection.ops.quote_name(BatchItem._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} ({columns}) {sql}", parameters)
+        return int(cursor.rowcount)

@@ -1,0 +1,116 @@
+"""Tables of batches: one row a batch, and one row for each flow in it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from celery_config.common.identifiers import abbreviate_id, uuid7
+from celery_config.db.functions import Now
+
+
+class BatchState(models.TextChoices):
+    """Where a batch stands."""
+
+    CHECKING = "checking"  # the dry run is on its way
+    READY = "ready"  # somebody may start it
+    TRYING = "trying"  # one flow is tried; the others wait for its end
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"  # what was not acted on is left alone
+    ENDED = "ended"  # each flow was acted on, or left alone
+
+
+class ItemState(models.TextChoices):
+    """What became of one flow of a batch."""
+
+    CHOSEN = "chosen"
+    CHECKED = "checked"  # the dry run says what would become of it
+    ACTED = "acted"
+    REFUSED = "refused"
+    LEFT = "left alone"
+
+
+class ItemOutcome(models.TextChoices):
+    """Where a flow stands after the batch acted on it."""
+
+    UNDER_WAY = "", "on its way"
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+    PARKED = "parked"  # it waits for a decision again
+
+
+class Batch(models.Model):
+    """One verb on many flows of one kind, as they were seen when the batch was made."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    kind = models.CharField(max_length=80, help_text="the table of the flows")
+    verb = models.CharField(max_length=20)
+    chosen_by = models.JSONField(
+        default=dict, help_text="the filters that chose the flows; or that they were named"
+    )
+    by = models.CharField(max_length=150)
+    why = models.TextField()
+    state = models.CharField(max_length=8, choices=BatchState, default=BatchState.CHECKING.value)
+    note = models.CharField(
+        max_length=300, blank=True, db_default="", default="", help_text="why it was paused"
+    )
+    one_first = models.BooleanField(help_text="whether one flow is tried before the others")
+    per_minute = models.PositiveIntegerField(null=True, help_text="how many are acted on; empty: any number")
+    next_at = models.DateTimeField(null=True, help_text="when the next ones are due")
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True, help_text="when the outcome of each flow was known")
+
+    class Meta:
+        verbose_name = "batch"
+        verbose_name_plural = "batches"
+        default_permissions = ("view",)
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="batch_by_age"),
+            models.Index(fields=["id"], name="batch_unsettled", condition=models.Q(settled_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {abbreviate_id(self.id)}"
+
+
+class BatchItem(models.Model):
+    """One flow of a batch. A batch acts only on a flow that has not moved since it was chosen."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items", db_index=False)
+    flow = models.UUIDField(help_text="the saga, or the choreographed order")
+    seen_status = models.CharField(max_length=12)
+    seen_since = models.DateTimeField(help_text="in that status since; saga time")
+    state = models.CharField(max_length=10, choices=ItemState, default=ItemState.CHOSEN.value)
+    claimed_until = models.DateTimeField(null=True, help_text="until then another relay leaves it alone")
+    would_be = models.CharField(
+        max_length=40, blank=True, db_default="", default="", help_text="what the dry run says"
+    )
+    reason = models.CharField(
+        max_length=300, blank=True, db_default="", default="", help_text="why it was refused or left alone"
+    )
+    money_state = models.CharField(max_length=8, blank=True, db_default="", default="")
+    currency = models.CharField(max_length=3, blank=True, db_default="", default="")
+    amount = models.BigIntegerField(null=True, help_text="in minor units")
+    acted_at = models.DateTimeField(null=True)
+    outcome = models.CharField(
+        max_length=11,
+        choices=ItemOutcome,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="once it is known",
+    )
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "flow"], name="once_in_a_batch")]
+        indexes: ClassVar = [
+            models.Index(fields=["batch", "state", "outcome", "id"], name="batch_item_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.flow}: {self.state}"

@@ -1,0 +1,423 @@
+"""A batch: its dry run says what would become of each flow; it acts on what has not moved, and tells each end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from celery_config.errors import OperatorRefused
+from celery_config.messaging.states import Action, Undo
+from celery_config.saga.batches import acting, running
+from celery_config.saga.batches.choosing import make_batch
+from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.batches.reading import read_money, read_parts, read_reasons
+from celery_config.saga.batches.running import run_batches
+from celery_config.saga.batches.steering import steer
+from celery_config.saga.course import Held
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.models import OperatorAction, SagaInstance
+from celery_config.saga.operations import barrier_client, operators
+from celery_config.saga.states import Status
+from order_project.choreography.flow import CHOREOGRAPHIES
+from order_project.domain import Flow
+from order_project.models import Choreography
+from tests.service.order.conftest import Placed, Shop
+from tests.service.order.saga.operations.test_operators import held, park
+from tests.service.together import concurrent, together
+
+pytestmark = pytest.mark.django_db
+Told = dict[str, dict[UUID, dict[str, Held]] | None]
+WHY = {"by": "ada", "why": "the provider is back"}
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What each participant's barrier says of each saga; None: it does not answer."""
+    said: Told = {"payment": {}, "inventory": {}, "shipment": {}}
+
+    def read(service: str, ids: Collection[UUID]) -> Mapping[UUID, Mapping[str, Held]] | None:
+        answer = said[service]
+        return None if answer is None else {pk: answer[pk] for pk in ids if pk in answer}
+
+    monkeypatch.setattr(barrier_client, "read_barriers_of_many", read)
+    return said
+
+
+@pytest.fixture
+def parked(shop: Shop) -> list[Placed]:
+    orders = [shop.order() for _ in range(4)]
+    for order in orders:
+        park(order)
+    return orders
+
+
+def choose(verb: str = "retry", **more: Any) -> Batch:
+    return make_batch(SAGAS, verb, **WHY, filters={"status": "parked"}, **more)
+
+
+def start(batch: Batch) -> None:
+    run_batches()
+    steer(batch.pk, "start", **WHY)
+    run_batches()
+
+
+def read_state(batch: Batch) -> str:
+    return Batch.objects.get(pk=batch.pk).state
+
+
+def read_items(batch: Batch) -> dict[UUID, BatchItem]:
+    return {item.flow: item for item in batch.items.all()}
+
+
+def end(*orders: Placed, status: Status = Status.COMPENSATED) -> None:
+    for order in orders:
+        order.set(status=status, due_at=None)
+
+
+class TestDryRun:
+    def test_it_says_what_would_become_of_each(self, parked: list[Placed], told: Told) -> None:
+        """The barriers decide: the log of all four is the same."""
+        undone, paid, unknown, refused = (order.saga_id for order in parked)
+        assert undone is not None
+        assert paid is not None
+        assert unknown is not None
+        assert refused is not None
+        told["payment"] = {
+            undone: {
+                "authorize-payment": held(Action.DONE, Undo.INTENT),
+                "capture-payment": held(Action.TOMBSTONE),
+            },
+            paid: {"authorize-payment": held(Action.DONE), "capture-payment": held(Action.DONE)},
+            unknown: {"capture-payment": held(Action.INTENT)},
+        }
+        parked[3].set(data={"order": "nonsense"})
+        batch = choose()
+        assert read_state(batch) == "checking"
+        run_batches()
+        items = read_items(batch)
+        assert items[undone].would_be == "cancelled"
+        assert items[paid].would_be == "finished"
+        assert items[unknown].would_be == "cancelled or finished"
+        assert (items[refused].would_be, items[refused].state) == ("refused", "refused")
+        assert "its data cannot be read" in items[refused].reason
+        assert read_state(batch) == "ready"
+        assert {order.saga.status for order in parked} == {"parked"}, "a dry run changes nothing"
+        assert not OperatorAction.objects.exists()
+        assert {(each.would_be, each.amount) for each in read_money(batch)} >= {("cancelled", 1785)}
+
+    def test_what_a_silent_participant_knows_is_not_known(self, parked: list[Placed], told: Told) -> None:
+        told["shipment"] = None
+        batch = choose()
+        start(batch)
+        assert {(part.state, part.would_be, part.count) for part in read_parts(batch)} == {
+            ("left alone", "not known", 4)
+        }
+        assert [reason.reason for reason in read_reasons(batch)] == ["shipment did not answer"]
+        assert {order.saga.status for order in parked} == {"parked"}
+
+    def test_one_flow_that_cannot_be_read_does_not_stop_the_others(
+        self, parked: list[Placed], told: Told
+    ) -> None:
+        parked[0].set(version=99)
+        batch = choose()
+        run_batches()
+        assert sorted(item.state for item in read_items(batch).values()) == ["checked"] * 3 + ["refused"]
+
+    def test_its_statements_do_not_grow_with_the_flows(self, shop: Shop, told: Told) -> None:
+        counts = []
+        for _ in range(2):
+            for order in [shop.order() for _ in range(6)]:
+                park(order)
+            choose()
+            with CaptureQueriesContext(connection) as asked:
+                run_batches()
+            counts.append(len(asked))
+            Batch.objects.all().delete()
+        assert counts[0] == counts[1]
+
+
+class TestActing:
+    def test_each_is_acted_on_and_has_its_end(self, parked: list[Placed], told: Told) -> None:
+        batch = choose()
+        start(batch)
+        assert {order.saga.status for order in parked} == {"stopping"}
+        assert {a.by for a in OperatorAction.objects.filter(verb="retry")} == {"ada"}
+        assert OperatorAction.objects.filter(verb="retry").count() == 4
+        assert read_state(batch) == "ended"
+        assert Batch.objects.get().settled_at is None
+        end(*parked[:3])
+        parked[3].set(status="parked", due_at=None)
+        run_batches()
+        assert {(part.outcome, part.count) for part in read_parts(batch)} == {
+            ("compensated", 3),
+            ("parked", 1),
+        }
+        assert Batch.objects.get().settled_at is not None
+
+    def test_what_has_moved_is_left_alone(self, parked: list[Placed], told: Told) -> None:
+        batch = choose()
+        run_batches()
+        operators.perform(parked[0].saga, "retry", by="bob", why="mine")
+        parked[1].set(since=timezone.now())  # it was parked again meanwhile
+        start(batch)
+        items = read_items(batch)
+        for order in parked[:2]:
+            item = items[order.saga_id]  # type: ignore[index]
+            assert (item.state, item.reason) == ("left alone", "it has moved since it was chosen")
+        assert sorted(item.state for item in items.values()) == ["acted", "acted", "left alone", "left alone"]
+        assert OperatorAction.objects.filter(by="ada", verb="retry").count() == 2
+
+    def test_one_that_fails_harms_only_itself(
+        self, parked: list[Placed], told: Told, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        apply, bad = operators.apply_verb, parked[1].saga_id
+
+        def fail(work: Any, row: Any, verb: str) -> str:
+            if row.pk == bad:
+                raise RuntimeError("no rule foresees this")
+            return apply(work, row, verb)
+
+        monkeypatch.setattr(acting.operators, "apply_verb", fail)
+        batch = choose()
+        start(batch)
+        items = read_items(batch)
+        assert bad is not None
+        assert items[bad].state == "refused"
+        assert "no rule foresees this" in items[bad].reason
+        assert sorted(item.state for item in items.values()) == ["acted"] * 3 + ["refused"]
+        assert parked[1].saga.status == "parked"
+
+    def test_one_is_tried_before_the_others(self, parked: list[Placed], told: Told) -> None:
+        batch = choose(one_first=True)
+        start(batch)
+        assert read_state(batch) == "trying"
+        stopping = [order for order in parked if order.saga.status == "stopping"]
+        assert len(stopping) == 1
+        run_batches()
+        assert [order.saga.status for order in parked].count("stopping") == 1, "the others wait for its end"
+        end(*stopping)
+        run_batches()
+        assert read_state(batch) == "ended"
+        assert [order.saga.status for order in parked].count("stopping") == 3
+
+    def test_one_that_waits_again_stops_the_others(self, parked: list[Placed], told: Told) -> None:
+        batch = choose(one_first=True)
+        start(batch)
+        (tried,) = [order for order in parked if order.saga.status == "stopping"]
+        tried.set(status="parked", due_at=None)
+        run_batches()
+        assert read_state(batch) == "paused"
+        assert "waits for a decision again" in Batch.objects.get().note
+        steer(batch.pk, "resume", **WHY)
+        run_batches()
+        assert [order.saga.status for order in parked].count("stopping") == 3
+
+    def test_it_tries_one_first_by_itself_above_ten(self, shop: Shop, told: Told) -> None:
+        for order in [shop.order() for _ in range(11)]:
+            park(order)
+        assert choose().one_first
+        assert not choose(one_first=False).one_first
+
+    def test_waves_have_a_rate(self, parked: list[Placed], told: Told) -> None:
+        batch = choose(per_minute=60)
+        start(batch)
+        assert [order.saga.status for order in parked].count("stopping") == 1
+        run_batches()
+        assert [order.saga.status for order in parked].count("stopping") == 1, "a second has not passed"
+        Batch.objects.update(next_at=timezone.now() - timedelta(seconds=1))
+        run_batches()
+        assert [order.saga.status for order in parked].count("stopping") == 2
+
+    @pytest.mark.parametrize(
+        ("per_minute", "wave"), [(1, (1, 60)), (60, (1, 1)), (600, (10, 1)), (6000, (50, 0.5))]
+    )
+    def test_a_wave_keeps_the_rate(self, per_minute: int, wave: tuple[int, float]) -> None:
+        assert running.plan_wave(per_minute) == wave
+
+    def test_what_is_paused_waits_and_what_is_stopped_is_left(self, parked: list[Placed], told: Told) -> None:
+        batch = choose(per_minute=60)
+        start(batch)
+        steer(batch.pk, "pause", **WHY)
+        Batch.objects.update(next_at=None)
+        run_batches()
+        assert [order.saga.status for order in parked].count("stopping") == 1
+        steer(batch.pk, "stop", **WHY)
+        run_batches()
+        assert {(part.state, part.count) for part in read_parts(batch)} == {("acted", 1), ("left alone", 3)}
+        assert [reason.reason for reason in read_reasons(batch)] == ["the batch was stopped"]
+        end(*[order for order in parked if order.saga.status == "stopping"])
+        run_batches()
+        assert Batch.objects.get().settled_at is not None
+
+    def test_a_batch_that_cannot_run_does_not_stop_the_others(self, parked: list[Placed], told: Told) -> None:
+        broken, good = choose(), choose()
+        Batch.objects.filter(pk=broken.pk).update(kind="saga.gone")
+        run_batches()
+        assert read_state(good) == "ready"
+
+    def test_a_paid_one_is_resumed_by_proof(self, parked: list[Placed], told: Told) -> None:
+        paid = parked[0].saga_id
+        assert paid
+        told["payment"] = {paid: {"capture-payment": held(Action.DONE, captured_amount=1785)}}
+        batch = choose("resume")
+        start(batch)
+        assert parked[0].saga.status == "forward"
+        assert {order.saga.status for order in parked[1:]} == {"parked"}
+        assert sorted(item.state for item in read_items(batch).values()) == ["acted"] + ["refused"] * 3
+
+    def test_choreographed_orders_have_batches_too(self, shop: Shop, told: Told) -> None:
+        order = shop.place(flow=Flow.CHOREOGRAPHED).order
+        batch = make_batch(CHOREOGRAPHIES, "compensate", **WHY, ids=[order])
+        start(batch)
+        assert Choreography.objects.get(pk=order).status == "stopping"
+
+
+class TestRelays:
+    def test_one_goes_on_where_a_killed_one_was(self, parked: list[Placed], told: Told) -> None:
+        """Its claims are over after a while, and nothing else is kept outside of the database."""
+        batch = choose()
+        run_batches()
+        steer(batch.pk, "start", **WHY)
+        running.claim(Batch.objects.get(), running.ItemState.CHECKED, 50)
+        run_batches()
+        assert {order.saga.status for order in parked} == {"parked"}, "another relay has claimed them"
+        BatchItem.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
+        run_batches()
+        assert {order.saga.status for order in parked} == {"stopping"}
+
+    def test_a_slow_one_repeats_nothing(self, parked: list[Placed], told: Told) -> None:
+        """It read its items; another relay acted on them meanwhile."""
+        batch = choose()
+        run_batches()
+        steer(batch.pk, "start", **WHY)
+        read = list(batch.items.order_by("pk"))
+        run_batches()
+        piece = acting.Piece(Batch.objects.get(), SAGAS)
+        assert piece.act(read) == 0
+        assert {item.state for item in read_items(batch).values()} == {"acted"}
+        assert OperatorAction.objects.filter(verb="retry").count() == 4
+
+
+@concurrent
+def test_two_relays_and_two_operators_act_once_on_each(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(barrier_client, "read_barriers_of_many", lambda service, ids: {})
+    monkeypatch.setattr(running, "PIECE", 3)
+    for order in [shop.order() for _ in range(12)]:
+        park(order)
+    mine, theirs = choose(one_first=False), choose(one_first=False)
+    run_batches()
+    for batch in (mine, theirs):
+        steer(batch.pk, "start", **WHY)
+    assert together(*[run_batches] * 4) == [None] * 4
+    assert set(SagaInstance.objects.values_list("status", "attempt")) == {("stopping", 2)}, (
+        "each was sent once when it was stopped, and once more"
+    )
+    assert OperatorAction.objects.filter(verb="retry").count() == 12
+    states = BatchItem.objects.values_list("state", flat=True)
+    assert sorted(states) == ["acted"] * 12 + ["left alone"] * 12
+    assert {read_state(mine), read_state(theirs)} == {"ended"}
+
+
+@concurrent
+def test_two_operators_start_it_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(barrier_client, "read_barriers_of_many", lambda service, ids: {})
+    park(shop.order())
+    batch = choose()
+    run_batches()
+    first, second = together(*[partial(steer, batch.pk, "start", **WHY)] * 2)
+    assert sorted([type(first), type(second)], key=str) == sorted([OperatorAction, OperatorRefused], key=str)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("more", "says"),
+        [
+            ({"why": " "}, "say why"),
+            ({"verb": "explode"}, "there is no verb"),
+            ({"filters": {"status": "forward"}}, "nothing fits"),
+            ({"filters": {}, "ids": [uuid4()]}, "nothing fits"),
+        ],
+    )
+    def test_it_is_not_made(self, parked: list[Placed], more: dict[str, Any], says: str) -> None:
+        given = {"verb": "retry", "filters": {"status": "parked"}, **WHY, **more}
+        with pytest.raises(OperatorRefused, match=says):
+            make_batch(SAGAS, given.pop("verb"), **given)
+        assert not Batch.objects.exists()
+
+    def test_too_many_are_refused_whole(self, parked: list[Placed], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("celery_config.saga.batches.choosing.MOST", 3)
+        with pytest.raises(OperatorRefused, match="more than 3 flows fit"):
+            choose()
+        assert not Batch.objects.exists()
+        assert not BatchItem.objects.exists()
+
+    @pytest.mark.parametrize("act", ["pause", "resume", "stop", "start"])
+    def test_an_ended_one_is_not_steered(self, parked: list[Placed], told: Told, act: str) -> None:
+        batch = choose()
+        start(batch)
+        with pytest.raises(OperatorRefused, match="a batch that is ended"):
+            steer(batch.pk, act, **WHY)
+
+
+class TestHttp:
+    @pytest.fixture
+    def operator(self) -> APIClient:
+        user = User.objects.create_user("ada", password="x", is_staff=True)
+        codes = ("change_sagainstance", "view_batch")
+        user.user_permissions.set(Permission.objects.filter(codename__in=codes))
+        client = APIClient()
+        client.force_authenticate(user)
+        return client
+
+    def test_from_the_choice_to_each_outcome(
+        self, operator: APIClient, parked: list[Placed], told: Told
+    ) -> None:
+        body = {"verb": "retry", "fingerprint": parked[0].saga.fingerprint, "why": "the provider is back"}
+        once: Any = {"format": "json", "headers": {"Idempotency-Key": "one"}}
+        made = operator.post("/api/batches/", body, **once)
+        assert made.status_code == 202, made.content
+        address = made.headers["Location"]
+        again = operator.post("/api/batches/", body, **once)
+        assert again.json()["id"] == made.json()["id"]
+        run_batches()
+        dry = operator.get(address).json()
+        assert dry["state"] == "ready"
+        assert [(part["would_be"], part["count"]) for part in dry["parts"]] == [("cancelled or finished", 4)]
+        assert operator.post(f"{address}start/", {"why": "now"}, format="json").status_code == 200
+        assert operator.post(f"{address}start/", {"why": "now"}, format="json").status_code == 409
+        run_batches()
+        end(*parked)
+        run_batches()
+        rows = operator.get(f"{address}items/", {"outcome": "compensated", "limit": 500}).json()["results"]
+        assert {row["flow"] for row in rows} == {str(order.saga_id) for order in parked}
+        (line,) = operator.get("/api/batches/").json()["results"]
+        assert line["settled_at"]
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({}, "ids"),
+            ({"ids": [str(uuid4())], "status": "parked"}, "ids"),
+            ({"ids": []}, "ids"),
+            ({"ids": ["x"]}, "ids"),
+            ({"status": "lost"}, "status"),
+            ({"status": "parked", "kind": "auth.user"}, "kind"),
+            ({"name": "place-order", "kind": "order.choreography"}, "name"),
+            ({"status": "parked", "per_minute": 0}, "per_minute"),
+        ],
+    )
+    def test_an_odd_choice_is_refused_by_name(self, operator: APIClient, body: Any, field: str) -> None:
+        answer = operator.post("/api/batches/", {"verb": "retry", "why": "x", **body}, format="json")
+        assert answer.status_code == 400, answer.content
+        assert [error["field"].partition(".")[0] for error in answer.json()["errors"]] == [field]
+        assert not Batch.objects.exists()
