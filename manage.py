@@ -102,10 +102,24 @@ def correct(name: str, rest: list[str]) -> list[str]:
         return [name, *rest]
     if rest and rest[0] in SYSTEM_COMMANDS:
         return rest
-    package = SERVICES[name].settings_module.partition(".")[0]
+    return [name, *rest] if rest and rest[0] in list_commands(name) else [name, "help"]
+
+
+def list_commands(service: str) -> set[str]:
+    """Return the commands of a service that are this project's own."""
+    package = SERVICES[service].settings_module.partition(".")[0]
     found = (VENV.parent / folder for folder in (package, "celery_config"))
-    known = {path.stem for folder in found for path in folder.glob("**/management/commands/*.py")}
-    return [name, *rest] if rest and rest[0] in known else [name, "help"]
+    return {path.stem for folder in found for path in folder.glob("**/management/commands/[!_]*.py")}
+
+
+def find_elsewhere(service: str, rest: list[str]) -> str:
+    """Return the command lines by which the system, or other services, know what this one does not; empty: none."""
+    command = rest[0]
+    if command in SYSTEM_COMMANDS:
+        names = [""]
+    else:
+        names = [f"{other} " for other in SERVICES if other != service and command in list_commands(other)]
+    return " or ".join(f"`./manage.py {name}{' '.join(rest)}`" for name in names)
 
 
 def run_service_command(argv: list[str]) -> int:
@@ -133,10 +147,13 @@ def run_service_command(argv: list[str]) -> int:
 
     class Utility(ManagementUtility):
         def fetch_command(self, subcommand: str) -> Any:
-            """An unknown command is a wrong word, and exits like one."""
+            """An unknown command is a wrong word, and exits like one; a command of the system or of another service
+            is named."""
             try:
                 return super().fetch_command(subcommand)
             except SystemExit:
+                if meant := find_elsewhere(service, argv[2:]):
+                    print(f"Did you mean {meant}?", file=sys.stderr)
                 sys.exit(2)
 
     try:

@@ -13,13 +13,20 @@ from django.utils import timezone
 
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
+from celery_config.messaging.contradictions import TRIED_WORDS
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaDecision, SagaInstance
 from celery_config.saga.operations import barrier_client
+from celery_config.saga.operations.differences import describe_held
 from celery_config.saga.operations.explanation import explain
 from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.history import tell_decision
 from celery_config.saga.operations.strip import draw_strip
-from celery_config.saga.operations.wording import describe_status
+from celery_config.saga.operations.wording import (
+    describe_effect,
+    describe_status,
+    describe_target,
+)
 from order_project import selectors
 from order_project.models import Choreography, Order, SeenEvent
 
@@ -55,7 +62,9 @@ def make_case_file(order: Order, *, ask: bool = True) -> dict[str, Any]:
             f"{line.quantity} × {line.sku} at {money(line.unit_price, order.currency)}" for line in order.lines.all()
         ],
         "cause": row.cause,
-        "parked": list_values(row, "owner", "answer_by", "fingerprint"),
+        "waits_for_a_decision": {
+            "by": row.answer_by and row.answer_by.isoformat(), "of": row.owner, "because": row.fingerprint,
+        },
         "steps": [
             {
                 "step": cell.name, "service": cell.service, "state": cell.describe_state(facts.now),
@@ -65,13 +74,14 @@ def make_case_file(order: Order, *, ask: bool = True) -> dict[str, Any]:
             for cell in draw_strip(facts)
         ],
         "tries": [
-            list_values(each, "at", "step", "operation", "number", "code", "reason", "next_at")
+            list_values(each, "at", "step", "number", "code", "reason", "next_at")
+            | {"tried": TRIED_WORDS.get(each.operation, each.operation)}
             for each in facts.tries
         ],
         "decisions": list_decisions(row) if isinstance(row, SagaInstance) else [],
         "events": list_events(row) if isinstance(row, Choreography) else [],
-        "barriers": read_barriers(row) if ask else {},
-        "operators": [list_values(each, "at", "verb", "what", "by", "why", "effect") for each in actions],
+        "services_say": ask_services(row) if ask else {},
+        "operators": [describe_action(each) for each in actions],
         "dead_letters": [
             list_values(each, "received_at", "reason", "queue", "task", "fault", "consequence") for each in letters
         ],
@@ -87,8 +97,13 @@ def list_values(row: Any, *fields: str) -> dict[str, Any]:
 
 
 def list_decisions(row: SagaInstance) -> list[dict[str, Any]]:
-    fields = ("at", "came", "status_before", "status_after", "sent", "detail")
-    return [list_values(each, *fields) for each in SagaDecision.objects.filter(saga=row).order_by("id")]
+    made = SagaDecision.objects.filter(saga=row).order_by("id")
+    return [list_values(each, "at", "detail") | {"decision": tell_decision(each).text} for each in made]
+
+
+def describe_action(did: OperatorAction) -> dict[str, Any]:
+    told = {"what": describe_target(did.what), "effect": describe_effect(did.effect)}
+    return list_values(did, "at", "verb", "by", "why") | told
 
 
 def list_events(row: Choreography) -> list[dict[str, Any]]:
@@ -96,7 +111,7 @@ def list_events(row: Choreography) -> list[dict[str, Any]]:
     return [list_values(each, "at", "kind") for each in seen]
 
 
-def read_barriers(row: Any) -> dict[str, Any]:
+def ask_services(row: Any) -> dict[str, Any]:
     """Return what each participant says now of its steps; a text if it does not answer."""
     try:
         steps = find_flow(type(row)).find_course(row).steps
@@ -106,7 +121,7 @@ def read_barriers(row: Any) -> dict[str, Any]:
         service: "does not answer"
         if answer is None
         else {
-            step: {"action": str(held.action), "undo": str(held.undo), "reply": held.reply, "note": held.note}
+            step: {"what": describe_held(held), "reply": held.reply, "note": held.note}
             for step, held in answer.items()
         }
         for service, answer in barrier_client.read_barriers(steps, row.pk).items()

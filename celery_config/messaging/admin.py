@@ -1,25 +1,28 @@
 """Admin pages of barrier, outbox, inbox, keys and contradictions in every service: read-only, and in plain words.
 
-The one act is to send again what the outbox has set aside.
+The acts are to send again what the outbox has set aside, and to say that a contradiction is dealt with.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import Truncator
 from django.utils.translation import ngettext
-from unfold.forms import ActionForm
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from celery_config.common.services import ORCHESTRATOR, SERVICES
-from celery_config.common.visible_text import is_visible
-from celery_config.messaging.contradictions import ACTION_WORDS, advise, describe_reason
+from celery_config.messaging.contradictions import ACTION_WORDS, TRIED_WORDS, advise, describe_reason
+from celery_config.messaging.dealt_with import (
+    DEALT_WITH,
+    DEALT_WITH_FILTER,
+    DealtWithAdmin,
+    WhyActionForm,
+    find_why,
+)
 from celery_config.messaging.inbox.subscriptions import subscriptions
 from celery_config.messaging.models import (
     SET_ASIDE,
@@ -53,7 +56,6 @@ OUTCOMES = {
     "tombstone": "info",
 }
 UNDO_WORDS = {"intent": "called, no answer yet", "done": "undone"}
-TRIED_WORDS = {"do": "the step", "undo": "its undoing", "fence": "to make sure that it never runs"}
 ACTION = label_column("action", OUTCOMES, "what came of it", words=ACTION_WORDS)
 UNDO = label_column("undo", OUTCOMES, "its undoing", words=UNDO_WORDS)
 
@@ -105,14 +107,6 @@ class BarrierAdmin(ReadOnlyAdmin):
         return make_anchor(url, "tasks in Flower") if url else EMPTY
 
 
-class WhyActionForm(ActionForm):  # type: ignore[misc]
-    why = forms.CharField(
-        max_length=1000,
-        required=False,
-        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "why"}),
-    )
-
-
 class SetAsideFilter(admin.SimpleListFilter):
     title = "set aside"
     parameter_name = "set_aside"
@@ -148,9 +142,7 @@ class OutboxAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Send again what was set aside", permissions=["send_again"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
-        why = request.POST.get("why", "").strip()
-        if not is_visible(why):
-            self.message_user(request, "Nothing was changed: say why", messages.ERROR)
+        if not (why := find_why(self, request)):
             return
         chosen = list(queryset.filter(SET_ASIDE))
         for row in chosen:
@@ -176,7 +168,7 @@ class InboxAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Contradiction)
-class ContradictionAdmin(ReadOnlyAdmin):
+class ContradictionAdmin(DealtWithAdmin):
     # A reason may be long: it is on the page of its row.
     list_display = (
         "event",
@@ -184,13 +176,13 @@ class ContradictionAdmin(ReadOnlyAdmin):
         id_column("subject", "order"),
         "received_at",
     )
-    list_filter = (text_filter("kind"),)
+    list_filter = (DEALT_WITH_FILTER, text_filter("kind"))
     search_ids = ("subject", "key")
     search_help_text = "order id or idempotency key"
     ordering = ("-received_at",)
     fields = (
         words_column("kind", "what it says happened"), "against", table_column("told", "what it says"), "order",
-        "advice", "received_at", "event", "key",
+        "advice", *DEALT_WITH, "received_at", "event", "key",
     )  # fmt: skip
 
     @admin.display(description="what is against it")

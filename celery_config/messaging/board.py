@@ -79,5 +79,5 @@ def make_contradictions_tile() -> Tile:
         count,
         f"{SERVICES[settings.SERVICE].outside} says something else than we know" if count else "",
         ACT if count else GOOD,
-        find_list("messaging_contradiction"),
+        find_list("messaging_contradiction", dealt_with_at__isempty=1),
     )

@@ -14,6 +14,7 @@ ACTION_WORDS = {
     "refused": "refused",
     "tombstone": "never ran, and never will",
 }
+TRIED_WORDS = {"do": "the step", "undo": "its undoing", "fence": "to make sure that it never runs"}
 ASKED = re.compile(r"^(\w+): asked (.*), reported (.*)$")
 HERE = re.compile(r"^([\w-]+) of saga (\S+) is (\w+) here$")
 KEY_OF = re.compile(r"^the key is that of (\S+)$")

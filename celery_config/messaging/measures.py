@@ -36,14 +36,15 @@ def measure_outbox() -> Iterator[Metric]:
 
 
 def count_contradictions() -> int:
-    """Count the events from outside of the last day that contradict our rows."""
-    return Contradiction.objects.filter(received_at__gt=Now() - CONTRADICTED_LATELY).count()
+    """Count the events from outside of the last day that contradict our rows and are not dealt with."""
+    lately = Contradiction.objects.filter(received_at__gt=Now() - CONTRADICTED_LATELY)
+    return lately.filter(dealt_with_at__isnull=True).count()
 
 
 def measure_contradictions() -> Iterator[Metric]:
     yield read_gauge(
         "order_saga_contradictions",
-        "Events from outside in the last 24 h that contradict our rows.",
+        "Events from outside in the last 24 h that contradict our rows and are not dealt with.",
         count_contradictions(),
     )
 

@@ -201,8 +201,19 @@ class Observation(models.Model):
         return self.name
 
 
-class Contradiction(models.Model):
-    """A provider's event that contradicts our rows; it changed nothing and waits for an operator. Append-only."""
+class DealtWithRow(models.Model):
+    """A row that waits until an operator says that nothing is left to do about it."""
+
+    dealt_with_at = models.DateTimeField(null=True, blank=True, help_text="when an operator said so")
+    dealt_with_by = models.CharField(max_length=150, blank=True, db_default="", default="")
+    dealt_with_why = models.TextField(blank=True, db_default="", default="")
+
+    class Meta:
+        abstract = True
+
+
+class Contradiction(DealtWithRow):
+    """A provider's event that contradicts our rows; it changed nothing and waits for an operator."""
 
     event = models.CharField(max_length=255, unique=True, help_text="the event's id, in the sender's words")
     kind = models.CharField(max_length=120)

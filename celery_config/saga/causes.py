@@ -30,6 +30,7 @@ class CauseKind(StrEnum):
     RECOVERED = "recovered"
 
 
+TOO_LARGE = "its messages are too large"
 # Causes that say what stopped a flow, but not why.
 WITHOUT_REASON = ("step_failed", "dead_letter", "deadline_passed")
 # Codes of steps whose tries are used up: what became of them is not known.

@@ -176,6 +176,48 @@ def find_next(flow: FlowFacts) -> tuple[StepFacts | None, bool]:
     return next((s for s in links if s.logged not in closed), None), True
 
 
+AGAIN_AND_AGAIN = 2
+"""From so many failed tries on, a step is not only late: it fails."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """What an open flow waits for fails, and is tried again."""
+
+    line: str
+    """In words that are the same for all with the same fault."""
+    tries: int
+    next_at: datetime | None
+    """None: it is tried now."""
+
+
+def find_failing(flow: FlowFacts) -> Failing | None:
+    """Return why the step that an open flow waits for fails again and again; None: it does not."""
+    step, undo = find_next(flow)
+    if step is None:
+        return None
+    if tried := find_try(flow, step, undo=undo):
+        failing = Failing(
+            describe_step_failure(step, tried.failure),
+            tried.number,
+            tried.next_at if tried.is_ahead(flow.now) else None,
+        )
+    elif step.failure and fits(step.failure, undo=undo):
+        failing = Failing(describe_step_failure(step), step.failure.get("times", 1), flow.due_at)
+    else:
+        return None
+    return failing if failing.tries >= AGAIN_AND_AGAIN else None
+
+
+def is_failing(flow: FlowFacts) -> bool:
+    return find_failing(flow) is not None
+
+
+def fits(failure: Mapping[str, Any] | None, *, undo: bool) -> bool:
+    """Whether a failure is that of the undo, or of the action."""
+    return failure is not None and (failure.get("operation") == "undo") is undo
+
+
 class HappeningKind(StrEnum):
     BEGAN = "began"
     DONE = "done"

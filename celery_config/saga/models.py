@@ -9,6 +9,7 @@ from django.db import models
 from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.db.functions import IdEnding, Now
 from celery_config.saga.batches.models import Batch, BatchItem  # noqa: F401  (Django looks for an app's models here)
+from celery_config.messaging.models import DealtWithRow
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import OPEN, Status, StepState
 
@@ -243,8 +244,11 @@ class SagaPause(models.Model):
         return f"no new sagas {'of ' + self.saga if self.saga else 'with step ' + self.step}"
 
 
-class DeadLetter(models.Model):
-    """A message from the dead-letter queue (rule 19, dead letters)."""
+class DeadLetter(DealtWithRow):
+    """A message from the dead-letter queue (rule 19, dead letters).
+
+    Once it is dealt with, it is deleted after its time.
+    """
 
     received_at = models.DateTimeField(db_default=Now())
     reason = models.CharField(max_length=40, help_text="rejected, delivery_limit, expired, maxlen")
@@ -256,10 +260,6 @@ class DeadLetter(models.Model):
     operation = models.CharField(max_length=20, blank=True)
     fault = models.CharField(max_length=300, blank=True, default="", help_text="what is wrong with it")
     consequence = models.CharField(max_length=200, help_text="what was done about it")
-    dealt_with_at = models.DateTimeField(
-        null=True, blank=True, help_text="when an operator said so; it is deleted after its time"
-    )
-    dealt_with_by = models.CharField(max_length=150, blank=True, db_default="", default="")
     headers = models.JSONField(default=dict)
     body = models.TextField(blank=True)
 

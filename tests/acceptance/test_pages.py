@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from celery_config.common.services import SERVICES
-from celery_config.saga.operations.wording import describe_status
+from celery_config.saga.operations.wording import describe_status, format_span
 from tests.acceptance.browsing import (
     Complaints,
     find_barriers,
@@ -37,7 +38,12 @@ FIND_UNTIDY = """() => {
 FITS_A_PHONE = """() => document.documentElement.scrollWidth <= innerWidth
     && [...document.querySelectorAll("#result_list tbody tr")].every(row => [...row.cells].every(
         cell => cell.scrollWidth <= cell.clientWidth && row.clientWidth - cell.offsetWidth < 2
-    ))"""
+    ))
+    && [...document.querySelectorAll("#result_list tbody [data-label]")].every(cell => {
+        // The name of a column is in one line, and has capitals where it is written with them.
+        const name = getComputedStyle(cell, "::before");
+        return name.textTransform === "none" && !(parseFloat(name.height) >= 2 * (parseFloat(name.lineHeight) || 18));
+    })"""
 LOOKS: Any = [(390, "light"), (1440, "dark"), (390, "dark"), (1440, "light")]
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
@@ -196,6 +202,23 @@ class TestTheAdmins:
             assert all(step["name"].replace("-", " the ") in text for step in saga["steps"])
             assert "Done: all 6 steps are done" in text or "Cancelled, everything undone" in text
             assert describe_status(saga["status"]) in text.lower()
+        assert not complaints
+        page.close()
+
+    def test_times_have_the_words_of_the_sentences(
+        self, open_shop: Shop, context: BrowserContext, complaints: Complaints
+    ) -> None:
+        page = complaints.watch(context.new_page())
+        page.goto(f"{open_shop.stack.url('order')}/admin/password_change/")
+        for away in (timedelta(hours=3, minutes=56), timedelta(days=2, hours=23), -timedelta(days=1)):
+            # Half a minute later than that nothing else is said.
+            at = datetime.now(UTC) + away + timedelta(seconds=30 if away > timedelta() else -30)
+            told = f"in {format_span(away)}" if away > timedelta() else f"{format_span(-away)} ago"
+            page.evaluate(
+                "at => document.body.insertAdjacentHTML('beforeend', `<time class=ago datetime=${at}></time>`)",
+                at.isoformat(),
+            )
+            expect(page.locator("time.ago").last).to_have_text(told)
         assert not complaints
         page.close()
 

@@ -55,6 +55,14 @@ ADDRESSES = {f"{service.upper()}_URL": f"http://{LOOPBACK}:1" for service in SER
     ("module", "arguments", "told"),
     [
         ("manage", ("order", "nonsense"), "Unknown command: 'nonsense'"),
+        ("manage", ("order", "top"), "Did you mean `./manage.py top`?"),
+        ("manage", ("payment", "sandbox", "show"), "Did you mean `./manage.py sandbox show`?"),
+        ("manage", ("payment", "explain", "1a2b"), "Did you mean `./manage.py order explain 1a2b`?"),
+        (
+            "manage",
+            ("inventory", "reconcile"),
+            "Did you mean `./manage.py payment reconcile` or `./manage.py shipment reconcile`?",
+        ),
         ("manage", ("order", "worker", "--concurrency", "-1"), "'-1' is no whole number from 1 to 1000"),
         (
             "manage",

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from celery_config.common.identifiers import uuid7_time
 from celery_config.common.money import money
 from celery_config.messaging.observations import read_observations
+from celery_config.saga.admin.cause import FAILING, get_cause_url, get_view_url
 from celery_config.saga.admin.parked import get_group_url
 from celery_config.saga.admin.story import format_explanation
 from celery_config.saga.admin.widgets import (
@@ -30,9 +31,10 @@ from celery_config.saga.admin.widgets import (
 from celery_config.saga.measures import read_standstill
 from celery_config.saga.models import SagaPause
 from celery_config.saga.operations import overview, services
+from celery_config.saga.operations.failing import FailingGroup, read_failing
 from celery_config.saga.operations.overview import OnItsWay, Waiting
 from celery_config.saga.operations.services import CONTRADICTIONS, ServiceHealth
-from celery_config.saga.operations.wording import STATUS_WORDS, capitalize
+from celery_config.saga.operations.wording import STATUS_WORDS, capitalize, describe_status
 from celery_config.saga.states import Status
 from celery_config.web.board import (
     ACT,
@@ -50,7 +52,7 @@ from celery_config.web.columns import EMPTY, format_ago, format_number, make_lab
 from celery_config.web.elsewhere import admin_url
 
 SEE = "saga.view_sagainstance"
-CONTRADICTIONS_PAGE = "messaging/contradiction/"
+CONTRADICTIONS_PAGE = "messaging/contradiction/?dealt_with_at__isempty=1"
 NOTES = {
     Status.RUNNING: "each step may still be undone",
     Status.STOPPING: "what was done is being undone",
@@ -68,6 +70,8 @@ def show_waiting(request: HttpRequest) -> Iterator[Section]:
     yield Section("For somebody to decide", TILES, tiles)
     if waiting:
         yield Section("By cause", TABLE, make_waiting_table(waiting))
+    if failing := read_failing():
+        yield Section("Tried again and again", TABLE, make_failing_table(failing))
     # Below the causes, which a phone shows on its first screen.
     if contradicted := services.list_contradicted(read_observations()):
         yield Section("From outside", TILES, [make_contradictions_tile(each) for each in contradicted])
@@ -118,6 +122,29 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
     ]
     headers = ["cause", "what", "decide", "money", "who", "mend"]
     return make_table(headers, rows)
+
+
+def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
+    """What fails before it waits for a decision: it ends by itself soon after it is mended, and sooner if hurried."""
+    rows = [
+        [
+            break_words(each.line),
+            f"{count_rows(apps.get_model(each.kind), len(each.ids))}, {describe_status(each.status)}",
+            f"{each.tries} times",
+            format_ago(each.next_at) if each.next_at else "now",
+            format_html('<a class="text-link whole" href="{}">Look and hurry</a>', get_failing_url(each)),
+        ]
+        for each in failing
+    ]
+    return make_table(["cause", "what", "tried", "next", "hurry"], rows)
+
+
+def get_failing_url(group: FailingGroup) -> str:
+    """Return the address of the list of what fails for one cause, or of the page of the only one."""
+    model = apps.get_model(group.kind)
+    if len(group.ids) == 1:
+        return get_view_url(model, "change", str(group.ids[0]))
+    return get_cause_url(model, {FAILING: group.line})
 
 
 def format_due(at: datetime | None) -> SafeString | str:

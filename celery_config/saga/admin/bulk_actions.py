@@ -32,9 +32,12 @@ from celery_config.saga.admin.widgets import (
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations import bulk_previews, operators
-from celery_config.saga.operations.advice import TITLES
+from celery_config.saga.operations.advice import TITLES, advise
 from celery_config.saga.operations.bulk_previews import Prospect
+from celery_config.saga.operations.explanation import find_hindrance
+from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.operations.wording import describe_effect
+from celery_config.saga.states import OPEN
 from celery_config.web.board import make_table
 from celery_config.web.columns import EMPTY
 
@@ -69,6 +72,7 @@ def show_bulk_page(
         about=find_flow(admin.model).verbs[verb].label,
         warnings=[more] if left else [],
         outcomes=bulk_previews.count_outcomes(prospects),
+        mend=advise_each(rows),
         lasting=bulk_previews.describe_lasting(rows),
         form=form,
         button=TITLES[verb],
@@ -76,6 +80,14 @@ def show_bulk_page(
         tables=[("One by one", build_table(admin, prospects))],
         hidden=hidden,
     )
+
+
+def advise_each(rows: Sequence[Any]) -> str:
+    """Say what is to be mended for what keeps these rows from their end."""
+    lines = {row.fingerprint for row in rows}
+    open_rows = [row for row in rows if row.status in OPEN]
+    lines |= {find_hindrance(facts) for facts in read_flows(open_rows).values()}
+    return " ".join(sorted({*map(advise, lines)} - {""}))
 
 
 def take_first(rows: QuerySet[Any]) -> tuple[list[Any], bool]:

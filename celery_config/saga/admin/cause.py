@@ -1,9 +1,9 @@
-"""What waits for one cause: the filter of a list by it, and the verbs for all of it."""
+"""What waits, or fails again and again, for one cause: the filters of a list by it, and the verbs for all of it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,10 +16,11 @@ from django.urls import reverse
 from celery_config.saga.admin.widgets import count_rows
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.flow_facts import FlowFacts
-from celery_config.saga.operations.advice import TITLES, recommend_verb
+from celery_config.saga.operations.advice import TITLES, advise, recommend_verb
+from celery_config.saga.operations.failing import find_failing_ids
 from celery_config.saga.states import Status
 
-FINGERPRINT, VERB = "fingerprint", "verb"
+FINGERPRINT, FAILING, VERB = "fingerprint", "failing", "verb"
 
 
 class FingerprintFilter(admin.SimpleListFilter):
@@ -39,33 +40,73 @@ class FingerprintFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         wanted = self.value()
-        return filter_cause(rows, wanted) if wanted else rows
+        return filter_cause(rows, {FINGERPRINT: wanted}) if wanted else rows
 
 
-def filter_cause(rows: QuerySet[Any], fingerprint: str) -> QuerySet[Any]:
-    """The rows that wait for one cause."""
-    return rows.filter(status=Status.PARKED, fingerprint=fingerprint)
+class FailingFilter(admin.SimpleListFilter):
+    """Filter by why something fails again and again; it is offered where a link leads to it alone."""
+
+    title = "fails again and again"
+    parameter_name = FAILING
+    count = 0
+    """How many fail for this cause, once the list is filtered."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        line = request.GET.get(FAILING)
+        return [(line, line)] if line else []
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        if not (line := self.value()):
+            return rows
+        found = filter_failing(rows, line)
+        self.count = found.count()
+        return found
 
 
-def get_cause_url(model: type[Model], fingerprint: str) -> str:
-    """Return the address of the list of what waits for one cause."""
-    wanted = {"status__exact": Status.PARKED.value, FINGERPRINT: fingerprint}
-    return f"{get_view_url(model, 'changelist')}?{urlencode(wanted)}"
+def filter_cause(rows: QuerySet[Any], cause: Mapping[str, str]) -> QuerySet[Any]:
+    """The rows that wait, or fail, for the cause that an address names; see `name_cause`."""
+    if fingerprint := cause.get(FINGERPRINT):
+        return rows.filter(status=Status.PARKED, fingerprint=fingerprint)
+    return filter_failing(rows, cause[FAILING])
+
+
+def filter_failing(rows: QuerySet[Any], line: str) -> QuerySet[Any]:
+    return rows.filter(pk__in=find_failing_ids(rows.model, line))
+
+
+def name_cause(asked: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of an address that names a cause; empty: it names none."""
+    return next(({name: line} for name in (FINGERPRINT, FAILING) if (line := asked.get(name, ""))), {})
+
+
+def get_cause_url(model: type[Model], cause: Mapping[str, str]) -> str:
+    """Return the address of the list of what waits, or fails, for one cause."""
+    status = {"status__exact": Status.PARKED.value} if FINGERPRINT in cause else {}
+    return f"{get_view_url(model, 'changelist')}?{urlencode({**status, **cause})}"
 
 
 def get_view_url(model: type[Model], view: str, *args: str) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{view}", args=args)
 
 
+def find_cause(page: ChangeList) -> tuple[dict[str, str], int]:
+    """Return the cause by which a list is filtered, as an address names it, and how many have it."""
+    for each in page.filter_specs:
+        if isinstance(each, FailingFilter) and each.count:
+            return {FAILING: str(each.value())}, each.count
+        if isinstance(each, FingerprintFilter) and (count := each.counts.get(each.value() or "", 0)):
+            return {FINGERPRINT: str(each.value())}, count
+    return {}, 0
+
+
 def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) -> dict[str, Any] | None:
-    """Return what waits for the one cause by which a list is filtered, and the verbs for all of it.
+    """Return what waits or fails for the one cause by which a list is filtered, and the verbs for all of it.
 
     The verb that is recommended for most rows of the page comes first.
     """
-    chosen = next((each for each in page.filter_specs if isinstance(each, FingerprintFilter)), None)
-    fingerprint = (chosen and chosen.value()) or ""
-    count = chosen.counts.get(fingerprint, 0) if chosen else 0
-    if not fingerprint or not count:
+    cause, count = find_cause(page)
+    (line,) = cause.values() or [""]
+    if not line:
         return None
     best = Counter(recommend_verb(each) for each in facts).most_common(1)
     recommended = best[0][0] if best else ""
@@ -76,14 +117,16 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
     offered = [
         {
             "title": f"{TITLES[name]}{all_of}",
-            "path": f"{each}?{urlencode({VERB: name, FINGERPRINT: fingerprint})}",
+            "path": f"{each}?{urlencode({VERB: name, **cause})}",
             "is_recommended": name == recommended,
         }
         for name in sorted(verbs, key=lambda name: name != recommended)
     ]
+    fails = FAILING in cause
+    told = ("fails", "fail") if fails else ("waits", "wait")
     return {
-        "what": count_rows(model, count),
-        "count": count,
-        "why": fingerprint,
+        "what": f"{count_rows(model, count)} {told[count > 1]}",
+        "why": line,
+        "mend": advise(line),
         "verbs": offered if may_act else [],
     }

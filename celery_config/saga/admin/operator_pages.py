@@ -27,12 +27,13 @@ from celery_config.saga.admin.acted import (
 )
 from celery_config.saga.admin.bulk_actions import show_bulk_page, take_first
 from celery_config.saga.admin.cause import (
-    FINGERPRINT,
     VERB,
+    FailingFilter,
     FingerprintFilter,
     build_cause,
     filter_cause,
     get_cause_url,
+    name_cause,
 )
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
@@ -47,8 +48,8 @@ from celery_config.saga.admin.widgets import (
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client, bulk_previews, operators, previews
-from celery_config.saga.operations.advice import TITLES, recommend_verb
-from celery_config.saga.operations.explanation import find_line
+from celery_config.saga.operations.advice import TITLES, advise, recommend_verb
+from celery_config.saga.operations.explanation import find_hindrance, find_line
 from celery_config.saga.operations.flow_reader import read_flow, read_flows
 from celery_config.saga.operations.wording import describe_effect, describe_status
 from celery_config.saga.states import Status
@@ -80,7 +81,7 @@ class StatusFilter(WordsFilter):
     title, parameter_name, words = "status", "status__exact", WORDS_OF_STATUSES
 
 
-FLOW_FILTERS = (FingerprintFilter, ActedFilter)
+FLOW_FILTERS = (FingerprintFilter, FailingFilter, ActedFilter)
 
 
 class OperatorPages(ReadOnlyAdmin):
@@ -190,22 +191,20 @@ class OperatorPages(ReadOnlyAdmin):
         return [*own, *super().get_urls()]
 
     def each_view(self, request: HttpRequest) -> HttpResponse:
-        """A verb for all that wait for one cause; a POST acts on those that the page showed."""
+        """A verb for all that wait, or fail, for one cause; a POST acts on those that the page showed."""
         if not self.has_act_permission(request):
             raise PermissionDenied
-        verb, fingerprint = request.GET.get(VERB, ""), request.GET.get(FINGERPRINT, "")
-        if verb not in self.flow.verbs or not fingerprint:
+        verb, cause = request.GET.get(VERB, ""), name_cause(request.GET.dict())
+        if verb not in self.flow.verbs or not cause:
             return HttpResponseNotFound()
         rows = self.get_queryset(request)
         if request.method == "POST":
             keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
             rows = rows.filter(pk__in=[key for key in keys if is_valid_key(self.opts.pk, key)])
         else:
-            rows = filter_cause(rows, fingerprint)
+            rows = filter_cause(rows, cause)
         first, left = take_first(rows.order_by("pk"))
-        return show_bulk_page(
-            self, request, first, verb, back=get_cause_url(self.model, fingerprint), left=left
-        )
+        return show_bulk_page(self, request, first, verb, back=get_cause_url(self.model, cause), left=left)
 
     def acted_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the fragment that counts what became of the rows that were acted on at once."""
@@ -230,7 +229,7 @@ class OperatorPages(ReadOnlyAdmin):
             course = self.flow.find_course(row)
         except OperatorRefused as refusal:
             return {"warnings": [str(refusal)]}
-        return build_evidence(course, barrier_client.read_barriers(course.steps, row.pk))
+        return build_evidence(row, course, barrier_client.read_barriers(course.steps, row.pk))
 
     @action(description=TITLES["retry"], icon="task_alt", permissions=["act"])
     def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -290,9 +289,10 @@ class OperatorPages(ReadOnlyAdmin):
             "after": make_status_label(preview.after),
             "branches": preview.branches,
         }
-        shown = build_evidence(self.flow.find_course(row), preview.barriers)
+        shown = build_evidence(row, self.flow.find_course(row), preview.barriers)
         lasting = bulk_previews.describe_lasting([row])
-        return {"refused": preview.refused, "going": going, "lasting": lasting, **shown}
+        mend = advise(find_hindrance(read_flow(row)))
+        return {"refused": preview.refused, "going": going, "mend": mend, "lasting": lasting, **shown}
 
     @admin.action(description=f"{TITLES['retry']}…", permissions=["act"])
     def retry_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:

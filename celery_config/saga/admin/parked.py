@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
-from celery_config.saga.admin.cause import get_cause_url, get_view_url
+from celery_config.saga.admin.cause import FINGERPRINT, get_cause_url, get_view_url
 from celery_config.saga.admin.widgets import LINK, break_words, format_deadline
 from celery_config.saga.engine import clock
 from celery_config.saga.models import ParkedSaga
@@ -69,4 +69,4 @@ def get_group_url(group: ParkedGroup) -> str:
     model = apps.get_model(group.kind)
     if group.only:
         return get_view_url(model, "change", group.only)
-    return get_cause_url(model, group.fingerprint)
+    return get_cause_url(model, {FINGERPRINT: group.fingerprint})

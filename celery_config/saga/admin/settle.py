@@ -61,7 +61,7 @@ def settle_page(
     return confirm_and_act(
         admin, request, form, back, settle, title=f"Settle by hand: {row}", about=ABOUT, original=row,
         button="Settle by hand", refused=explain_no_settlement(row.status, intents),
-        **build_evidence(course, answers),
+        **build_evidence(row, course, answers),
     )  # fmt: skip
 
 

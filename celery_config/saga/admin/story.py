@@ -15,7 +15,8 @@ from django.utils.safestring import SafeString
 from celery_config.saga.admin.widgets import get_page_url
 from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.models import SagaInstance, WatchedRow
-from celery_config.saga.operations.explanation import Explanation, explain
+from celery_config.saga.operations.advice import advise
+from celery_config.saga.operations.explanation import Explanation, explain, find_hindrance
 from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.operations.history import read_timeline
 from celery_config.saga.operations.strip import CellState, draw_strip
@@ -61,6 +62,7 @@ def build_story(row: WatchedRow, facts: FlowFacts, *, url: str = "") -> dict[str
             for cell in draw_strip(facts)
         ],
         "timeline": read_timeline(row, facts),
+        "mend": advise(find_hindrance(facts)),
     }
 
 

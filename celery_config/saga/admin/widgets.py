@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,11 +28,14 @@ from celery_config.http.service_client import ServiceCallError
 from celery_config.saga.causes import phrase_command
 from celery_config.saga.course import Answer, Course
 from celery_config.saga.dsl import Saga, Step
-from celery_config.saga.models import OperatorAction, SagaPause
+from celery_config.saga.faults import list_steps
+from celery_config.saga.flow_facts import is_past_pivot
+from celery_config.saga.models import OperatorAction, SagaPause, WatchedRow
 from celery_config.saga.operations.advice import TITLES
-from celery_config.saga.operations.differences import Difference, list_differences
+from celery_config.saga.operations.differences import Difference, describe_held, list_differences
 from celery_config.saga.operations.effects import Effect, find_effects
-from celery_config.saga.operations.strip import CellState
+from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.strip import Cell, CellState, correct_state, draw_strip
 from celery_config.saga.operations.wording import (
     STATUS_WORDS,
     describe_effect,
@@ -136,9 +140,13 @@ def make_status_label(status: str) -> SafeString:
     return make_label(describe_status(status), {describe_status(each): COLOURS[each] for each in COLOURS})
 
 
-def build_evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:
+def build_evidence(row: WatchedRow, course: Course, answers: Mapping[str, Answer]) -> dict[str, Any]:
     """Build the tables of live effects and of the barriers, for `render_confirmation`."""
     found, different = find_effects(course, answers), list_differences(course, answers)
+    standings = [
+        Standing(step, cell, answers.get(step.command.service), is_past=is_past_pivot(list_steps(course)))
+        for step, cell in zip(course.steps, draw_strip(read_flow(row)), strict=True)
+    ]
     counted = [
         count_words(len(found), "effect", "not undone or in doubt"),
         count_words(len(different), "difference", "from what we know"),
@@ -148,7 +156,7 @@ def build_evidence(course: Course, answers: Mapping[str, Answer]) -> dict[str, A
         "as_of": f"{localtime(timezone.now()):%H:%M:%S %Z}",
         "warnings": [*filter(None, [course.fault]), *list_silent_services(answers)],
         "tables": [
-            ("Not undone or in doubt", build_effects_table(found, course)),
+            ("Not undone or in doubt", build_effects_table(found, standings)),
             ("Where a service says something else than we know", build_differences_table(different)),
         ],
     }
@@ -172,28 +180,46 @@ def list_silent_services(answers: Mapping[str, Answer]) -> list[str]:
     ]
 
 
-def build_effects_table(found: Iterable[Effect], course: Course) -> dict[str, Any]:
-    steps = {step.name: step for step in course.steps}
+@dataclass(frozen=True)
+class Standing:
+    """Where a step stands, as far as we know, and what its service says of it."""
+
+    step: Step
+    cell: Cell
+    answer: Answer
+    is_past: bool
+
+    @property
+    def state(self) -> CellState:
+        return correct_state(self.cell.state, self.step, self.answer, is_past=self.is_past)
+
+    @property
+    def is_cleared(self) -> bool:
+        """Whether we thought of an effect, and its service says that there is none."""
+        return self.cell.state in LIVE and self.state not in LIVE
+
+
+LIVE = (CellState.HELD, CellState.IN_DOUBT)
+NOTHING_THERE = "we had no word of it; its service says now: {}"
+
+
+def build_effects_table(found: Iterable[Effect], standings: Sequence[Standing]) -> dict[str, Any]:
+    """Each effect that is left or in doubt; and what we took for one, of which its service knows better."""
+    effects = {effect.step: effect for effect in found}
     rows = [
         [
-            keep_on_one_line(phrase_command(steps[effect.step].command)),
-            effect.holder,
-            make_label(find_effect_state(effect, steps[effect.step]), WORDS),
-            format_amount(effect),
-            format_deadline(effect.expires_at, "expired"),
-            effect.because,
+            keep_on_one_line(each.cell.label),
+            each.cell.service,
+            make_label(each.state, WORDS),
+            format_amount(effect) if effect else EMPTY,
+            format_deadline(effect.expires_at, "expired") if effect else EMPTY,
+            effect.because if effect else NOTHING_THERE.format(describe_held((each.answer or {}).get(each.step.name))),
         ]
-        for effect in found
-    ]
+        for each in standings
+        if (effect := effects.get(each.step.name)) or each.is_cleared
+    ]  # fmt: skip
     headers = ["step", "service", "state", "amount", "expires", "because"]
     return make_table(headers, rows, "Nothing: no effect is left, none is in doubt.")
-
-
-def find_effect_state(effect: Effect, step: Step) -> CellState:
-    """Return the strip's word for an effect; an effect that has no undo is done and not held."""
-    if effect.doubtful:
-        return CellState.IN_DOUBT
-    return CellState.HELD if step.undo else CellState.DONE
 
 
 def format_amount(effect: Effect) -> Any:

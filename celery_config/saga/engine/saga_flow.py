@@ -53,6 +53,7 @@ DEADLINE_PASSED = {
     "code": "deadline_passed",
     "reason": "the saga did not end before its deadline",
 }
+ANSWERED = (StepState.DONE, StepState.REFUSED)
 # The event that the pivot is done, of a saga that is on its way anyway: it comes for every order.
 EXPECTED: Decision[Send] = Decision(Status.FORWARD)
 
@@ -218,15 +219,29 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
 
     @property
     def money(self) -> Holds:
-        """Of the first step of each definition that names an amount: the steps behind it are about the same money."""
+        """Of the first step of each definition that names an amount: the steps behind it are about the same money.
+
+        A row that waits has the same word here as in its strip (`operations.strip`).
+        """
         steps = SagaStep.objects.filter(saga=OuterRef("pk"))
         first = steps.filter(command__in=list_money_commands())
-        held = first.filter(kind=StepKind.COMPENSATABLE, logged=StepState.DONE)
+        done = first.filter(kind=StepKind.COMPENSATABLE, logged=StepState.DONE)
         pivot = steps.filter(kind=StepKind.PIVOT, logged=StepState.DONE)
+        others = SagaStep.objects.filter(saga=OuterRef("saga"))
+        earlier = others.filter(position__lt=OuterRef("position"))
+        later = others.filter(position__gt=OuterRef("position"))
+        has_begun = ~Exists(earlier.exclude(logged=StepState.DONE).exclude(reply__isnull=False))
+        # The step behind it was asked for, so it is done.
+        is_passed = Exists(
+            later.filter(Q(logged__in=ANSWERED) | Q(reply__isnull=False) | Q(failure__operation="do"))
+        )
+        unknown = first.filter(logged=StepState.NOTHING)
+        goes_back = Q(cause__has_key="code") & ~Q(Exists(pivot))
+        passed = Q(Exists(unknown.filter(is_passed, failure__isnull=True)))
         return Holds(
-            taken=Q(Exists(held)) & Q(Exists(pivot)),
-            held=Exists(held),
-            doubtful=Exists(first.filter(logged=StepState.NOTHING)),
+            taken=Q(Exists(done)) & Q(Exists(pivot)),
+            held=Q(Exists(done)) | (goes_back & passed),
+            doubtful=Q(Exists(unknown.filter(has_begun | is_passed | Q(failure__isnull=False)))),
         )
 
     def deadline_seconds(self, row: SagaInstance) -> float:

@@ -26,7 +26,7 @@ from celery_config.db.functions import Now
 from celery_config.errors import ChainTooLarge
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.models import UNSENT, OutboxMessage
-from celery_config.saga.causes import CauseKind
+from celery_config.saga.causes import TOO_LARGE, CauseKind
 from celery_config.saga.engine import clock, scheduling
 from celery_config.saga.engine.backlogs import Backlogs
 from celery_config.saga.engine.flows import Cause, WatchedFlow, flows
@@ -144,7 +144,7 @@ def park_undrivable(flow: WatchedFlow[Any, Any], now: datetime, row_id: UUID, er
 def name_error(error: Exception) -> str:
     """Return the kind of an error in words that are the same for every row with the same fault."""
     if isinstance(error, ChainTooLarge):
-        return "its messages are too large"
+        return TOO_LARGE
     return snake_case(type(error).__name__).replace("_", " ")
 
 

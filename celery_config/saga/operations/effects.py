@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from celery_config.contracts.base import contract_fields
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Answer, Course, Known
-from celery_config.saga.dsl import Step
+from celery_config.saga.dsl import Step, StepKind
 from celery_config.saga.operations.differences import describe_logged
 from celery_config.saga.states import StepState
 
@@ -46,7 +46,21 @@ def find_effects(course: Course, barriers: Mapping[str, Answer]) -> list[Effect]
         held = answer.get(step.name) if answer is not None else None
         reply = (held and held.reply) or known.reply or {}
         found.append(make_effect(step, course.data, reply, doubtful, reason))
-    return found
+    return drop_spent(found, {step.name: step.kind for step in course.steps})
+
+
+def drop_spent(found: Sequence[Effect], kinds: Mapping[str, StepKind]) -> list[Effect]:
+    """Return the effects without the money that was held until its holder took it: it is not held any more."""
+    taken = {
+        each.holder
+        for each in found
+        if kinds[each.step] is StepKind.PIVOT and each.amount and not each.doubtful
+    }
+    return [
+        each
+        for each in found
+        if not (kinds[each.step] is StepKind.COMPENSATABLE and each.amount and each.holder in taken)
+    ]
 
 
 def judge_effect(known: Known, answer: Answer, step: str) -> tuple[bool, str] | None:

@@ -9,10 +9,9 @@ Pages, API, lists and the terminal call these, so that one flow is told in the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from celery_config.saga.causes import CANCELLED_BY_US, WITHOUT_REASON, describe_cause
 from celery_config.saga.dsl import StepKind
@@ -23,9 +22,11 @@ from celery_config.saga.flow_facts import (
     Try,
     describe_step_failure,
     find_failed,
+    find_failing,
     find_next,
     find_pivot,
     find_try,
+    fits,
     is_past_pivot,
 )
 from celery_config.saga.operations.strip import CellState, describe_try, draw_strip
@@ -222,6 +223,14 @@ def find_line(flow: FlowFacts) -> str:
     return find_cause(flow) if flow.status in (Status.STOPPING, Status.COMPENSATED) else ""
 
 
+def find_hindrance(flow: FlowFacts) -> str:
+    """Return the one line that says what keeps a flow from its end until somebody mends it; empty: nothing does."""
+    if flow.status is Status.PARKED:
+        return find_line(flow)
+    failing = find_failing(flow)
+    return failing.line if failing else ""
+
+
 def explain_step(step: StepFacts) -> str:
     """Return why a step did not succeed: its refusal, or its participant's failure."""
     told = step.refusal or (step.failure if fits(step.failure, undo=False) else None)
@@ -234,11 +243,6 @@ def describe_tries(flow: FlowFacts) -> str:
     failed = find_failed(flow)
     counted = describe_times(failed.failure) if failed and failed.failure else ""
     return counted or (f"; it was sent again {describe_count(flow.sent)}" if flow.sent else "")
-
-
-def fits(failure: Mapping[str, Any] | None, *, undo: bool) -> bool:
-    """Whether a failure is that of the undo, or of the action."""
-    return failure is not None and (failure.get("operation") == "undo") is undo
 
 
 def is_repeated(why: str, line: str) -> bool:

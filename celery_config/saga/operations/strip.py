@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 from celery_config.contracts.base import TOLD_SINGLY
+from celery_config.messaging.states import Action, Undo
 from celery_config.saga.causes import WITHOUT_REASON, describe_refusal
-from celery_config.saga.dsl import StepKind
+from celery_config.saga.course import Answer
+from celery_config.saga.dsl import Step, StepKind
 from celery_config.saga.flow_facts import (
     FlowFacts,
     StepFacts,
@@ -38,7 +40,7 @@ class CellState(StrEnum):
     NEVER_RAN = "never ran"
     NOT_YET = "not yet"
     HELD = "held"
-    """Done, and not undone yet, of a flow that is undone or waits for a decision."""
+    """Done, and not known to be undone yet, of a flow that is undone or waits for a decision."""
     IN_DOUBT = "in doubt"
     """It was asked for, and its result is not known; nothing asks again by itself."""
 
@@ -141,17 +143,44 @@ def find_state_back(flow: FlowFacts, step: StepFacts, *, is_next: bool, begun: b
     stops = flow.status is Status.STOPPING
     if step.is_refused and stops:
         return CellState.REFUSED
-    if is_next and (begun or not stops or step.failure or find_try(flow, step, undo=True)):
-        return CellState.UNDOING if stops else CellState.IN_DOUBT
+    last = list_begun(flow)[-1]
+    if is_next and stops and (begun or step.failure or find_try(flow, step, undo=True)):
+        return CellState.UNDOING
     if step.failure:
         return CellState.IN_DOUBT
-    last = list_begun(flow)[-1]
+    if is_next and not (stops or (begun and step is not last)):
+        return CellState.IN_DOUBT
     if not begun:
         may_run = last.kind is StepKind.PIVOT and last.logged is StepState.NOTHING
         return CellState.NOT_YET if may_run else CellState.NEVER_RAN
     if step is not last:
         return CellState.HELD  # the next one was asked for, so it is done
     return CellState.UNDOING if stops else CellState.IN_DOUBT
+
+
+def correct_state(state: CellState, step: Step, answer: Answer, *, is_past: bool) -> CellState:
+    """Return where a step stands once its service was asked: it knows better than we, who are told late or never.
+
+    Args:
+        state: as far as we know.
+        answer: what the service says of all its steps.
+        is_past: whether the flow is past its point of no return.
+    """
+    if answer is None:
+        return state
+    told = answer.get(step.name)
+    if told is None:
+        # What was done is not forgotten: a database that knows nothing of it was set back.
+        return CellState.NOT_YET if state is CellState.IN_DOUBT else state
+    if told.action is Action.TOMBSTONE:
+        return CellState.NEVER_RAN
+    if told.action is Action.REFUSED or told.undo is Undo.DONE:
+        return CellState.REFUSED if told.action is Action.REFUSED else CellState.UNDONE
+    if state in (CellState.CALLING, CellState.UNDOING):
+        return state
+    if told.action is Action.INTENT:
+        return CellState.IN_DOUBT
+    return CellState.DONE if is_past or not step.undo else CellState.HELD
 
 
 def is_refused_by(step: StepFacts, cause: Mapping[str, Any]) -> bool:

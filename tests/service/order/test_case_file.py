@@ -10,7 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 from django.core.management import CommandError, call_command
 
-from celery_config.saga.models import DeadLetter, OperatorAction, SagaDecision
+from celery_config.db.functions import Now
+from celery_config.messaging.states import Action, Undo
+from celery_config.saga.course import Held
+from celery_config.saga.models import DeadLetter, OperatorAction, SagaDecision, StepTry
 from celery_config.saga.operations import barrier_client
 from order_project.case_file import MASK
 from order_project.domain import Flow
@@ -42,10 +45,32 @@ def test_it_has_the_sentence_the_steps_and_whatever_was_decided_and_done(placed:
     known = explain(str(placed.id))
     assert known["sentence"].startswith("On its way")
     assert known["steps"][0]["step"] == "authorize-payment"
-    assert known["decisions"][0]["came"] == "asked to stop"
+    assert known["decisions"][0]["decision"].startswith("somebody asked to cancel it")
     assert known["dead_letters"][0]["queue"] == "payment.commands"
     assert known["operators"][0]["why"] == "again"
-    assert known["barriers"] == {"payment": "does not answer"}
+    assert known["services_say"] == {"payment": "does not answer"}
+
+
+def test_it_has_the_words_of_the_pages(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+    came = ("silent until due", "the pivot ran", "event: capture-payment done", "cannot be driven")
+    for text in came:
+        SagaDecision.objects.create(
+            saga=placed.saga, came=text, status_before="running", status_after="running", sent="stop chain"
+        )
+    effect = "parked to stopping; sent: fence capture-payment, undo authorize-payment"
+    OperatorAction.objects.create(
+        saga=placed.saga, subject=str(placed.id), verb="retry", what="", by="op", why="again", effect=effect
+    )
+    StepTry.objects.create(
+        event=uuid4(), flow=placed.saga_id, step="capture-payment", operation="fence", number=1, code="error", at=Now()
+    )  # fmt: skip
+    told = {"capture-payment": Held(Action.TOMBSTONE, Undo.INTENT, None)}
+    monkeypatch.setattr(barrier_client, "read_barriers", lambda steps, _: {"payment": told})
+    text = json.dumps(explain(str(placed.id))).lower()
+    of_code = (
+        "fingerprint", "silent until due", "barrier", "pivot", "tombstone", "intent", "fence", "chain", "drive",
+    )  # fmt: skip
+    assert [word for word in of_code if word in text] == []
 
 
 def test_what_the_customer_gave_stands_nowhere_in_it_even_if_others_repeat_it(
@@ -77,7 +102,7 @@ def test_what_the_customer_gave_stands_nowhere_in_it_even_if_others_repeat_it(
 def test_a_choreographed_order_has_its_events(shop: Shop) -> None:
     order = shop.place(flow=Flow.CHOREOGRAPHED).order
     known = explain(str(order), "--offline")
-    assert (known["flow"], known["barriers"], known["decisions"]) == ("choreographed", {}, [])
+    assert (known["flow"], known["services_say"], known["decisions"]) == ("choreographed", {}, [])
     assert known["status"]["in_words"] == "on its way"
 
 

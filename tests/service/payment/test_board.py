@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from celery_config.messaging.measures import check_contradictions
 from celery_config.messaging.models import BarrierRow, Contradiction
 from celery_config.messaging.observations import note
 from celery_config.reconciliation.board import check_books
@@ -69,6 +71,22 @@ def test_the_books_are_shown_and_told_to_the_order_service(admin_client: Client)
     assert check_books().startswith("warning: 3 differences from the provider")
     note("books", {"books": "provider", "checked": 10, "differences": 0})
     assert check_books() == "ok"
+
+
+def test_a_contradiction_that_is_dealt_with_counts_no_more(admin_client: Client) -> None:
+    row = Contradiction.objects.create(event="e", kind="k", key=uuid4(), subject=uuid4(), reason="r", told={})
+    assert check_contradictions().startswith("warning: 1 event")
+    board = read(admin_client, "service")
+    (url,) = {*re.findall(r'href="([^"]*/messaging/contradiction/[^"]*)"', board)}
+    form = {"action": "deal_with", "_selected_action": str(row.pk)}
+    assert "Nothing was changed: say why" in admin_client.post(url, form, follow=True).content.decode()
+    assert check_contradictions()
+    done = admin_client.post(url, {**form, "why": "their test event"}, follow=True).content.decode()
+    assert "1 dealt with" in done
+    assert check_contradictions() == ""
+    assert Contradiction.objects.values_list("dealt_with_by", "dealt_with_why").get() == (
+        "admin", "their test event",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("part", ["own", "service"])

@@ -36,15 +36,25 @@
     showAge();
   };
 
-  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  // In the words of the sentences: the two largest units, and nothing is rounded away.
+  const formatSpan = (seconds) => {
+    const units = [["d", 86400, Infinity], ["h", 3600, 24], ["min", 60, 60], ["s", 1, 60]];
+    const counts = units.map(([unit, size, most]) => [Math.floor(seconds / size) % most, unit]);
+    const first = counts.findIndex(([count]) => count);
+    return counts.slice(first, first + 2).filter(([count]) => count).map((each) => each.join(" ")).join(" ");
+  };
+
+  const formatAway = (seconds) => {
+    const whole = Math.round(Math.abs(seconds));
+    if (!whole) return "now";
+    return seconds < 0 ? `${formatSpan(whole)} ago` : `in ${formatSpan(whole)}`;
+  };
 
   // A click or a tap shows the time itself; the next one shows how long ago it is.
   const showTimes = () => {
     for (const time of document.querySelectorAll("time.ago")) {
       const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
-      const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? units.at(-1);
-      const text = "absolute" in time.dataset ? time.title : words.format(Math.trunc(seconds / size), unit);
+      const text = "absolute" in time.dataset ? time.title : formatAway(seconds);
       if (time.textContent !== text) time.textContent = text;
     }
   };

@@ -232,7 +232,10 @@ class TestServices:
         page = read(admin_client, "waiting")
         assert "at payment" in page
         assert "2 events from outside in 24 h against what we know" in page
-        assert f'{settings.PUBLIC_URLS["payment"]}/admin/messaging/contradiction/"' in page
+        assert (
+            f'{settings.PUBLIC_URLS["payment"]}/admin/messaging/contradiction/?dealt_with_at__isempty=1"'
+            in page
+        )
         assert "at order" not in page
 
     def test_are_not_asked_by_a_poll(self, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

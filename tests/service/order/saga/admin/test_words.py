@@ -109,9 +109,9 @@ def test_a_list_is_filtered_by_the_words_of_its_column(admin_client: Client, pla
 def test_effects_are_told_in_the_words_of_the_strip(admin_client: Client, placed: Placed) -> None:
     park(placed)
     words = read(admin_client, saga_page(placed, "retry"))
-    assert re.search("authorize the payment payment in doubt .* its undo was begun", words)
+    assert re.search("authorize the payment payment held .* its undo was begun", words)
     assert re.search("reserve the stock inventory held", words)
-    assert "book the shipment shipment in doubt" in words
+    assert re.search("book the shipment shipment (never ran|not yet) .* its service does not answer", words)
 
 
 def test_a_call_is_settled_by_the_name_of_what_was_asked_for(admin_client: Client, placed: Placed) -> None:

@@ -525,8 +525,8 @@ def raises(call: Callable[[], object], error: type[Exception]) -> bool:
 class TestDealtWith:
     PAGE = "/admin/saga/deadletter/"
 
-    def deal_with(self, client: Client, *letters: DeadLetter) -> str:
-        form = {"action": "deal_with", "_selected_action": [str(each.pk) for each in letters]}
+    def deal_with(self, client: Client, *letters: DeadLetter, why: str = "sent by hand") -> str:
+        form = {"action": "deal_with", "why": why, "_selected_action": [str(each.pk) for each in letters]}
         return str(client.post(self.PAGE, form, follow=True).content.decode())
 
     def test_an_operator_says_so_once(self, shop: Shop, admin_client: Client) -> None:
@@ -534,9 +534,17 @@ class TestDealtWith:
         first, second, third = DeadLetter.objects.order_by("id")
         assert "2 dealt with" in self.deal_with(admin_client, first, second)
         before = DeadLetter.objects.get(pk=first.pk)
-        assert (before.dealt_with_by, before.dealt_with_at is None) == ("admin", False)
+        assert (before.dealt_with_by, before.dealt_with_why) == ("admin", "sent by hand")
+        assert before.dealt_with_at
         assert "1 dealt with" in self.deal_with(admin_client, first, third)
         assert DeadLetter.objects.get(pk=first.pk).dealt_with_at == before.dealt_with_at
+
+    def test_without_a_reason_nothing_is_dealt_with(self, shop: Shop, admin_client: Client) -> None:
+        kept(letter("x", {"n": 1}))
+        assert "Nothing was changed: say why" in self.deal_with(
+            admin_client, DeadLetter.objects.get(), why=" "
+        )
+        assert DeadLetter.objects.get().dealt_with_at is None
 
     def test_who_may_only_look_may_not(
         self, shop: Shop, client: Client, django_user_model: type[User]

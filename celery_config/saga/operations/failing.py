@@ -1,0 +1,78 @@
+"""What is on its way and fails again and again, by cause: it is shown before it waits for a decision.
+
+A few queries for each kind of flow. The happy path has no failed tries, so that nothing is found without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from celery_config.common.grouping import group_by
+from celery_config.saga.engine.flows import WatchedFlow, find_flow, flows
+from celery_config.saga.flow_facts import AGAIN_AND_AGAIN, Failing, find_failing
+from celery_config.saga.models import StepTry, WatchedRow
+from celery_config.saga.operations.flow_reader import read_flows
+from celery_config.saga.states import OPEN
+
+MOST_READ = 500
+"""Of a kind: those that fail are read one by one."""
+
+
+@dataclass(frozen=True)
+class FailingGroup:
+    """What fails for one cause, of one kind and status."""
+
+    kind: str
+    """The model's label."""
+    status: str
+    line: str
+    ids: Sequence[UUID]
+    tries: int
+    """The most of one."""
+    next_at: datetime | None
+    """When the first is tried again; None: now."""
+
+
+def read_failing() -> list[FailingGroup]:
+    """Return what fails, the largest group first."""
+    found = [group for model in flows for group in read_failing_of(model)]
+    return sorted(found, key=lambda group: (-len(group.ids), group.line))
+
+
+def read_failing_of(model: type[WatchedRow]) -> list[FailingGroup]:
+    rows = list(find_rows(find_flow(model))[:MOST_READ])
+    facts = read_flows(rows)
+    failing = [(row, told) for row in rows if (told := find_failing(facts[row.pk]))]
+    alike = group_by(lambda each: (each[0].status, each[1].line), failing)
+    return [make_group(model._meta.label_lower, status, line, some) for (status, line), some in alike.items()]
+
+
+def find_rows(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
+    """The open rows of which a step was tried in vain, the newest first."""
+    tried = StepTry.objects.filter(flow=OuterRef("pk"), number__gte=AGAIN_AND_AGAIN)
+    rows: QuerySet[Any, Any] = flow.model._default_manager.filter(Exists(tried), status__in=OPEN)
+    return rows.order_by("-pk")
+
+
+def make_group(kind: str, status: str, line: str, some: Sequence[tuple[WatchedRow, Failing]]) -> FailingGroup:
+    told = [failing for _, failing in some]
+    times = [each.next_at for each in told]
+    return FailingGroup(
+        kind,
+        status,
+        line,
+        [row.pk for row, _ in some],
+        max(each.tries for each in told),
+        None if None in times else min(filter(None, times)),
+    )
+
+
+def find_failing_ids(model: type[WatchedRow], line: str) -> list[UUID]:
+    """Return the ids of what fails for one cause."""
+    return [pk for group in read_failing_of(model) if group.line == line for pk in group.ids]
