@@ -17,6 +17,7 @@ from celery_config.db.limits import slow_statements
 from celery_config.messaging.outbox import publishing
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
+from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.running import run_batches, start_if_any
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
@@ -57,6 +58,7 @@ def saga_duties() -> list[Duty]:
         Duty("dead letters", DeadLetterReader(app).read, scale),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
+        Duty("retention of batches", delete_old_batches, EVERY_SECONDS),
         Duty("services", BackgroundDuty("services", look_at_services).start, LOOK_SECONDS * scale),
         Duty("queues seen", partial(look_at_queues, standstill), LOOK_SECONDS * scale),
         Duty("sums", BackgroundDuty("sums", sum_up).start, SUM_SECONDS * scale),
@@ -101,3 +103,13 @@ def delete_old_letters(batch: int = BATCH) -> bool:
         ended = model._default_manager.filter(pk=OuterRef("saga"), status__in=ENDED)
         dealt_with |= Q(Exists(ended))
     return delete_batch(DeadLetter, Q(received_at__lt=horizon) & dealt_with, "received_at", batch)
+
+
+@slow_statements()
+def delete_old_batches(batch: int = BATCH) -> bool:
+    """Delete a piece of the batches that settled long ago; return whether there may be more."""
+    horizon = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
+    old = Q(settled_at__lt=horizon)
+    if delete_batch(BatchItem, Q(batch__in=Batch.objects.filter(old)), "pk", batch):
+        return True
+    return delete_batch(Batch, old, "created_at", batch)

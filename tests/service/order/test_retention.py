@@ -12,7 +12,8 @@ from django.utils.module_loading import import_string
 from celery_config.common.identifiers import uuid7
 from celery_config.messaging.models import IdempotencyKey
 from celery_config.messaging.retention import delete_expired
-from celery_config.saga.duties import delete_old_letters, delete_old_log
+from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.duties import delete_old_batches, delete_old_letters, delete_old_log
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
 
 pytestmark = pytest.mark.django_db
@@ -73,3 +74,14 @@ def test_a_dead_letter_goes_when_it_was_dealt_with_long_ago() -> None:
 def test_all_are_duties_of_the_relay() -> None:
     names = {duty.name for path in settings.RELAY_DUTIES for duty in import_string(path)()}
     assert {"retention of the log", "retention of seen events", "retention of dead letters"} <= names
+
+
+def test_a_batch_goes_long_after_each_of_its_flows_has_its_outcome() -> None:
+    for state, settled in (("old", LONG_AGO), ("young", timezone.now()), ("open", None)):
+        batch = Batch.objects.create(kind="k", verb="retry", why=state, one_first=False, settled_at=settled)
+        for _ in range(2):
+            BatchItem.objects.create(batch=batch, flow=uuid7(), seen_status="parked", seen_since=LONG_AGO)
+    while delete_old_batches(batch=1):
+        pass
+    assert set(Batch.objects.values_list("why", flat=True)) == {"young", "open"}
+    assert BatchItem.objects.count() == 4

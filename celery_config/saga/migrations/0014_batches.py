@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('saga', '0012_steptry'),
+        ('saga', '0013_dealt_with'),
     ]
 
     operations = [
