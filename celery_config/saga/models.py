@@ -9,7 +9,6 @@ from django.db import models
 from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.db.functions import IdEnding, Now
 from celery_config.messaging.models import DealtWithRow
-from celery_config.saga.batches.models import Batch, BatchItem  # noqa: F401  (Django looks for an app's models here)
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import OPEN, Status, StepState
 

@@ -24,7 +24,7 @@ globals().update(
     service_settings(
         "order",
         "order_project",
-        apps=("celery_config.saga",),
+        apps=("celery_config.saga", "celery_config.saga.batches"),
         duties=DUTIES,
         measures=MEASURES,
         flow_checks=CHECKS,

@@ -45,7 +45,7 @@ from celery_config.web.permissions import Needs
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
 
-SEES: Needs = {"GET": ("saga.view_batch",)}
+SEES: Needs = {"GET": ("batches.view_batch",)}
 MOST_NAMED = 10_000
 """How many flows a body may name; by filters it may be `MOST`."""
 FILTERS = ("status", "name", "fingerprint", "owner")
@@ -53,7 +53,7 @@ NO_CHOICE = "Say which flows: name their ids, or give a filter."
 TWO_CHOICES = "Give ids or filters, and not both."
 
 
-class BatchInput(WhyInput):
+class NewBatchInput(WhyInput):
     """Which flows, what to do with them, and how fast."""
 
     kind = StrictCharField(max_length=80, default="saga.sagainstance", help_text="as in /api/sagas/parked/")
@@ -159,7 +159,7 @@ class BatchList(generics.ListAPIView[Batch]):
     throttle_scope = "verbs"
     refusals: ClassVar[Refusals] = {"POST": [OperatorRefused]}
 
-    @extend_schema(request=BatchInput, responses={202: BatchOutput})
+    @extend_schema(request=NewBatchInput, responses={202: BatchOutput})
     @answer_once(
         Answer(
             lambda batch, _: BatchOutput(batch).data,
@@ -170,7 +170,7 @@ class BatchList(generics.ListAPIView[Batch]):
     )
     def post(self, request: Request) -> Batch:
         """Choose flows for one verb. Nothing is done to them: first the dry run says what would become of each."""
-        given = parse_body(BatchInput, request)
+        given = parse_body(NewBatchInput, request)
         flow = find_kind(given.pop("kind"))
         filters, ids = read_filters(flow, given), given.pop("ids", [])
         if bool(filters) == bool(ids):

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import CharField, QuerySet, UUIDField, Value
 
+from celery_config.db import bulk
 from celery_config.errors import OperatorRefused
 from celery_config.saga.batches.models import Batch, BatchItem, ItemState
 from celery_config.saga.engine.flows import WatchedFlow
@@ -89,11 +90,8 @@ def insert_items(batch: Batch, rows: QuerySet[Any, Any]) -> int:
     )
     values = chosen.values_list("of_batch", "pk", "status", "since", "item_state")
     sql, parameters = values.query.sql_with_params()
-    columns = ", ".join(
-        connection.ops.quote_name(BatchItem._meta.get_field(name).column)
-        for name in COLUMNS  # type: ignore[union-attr]
-    )
-    table = connection.ops.quote_name(BatchItem._meta.db_table)
+    columns = ", ".join(bulk.quote_name(bulk.get_field(BatchItem, name).column) for name in COLUMNS)
+    table = bulk.table_name(BatchItem)
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO {table} ({columns}) {sql}", parameters)
         return int(cursor.rowcount)

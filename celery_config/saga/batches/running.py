@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import structlog
 from django.apps import apps
@@ -55,12 +57,12 @@ def run_batches() -> None:
                 busy.discard(pk)
 
 
-def run_piece(pk: object) -> bool:
+def run_piece(pk: UUID) -> bool:
     """Do the next piece of a batch; return whether there is more to do at once."""
     batch = Batch.objects.get(pk=pk)
     flow = find_flow(apps.get_model(batch.kind))
     note_outcomes(batch, flow)
-    steps: dict[str, Callable[[Batch, WatchedFlow], bool]] = {
+    steps: dict[str, Callable[[Batch, WatchedFlow[Any, Any]], bool]] = {
         BatchState.CHECKING: check_piece,
         BatchState.TRYING: try_one,
         BatchState.RUNNING: act_on_piece,
@@ -71,7 +73,7 @@ def run_piece(pk: object) -> bool:
     return more
 
 
-def check_piece(batch: Batch, flow: WatchedFlow) -> bool:
+def check_piece(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
     """Check some flows; once all are, the batch is ready to be started."""
     items = claim(batch, ItemState.CHOSEN, MOST_SAGAS)
     if items:
@@ -84,7 +86,7 @@ def check_piece(batch: Batch, flow: WatchedFlow) -> bool:
     return bool(items)
 
 
-def try_one(batch: Batch, flow: WatchedFlow) -> bool:
+def try_one(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
     """Act on one flow, and wait for its end: then the others follow, or the batch is paused."""
     first = batch.items.filter(state=ItemState.ACTED).order_by("acted_at").first()
     if first is None:
@@ -99,7 +101,7 @@ def try_one(batch: Batch, flow: WatchedFlow) -> bool:
     return True
 
 
-def act_on_piece(batch: Batch, flow: WatchedFlow) -> bool:
+def act_on_piece(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
     """Act on as many flows as are due now."""
     if not batch.per_minute:
         return act_on_some(batch, flow, PIECE)
@@ -117,7 +119,7 @@ def plan_wave(per_minute: int) -> tuple[int, float]:
     return count, count * 60 / per_minute
 
 
-def act_on_some(batch: Batch, flow: WatchedFlow, count: int) -> bool:
+def act_on_some(batch: Batch, flow: WatchedFlow[Any, Any], count: int) -> bool:
     """Act on so many flows at most; return whether there may be more."""
     items = claim(batch, ItemState.CHECKED, count)
     if items:
@@ -141,7 +143,7 @@ def claim(batch: Batch, state: ItemState, count: int) -> list[BatchItem]:
     return items
 
 
-def note_outcomes(batch: Batch, flow: WatchedFlow) -> None:
+def note_outcomes(batch: Batch, flow: WatchedFlow[Any, Any]) -> None:
     """Write down what became of the flows that were acted on, with one statement."""
     flows = flow.model._default_manager.filter(pk=OuterRef("flow"))
     ends = (*ENDED, Status.PARKED)
