@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypedDict
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
@@ -172,7 +173,11 @@ class SagasNamed(BaseFilterBackend):
                 "required": False,
                 "in": "query",
                 "description": f"only of these sagas: at most {MOST_SAGAS} ids, with commas between them",
-                "schema": {"type": "string", "pattern": f"^{one}(,{one}){{0,{MOST_SAGAS - 1}}}$"},
+                "schema": {
+                    "type": "string",
+                    "pattern": f"^{one}(,{one}){{0,{MOST_SAGAS - 1}}}$",
+                    "examples": [str(UUID(int=1))],
+                },
             }
         ]
 

@@ -77,6 +77,8 @@ def assert_parameters_are_given_once(client: Client) -> None:
 
 def make_value(schema: dict[str, Any]) -> str:
     """A value that a parameter takes."""
+    if "examples" in schema:
+        return str(schema["examples"][0])
     if "enum" in schema:
         return str(schema["enum"][0])
     return {"uuid": str(UUID(int=7)), "date-time": "2026-11-29T00:00:00Z"}.get(schema.get("format", ""), "1")
