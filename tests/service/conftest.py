@@ -12,6 +12,7 @@ from celery import current_app
 from celery.app.task import Context
 from celery.exceptions import Ignore
 from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.test import override_settings
 from rest_framework.test import APIClient
 
@@ -26,6 +27,7 @@ from celery_config.messaging.deliveries import Call
 from celery_config.messaging.models import OutboxMessage
 from celery_config.participant.choreography import build_event
 from celery_config.participant.handlers import registry
+from celery_config.web.navigation import BADGES_KEY
 from compose.local.rabbitmq import RabbitServer
 from tests.service import alone
 from tests.service.broker import ADMIN
@@ -102,6 +104,13 @@ class Participant:
 @pytest.fixture(autouse=True)
 def _each_look_at_flows_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("celery_config.health.SHARED_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _badges_of_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sidebar's numbers are read once in a test: a test that counts statements does not depend on their age."""
+    cache.delete(BADGES_KEY)
+    monkeypatch.setattr("celery_config.web.navigation.BADGE_SECONDS", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,17 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from unittest.mock import patch
 
 from django.contrib import admin
-from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-
-from celery_config.web import navigation
-from celery_config.web.navigation import BADGES_KEY
 
 MOST_STATEMENTS = 8
 # As many rows as there are accounts in the books, or staff: sorted in memory.
@@ -33,13 +28,9 @@ def lists(*apps: str) -> list[str]:
 def opened(client: Client, page: str, **query: str) -> tuple[str, list[str]]:
     """The list's HTML, and the statements that made it."""
     url = reverse(f"admin:{page}_changelist")
-    cache.delete(BADGES_KEY)
-    # The first request reads the session, content types and badges. They must not age between the two requests.
-    with patch.object(navigation, "BADGE_SECONDS", None):
-        client.get(url)
-        with CaptureQueriesContext(connection) as asked:
-            answer = client.get(url, query)
-    cache.delete(BADGES_KEY)
+    client.get(url)  # the session and content types are read but once
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.get(url, query)
     assert answer.status_code == 200, page
     return answer.content.decode(), [q["sql"] for q in asked.captured_queries]
 
