@@ -19,6 +19,7 @@ from celery_config.common.grouping import group_by, join_some
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.acted import get_acted_url
+from celery_config.saga.admin.cause import VERB
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.widgets import (
     LINK,
@@ -44,6 +45,11 @@ from celery_config.web.columns import EMPTY
 # A page's form may not have many more fields.
 MOST_AT_ONCE = 500
 SHOWN = 10
+WHOLE = "whole"
+WHOLE_TEXT = (
+    "These are the first. A batch takes all: it asks the services about each, and you start it on its page."
+)
+REST_TEXT = "These are the first. Do the others after them."
 """How many refused rows a message names."""
 
 
@@ -62,9 +68,11 @@ def show_bulk_page(
     if form.is_valid():
         return redirect(act_on_each(admin, request, rows, verb, form.cleaned_data["why"]) or back)
     prospects = bulk_previews.foresee(rows, verb)
+    # Only the rows of a cause can be found again.
+    is_whole = left and VERB in request.GET
+    more = f"There are more than {MOST_AT_ONCE}. {WHOLE_TEXT if is_whole else REST_TEXT}"
     hidden = [("action", f"{verb}_each"), ("confirmed", "yes")]
-    hidden += [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
-    more = f"There are more: these are the first {MOST_AT_ONCE}. Do the others after them."
+    hidden += [(WHOLE, "yes")] if is_whole else [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
     return render_confirmation(
         admin,
         request,
@@ -75,7 +83,7 @@ def show_bulk_page(
         mend=advise_each(rows),
         lasting=bulk_previews.describe_lasting(rows),
         form=form,
-        button=TITLES[verb],
+        button="Check all of them" if is_whole else TITLES[verb],
         back=back,
         tables=[("One by one", build_table(admin, prospects))],
         hidden=hidden,

@@ -12,6 +12,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
@@ -25,7 +26,8 @@ from celery_config.saga.admin.acted import (
     get_acted_url,
     read_acted,
 )
-from celery_config.saga.admin.bulk_actions import show_bulk_page, take_first
+from celery_config.saga.admin.batches import BatchFilter
+from celery_config.saga.admin.bulk_actions import WHOLE, show_bulk_page, take_first
 from celery_config.saga.admin.cause import (
     VERB,
     FailingFilter,
@@ -45,6 +47,7 @@ from celery_config.saga.admin.widgets import (
     get_page_url,
     make_status_label,
 )
+from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client, bulk_previews, operators, previews
@@ -81,7 +84,7 @@ class StatusFilter(WordsFilter):
     title, parameter_name, words = "status", "status__exact", WORDS_OF_STATUSES
 
 
-FLOW_FILTERS = (FingerprintFilter, FailingFilter, ActedFilter)
+FLOW_FILTERS = (FingerprintFilter, FailingFilter, ActedFilter, BatchFilter)
 
 
 class OperatorPages(ReadOnlyAdmin):
@@ -191,13 +194,20 @@ class OperatorPages(ReadOnlyAdmin):
         return [*own, *super().get_urls()]
 
     def each_view(self, request: HttpRequest) -> HttpResponse:
-        """A verb for all that wait, or fail, for one cause; a POST acts on those that the page showed."""
+        """A verb for all that wait, or fail, for one cause; a POST acts on those that the page showed.
+
+        Of more than a page takes, a POST makes a batch.
+        """
         if not self.has_act_permission(request):
             raise PermissionDenied
         verb, cause = request.GET.get(VERB, ""), name_cause(request.GET.dict())
         if verb not in self.flow.verbs or not cause:
             return HttpResponseNotFound()
         rows = self.get_queryset(request)
+        if WHOLE in request.POST:
+            return self.make_batch_of(
+                request, filter_cause(rows, cause), verb, get_cause_url(self.model, cause)
+            )
         if request.method == "POST":
             keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
             rows = rows.filter(pk__in=[key for key in keys if is_valid_key(self.opts.pk, key)])
@@ -205,6 +215,21 @@ class OperatorPages(ReadOnlyAdmin):
             rows = filter_cause(rows, cause)
         first, left = take_first(rows.order_by("pk"))
         return show_bulk_page(self, request, first, verb, back=get_cause_url(self.model, cause), left=left)
+
+    def make_batch_of(self, request: HttpRequest, rows: QuerySet[Any], verb: str, back: str) -> HttpResponse:
+        """Make a batch of these rows and lead to its page; without a reason, lead back."""
+        why = WhyForm(request.POST)
+        try:
+            if not why.is_valid():
+                raise OperatorRefused("say why: it is kept with your name")
+            batch = make_batch(
+                self.flow, rows, verb, chosen_by=name_cause(request.GET.dict()),
+                by=request.user.get_username(), why=why.cleaned_data["why"],
+            )  # fmt: skip
+        except OperatorRefused as refusal:
+            self.message_user(request, f"Nothing was changed: {refusal}", messages.ERROR)
+            return redirect(back)
+        return redirect(get_page_url(batch))
 
     def acted_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the fragment that counts what became of the rows that were acted on at once."""

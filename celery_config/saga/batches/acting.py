@@ -21,7 +21,8 @@ from celery_config.saga.batches.dry_run import (
     has_moved,
     set_aside,
 )
-from celery_config.saga.batches.models import Batch, BatchItem, ItemState
+from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.batches.states import ItemState
 from celery_config.saga.engine import step_log
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.step_log import LoggedStep

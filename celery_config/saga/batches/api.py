@@ -20,10 +20,8 @@ from celery_config.messaging.idempotency import Answer, MadeByKey, answer_once, 
 from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.reading import (
-    BatchMoney,
     BatchPart,
     BatchReason,
-    read_money,
     read_parts,
     read_reasons,
 )
@@ -75,25 +73,19 @@ class NewBatchInput(WhyInput):
 
 class BatchOutput(serializers.ModelSerializer[Batch]):
     parts = serializers.SerializerMethodField()
-    money = serializers.SerializerMethodField()
     reasons = serializers.SerializerMethodField()
 
     class Meta:
         model = Batch
         fields = (
             "id", "kind", "verb", "chosen_by", "by", "why", "state", "note", "one_first", "per_minute", "created_at",
-            "started_at", "ended_at", "settled_at", "parts", "money", "reasons",
+            "started_at", "ended_at", "settled_at", "parts", "reasons",
         )  # fmt: skip
 
     @extend_schema_field(describe_type(list[BatchPart]))
     def get_parts(self, batch: Batch) -> Any:
-        """How many flows stand where."""
+        """How many flows stand where, with their money in minor units."""
         return encode(read_parts(batch))
-
-    @extend_schema_field(describe_type(list[BatchMoney]))
-    def get_money(self, batch: Batch) -> Any:
-        """The money of the flows of which the dry run says the same, in minor units."""
-        return encode(read_money(batch))
 
     @extend_schema_field(describe_type(list[BatchReason]))
     def get_reasons(self, batch: Batch) -> Any:
@@ -175,9 +167,10 @@ class BatchList(generics.ListAPIView[Batch]):
         filters, ids = read_filters(flow, given), given.pop("ids", [])
         if bool(filters) == bool(ids):
             raise ValidationError({"ids": TWO_CHOICES if ids else NO_CHOICE})
-        return make_batch(
-            flow, given.pop("verb"), by=request.user.get_username(), filters=filters, ids=ids, **given
-        )
+        rows = flow.model._default_manager.filter(**({"pk__in": ids} if ids else filters))
+        chosen_by = filters or {"ids": len(ids)}
+        by = request.user.get_username()
+        return make_batch(flow, rows, given.pop("verb"), chosen_by=chosen_by, by=by, **given)
 
 
 class BatchShow(generics.RetrieveAPIView[Batch]):

@@ -2,64 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import CharField, QuerySet, UUIDField, Value
 
 from celery_config.db import bulk
 from celery_config.errors import OperatorRefused
-from celery_config.saga.batches.models import Batch, BatchItem, ItemState
+from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.batches.states import ItemState
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.operations.audit_trail import check_reason
-from celery_config.saga.states import ENDED
 
 MOST = 100_000
 ONE_FIRST_ABOVE = 10
 """Of more than so many flows, one is tried first unless the operator says otherwise."""
 COLUMNS = ("batch", "flow", "seen_status", "seen_since", "state")
-NAMED = "ids"
 
 
 def make_batch(
     flow: WatchedFlow[Any, Any],
+    rows: QuerySet[Any, Any],
     verb: str,
     *,
+    chosen_by: Mapping[str, Any],
     by: str,
     why: str,
-    filters: Mapping[str, Any] | None = None,
-    ids: Collection[UUID] = (),
     one_first: bool | None = None,
     per_minute: int | None = None,
 ) -> Batch:
-    """Make a batch of the flows that fit, in one transaction; the relay then makes its dry run.
+    """Make a batch of these flows, in one transaction; the relay then makes its dry run.
 
     Args:
-        filters: of the flows' table; those that have ended are left out unless a filter names a status.
-        ids: in place of filters: these flows.
+        rows: of the flow's table.
+        chosen_by: what chose them, for people.
         one_first: whether one flow is tried before the others; None: of more than `ONE_FIRST_ABOVE`.
         per_minute: how many are acted on in a minute; None: any number.
 
     Raises:
-        OperatorRefused: nothing fits, more than `MOST` fit, the verb is unknown, or the reason is empty.
+        OperatorRefused: there is none, there are more than `MOST`, the verb is unknown, or the reason is empty.
     """
     check_reason(why)
     if verb not in flow.verbs:
         raise OperatorRefused(f"there is no verb {verb!r} here; there are {', '.join(flow.verbs)}")
-    rows = find_rows(flow, filters or {}, ids)
     with transaction.atomic():
         batch = Batch.objects.create(
             kind=flow.model._meta.label_lower,
             verb=verb,
-            chosen_by=dict(filters) if filters else {NAMED: len(ids)},
+            chosen_by=dict(chosen_by),
             by=by,
             why=why,
             one_first=bool(one_first),
             per_minute=per_minute,
         )
-        count = insert_items(batch, rows)
+        count = insert_items(batch, rows.order_by("pk")[: MOST + 1])
         if not count:
             raise OperatorRefused("nothing fits: no flow is so at this moment")
         if count > MOST:
@@ -70,17 +67,6 @@ def make_batch(
             batch.one_first = True
             batch.save(update_fields=["one_first"])
     return batch
-
-
-def find_rows(
-    flow: WatchedFlow[Any, Any], filters: Mapping[str, Any], ids: Collection[UUID]
-) -> QuerySet[Any, Any]:
-    rows: QuerySet[Any, Any] = flow.model._default_manager.filter(**filters)
-    if ids:
-        rows = rows.filter(pk__in=ids)
-    elif "status" not in filters:
-        rows = rows.exclude(status__in=ENDED)
-    return rows.order_by("pk")[: MOST + 1]
 
 
 def insert_items(batch: Batch, rows: QuerySet[Any, Any]) -> int:

@@ -11,7 +11,8 @@ from uuid import UUID
 from celery_config.common.grouping import join_some
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga.batches.models import BatchItem, ItemState
+from celery_config.saga.batches.models import BatchItem
+from celery_config.saga.batches.states import ItemState
 from celery_config.saga.course import Answer, Course, Held, Known
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.unit_of_work import UnitOfWork

@@ -8,37 +8,7 @@ from django.db import models
 
 from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.db.functions import Now
-
-
-class BatchState(models.TextChoices):
-    """Where a batch stands."""
-
-    CHECKING = "checking"  # the dry run is on its way
-    READY = "ready"  # somebody may start it
-    TRYING = "trying"  # one flow is tried; the others wait for its end
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPED = "stopped"  # what was not acted on is left alone
-    ENDED = "ended"  # each flow was acted on, or left alone
-
-
-class ItemState(models.TextChoices):
-    """What became of one flow of a batch."""
-
-    CHOSEN = "chosen"
-    CHECKED = "checked"  # the dry run says what would become of it
-    ACTED = "acted"
-    REFUSED = "refused"
-    LEFT = "left alone"
-
-
-class ItemOutcome(models.TextChoices):
-    """Where a flow stands after the batch acted on it."""
-
-    UNDER_WAY = "", "on its way"
-    COMPLETED = "completed"
-    COMPENSATED = "compensated"
-    PARKED = "parked"  # it waits for a decision again
+from celery_config.saga.batches.states import BatchState, ItemOutcome, ItemState
 
 
 class Batch(models.Model):
@@ -109,7 +79,23 @@ class BatchItem(models.Model):
         default_permissions = ()
         constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "flow"], name="once_in_a_batch")]
         indexes: ClassVar = [
-            models.Index(fields=["batch", "state", "outcome", "id"], name="batch_item_by_state"),
+            # What is left to do, in its order.
+            models.Index(
+                fields=["batch", "state", "id"],
+                name="batch_item_pending",
+                condition=models.Q(state__in=[ItemState.CHOSEN.value, ItemState.CHECKED.value]),
+            ),
+            models.Index(
+                fields=["batch"],
+                name="batch_item_under_way",
+                condition=models.Q(state=ItemState.ACTED.value, outcome=""),
+            ),
+            # The page's sums are read from this index alone.
+            models.Index(
+                fields=["batch", "state", "would_be", "outcome", "money_state", "currency"],
+                include=["amount"],
+                name="batch_item_parts",
+            ),
         ]
 
     def __str__(self) -> str:

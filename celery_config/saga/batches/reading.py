@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, F, QuerySet, Sum
 
+from celery_config.common.grouping import group_by
+from celery_config.common.identifiers import parse_uuid
 from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.operations.held_money import Money, add_up
+
+ALIKE = ("state", "would_be", "outcome")
+SEPARATOR = ":"
+MOST_REASONS = 20
 
 
 @dataclass(frozen=True)
 class BatchPart:
-    """Flows of a batch that stand alike."""
+    """Flows of a batch that stand alike, and their money."""
 
     state: str
     would_be: str
     outcome: str
     count: int
+    money: tuple[Money, ...]
 
-
-@dataclass(frozen=True)
-class BatchMoney:
-    """The money of the flows of which the dry run says the same, in minor units of `currency`."""
-
-    would_be: str
-    state: str
-    currency: str
-    amount: int
+    def name_in(self, batch: Batch) -> str:
+        """Return the part's name in an address; see `find_flows`."""
+        return SEPARATOR.join((str(batch.pk), self.state, self.would_be, self.outcome))
 
 
 @dataclass(frozen=True)
@@ -39,24 +42,21 @@ class BatchReason:
     count: int
 
 
-MOST_REASONS = 20
-
-
 def read_parts(batch: Batch) -> list[BatchPart]:
-    """Return how many flows stand where; the largest part first."""
-    by = ("state", "would_be", "outcome")
-    rows = BatchItem.objects.filter(batch=batch).order_by().values(*by).annotate(count=Count("pk"))
-    return sorted((BatchPart(**row) for row in rows), key=lambda part: -part.count)
-
-
-def read_money(batch: Batch) -> list[BatchMoney]:
-    """Return the sums of what the flows hold, have taken or may hold."""
-    items = BatchItem.objects.filter(batch=batch, amount__isnull=False).order_by()
-    rows = items.values("would_be", "money_state", "currency").annotate(sum=Sum("amount"))
-    return [
-        BatchMoney(row["would_be"], row["money_state"], row["currency"], int(row["sum"]))
-        for row in rows.order_by("would_be", "currency")
+    """Return how many flows stand where, with one query; the largest part first."""
+    rows = BatchItem.objects.filter(batch=batch).order_by().values(*ALIKE, "currency", held=F("money_state"))
+    sums = rows.annotate(count=Count("pk"), amount=Sum("amount"))
+    alike = group_by(lambda row: tuple(row[name] for name in ALIKE), sums)
+    parts = [
+        BatchPart(*key, count=sum(row["count"] for row in some), money=tuple(add_up(map(name_state, some))))
+        for key, some in alike.items()
     ]
+    return sorted(parts, key=lambda part: -part.count)
+
+
+def name_state(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of the money in place of that of the flow."""
+    return {**row, "state": row["held"]}
 
 
 def read_reasons(batch: Batch) -> Sequence[BatchReason]:
@@ -64,3 +64,11 @@ def read_reasons(batch: Batch) -> Sequence[BatchReason]:
     items = BatchItem.objects.filter(batch=batch).exclude(reason="").order_by()
     rows = items.values("state", "reason").annotate(count=Count("pk")).order_by("-count")
     return [BatchReason(**row) for row in rows[:MOST_REASONS]]
+
+
+def find_flows(name: str) -> QuerySet[BatchItem, Any]:
+    """Return the ids of the flows of a part, by its name; none if it is no such name."""
+    batch, *alike = name.split(SEPARATOR)
+    if parse_uuid(batch) is None or len(alike) != len(ALIKE):
+        return BatchItem.objects.none().values("flow")
+    return BatchItem.objects.filter(batch=batch, **dict(zip(ALIKE, alike, strict=True))).values("flow")

@@ -23,7 +23,8 @@ from celery_config.messaging.barrier.store import MOST_SAGAS
 from celery_config.messaging.outbox.relay import BackgroundDuty
 from celery_config.saga.batches.acting import Piece
 from celery_config.saga.batches.dry_run import check_items
-from celery_config.saga.batches.models import Batch, BatchItem, BatchState, ItemOutcome, ItemState
+from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.batches.states import BatchState, ItemOutcome, ItemState
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.states import ENDED, Status
 

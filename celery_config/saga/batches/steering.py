@@ -9,7 +9,8 @@ from django.db.models import Case, Value, When
 
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
-from celery_config.saga.batches.models import Batch, BatchItem, BatchState, ItemState
+from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.batches.states import BatchState, ItemState
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.audit_trail import check_reason, record_action
 

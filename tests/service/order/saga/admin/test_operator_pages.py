@@ -21,6 +21,7 @@ from celery_config.common.money import money
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.admin import bulk_actions
+from celery_config.saga.batches.models import Batch
 from celery_config.saga.course import Answer
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
@@ -527,13 +528,26 @@ class TestAllOfACause:
             shown(admin_client, address)
         assert len(many) == len(few) <= 10
 
-    def test_more_than_a_page_takes_are_left_for_the_next(
+    def test_more_than_a_page_takes_become_a_batch(
         self, admin_client: Client, alike: list[Placed], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bulk_actions, "MOST_AT_ONCE", 2)
-        _, page = self.preview(admin_client)
-        assert "these are the first 2" in page
-        assert page.count('name="_selected_action"') == 2
+        address, page = self.preview(admin_client)
+        assert "There are more than 2." in page
+        assert 'name="_selected_action"' not in page
+        html = said(admin_client, address, whole="yes", confirmed="yes", why="provider is back")
+        batch = Batch.objects.get()
+        assert {item.flow for item in batch.items.all()} == {order.saga_id for order in alike}
+        assert (batch.by, batch.why, batch.verb) == ("admin", "provider is back", "retry")
+        assert f"0 of {len(alike)} are checked. Nothing is changed yet." in html
+
+    def test_a_batch_needs_a_reason(
+        self, admin_client: Client, alike: list[Placed], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bulk_actions, "MOST_AT_ONCE", 2)
+        address, _ = self.preview(admin_client)
+        assert "say why" in said(admin_client, address, whole="yes", confirmed="yes", why=" ")
+        assert not Batch.objects.exists()
 
     def test_is_not_for_who_may_only_look(self, reader: Client, alike: list[Placed]) -> None:
         board = shown(reader, reverse("admin:board", args=["waiting"]))

@@ -1,0 +1,56 @@
+"""A batch in one sentence, for its page. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from celery_config.saga.batches.states import BatchState, ItemOutcome, ItemState
+
+WORDS = {
+    BatchState.CHECKING: "being checked",
+    BatchState.READY: "ready to start",
+    BatchState.TRYING: "tries one",
+    BatchState.RUNNING: "at work",
+    BatchState.PAUSED: "paused",
+    BatchState.STOPPED: "stopped",
+    BatchState.ENDED: "ended",
+}
+
+
+def describe_state(state: str) -> str:
+    """Return where a batch stands in a few words."""
+    return WORDS[BatchState(state)]
+
+
+def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> str:
+    """Return one sentence: what is being done, how far it is, and what the operator may do next.
+
+    Args:
+        parts: how many flows have which state and which outcome.
+    """
+    counts: Counter[str] = Counter()
+    for item_state, outcome, count in parts:
+        counts[item_state] += count
+        if item_state == ItemState.ACTED and outcome == ItemOutcome.UNDER_WAY:
+            counts["under way"] += count
+    whole = sum(counts[each] for each in ItemState.values)
+    acted, waiting = counts[ItemState.ACTED], counts[ItemState.CHECKED]
+    match BatchState(state):
+        case BatchState.CHECKING:
+            checked = whole - counts[ItemState.CHOSEN]
+            return f"The services are asked about each: {checked} of {whole} are checked. Nothing is changed yet."
+        case BatchState.READY:
+            return f"All {whole} are checked, and nothing is changed yet. Start it to act on {waiting}."
+        case BatchState.TRYING:
+            return f"One is tried first. The other {waiting} follow when it has ended."
+        case BatchState.RUNNING:
+            return f"It is at work: {acted} were acted on, {waiting} are left."
+        case BatchState.PAUSED:
+            return f"It is paused{': ' + note if note else ''}. {acted} were acted on, {waiting} are left."
+        case BatchState.STOPPED:
+            ending = f"It was stopped: {acted} were acted on, and the rest is left alone."
+        case BatchState.ENDED:
+            ending = f"It has acted on {acted} of {whole}."
+    under_way = counts["under way"]
+    return f"{ending} {under_way} of them are still on their way." if under_way else ending
