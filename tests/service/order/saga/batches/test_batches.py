@@ -24,9 +24,9 @@ from celery_config.messaging.states import Action, Undo
 from celery_config.saga.batches import acting, running
 from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.batches.models import Batch, BatchItem
-from celery_config.saga.batches.states import ItemState
 from celery_config.saga.batches.reading import read_parts, read_reasons
 from celery_config.saga.batches.running import run_batches
+from celery_config.saga.batches.states import ItemState
 from celery_config.saga.batches.steering import steer
 from celery_config.saga.course import Held
 from celery_config.saga.engine.saga_flow import SAGAS
