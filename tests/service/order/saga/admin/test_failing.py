@@ -49,7 +49,7 @@ def failing_undos(shop: Shop) -> list[Placed]:
 
 
 def read_board(client: Client) -> str:
-    return shown(client, reverse("admin:board", args=["waiting"]))
+    return shown(client, reverse("admin:board", args=["failing"]))
 
 
 def test_the_board_says_how_many_fail_for_which_cause_how_often_and_when_they_are_tried_again(
