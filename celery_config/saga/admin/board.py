@@ -125,8 +125,8 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
 @needs(SEE)
 def show_failing(request: HttpRequest) -> Iterator[Section]:
     """What fails before it waits for a decision: it ends by itself some time after it is mended, or is hurried."""
-    if failing := read_failing():
-        yield Section("Tried again and again", TABLE, make_failing_table(failing))
+    failing = read_failing()
+    yield Section("Tried again and again", TABLE, make_failing_table(failing), folds=not failing)
 
 
 def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
         ]
         for each in failing
     ]
-    return make_table(["cause", "what", "tried", "next", "hurry"], rows)
+    return make_table(["cause", "what", "tried", "next", "hurry"], rows, "Nothing fails.")
 
 
 def get_failing_url(group: FailingGroup) -> str:
