@@ -15,6 +15,7 @@ MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in MEASU
 # The admin's home: how often each part is asked for, in seconds, and what shows it.
 BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
+    "failing": (2, ["celery_config.saga.admin.board.show_failing"]),
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
     "outcomes": (10, ["order_project.board.show_orders"]),

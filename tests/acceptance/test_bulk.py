@@ -87,7 +87,7 @@ def test_forty_are_brought_to_their_ends_from_the_board(shop: Shop, orders: list
 def test_what_fails_is_on_the_board_before_it_is_parked_and_can_be_hurried(
     shop: Shop, orders: list[str], page: Page
 ) -> None:
-    row = page.locator("#board-waiting tbody tr").filter(has_text=CAUSE).filter(has_text="being cancelled")
+    row = page.locator("#board-failing tbody tr").filter(has_text=CAUSE)
     expect(row).to_contain_text(f"{FORTY} sagas", timeout=60_000)
     assert not find_clipped(page)
     mend(shop)

@@ -70,8 +70,6 @@ def show_waiting(request: HttpRequest) -> Iterator[Section]:
     yield Section("For somebody to decide", TILES, tiles)
     if waiting:
         yield Section("By cause", TABLE, make_waiting_table(waiting))
-    if failing := read_failing():
-        yield Section("Tried again and again", TABLE, make_failing_table(failing))
     # Below the causes, which a phone shows on its first screen.
     if contradicted := services.list_contradicted(read_observations()):
         yield Section("From outside", TILES, [make_contradictions_tile(each) for each in contradicted])
@@ -124,8 +122,14 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
     return make_table(headers, rows)
 
 
+@needs(SEE)
+def show_failing(request: HttpRequest) -> Iterator[Section]:
+    """What fails before it waits for a decision: it ends by itself some time after it is mended, or is hurried."""
+    failing = read_failing()
+    yield Section("Tried again and again", TABLE, make_failing_table(failing), folds=not failing)
+
+
 def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
-    """What fails before it waits for a decision: it ends by itself soon after it is mended, and sooner if hurried."""
     rows = [
         [
             break_words(each.line),
@@ -136,7 +140,7 @@ def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
         ]
         for each in failing
     ]
-    return make_table(["cause", "what", "tried", "next", "hurry"], rows)
+    return make_table(["cause", "what", "tried", "next", "hurry"], rows, "Nothing fails.")
 
 
 def get_failing_url(group: FailingGroup) -> str:

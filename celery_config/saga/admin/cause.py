@@ -74,7 +74,7 @@ def filter_failing(rows: QuerySet[Any], line: str) -> QuerySet[Any]:
     return rows.filter(pk__in=find_failing_ids(rows.model, line))
 
 
-def name_cause(asked: Mapping[str, str]) -> dict[str, str]:
+def name_cause(asked: Mapping[str, Any]) -> dict[str, str]:
     """Return the part of an address that names a cause; empty: it names none."""
     return next(({name: line} for name in (FINGERPRINT, FAILING) if (line := asked.get(name, ""))), {})
 

@@ -41,23 +41,22 @@ class FailingGroup:
 
 def read_failing() -> list[FailingGroup]:
     """Return what fails, the largest group first."""
-    found = [group for model in flows for group in read_failing_of(model)]
+    found = read_groups([row for flow in flows.values() for row in find_rows(flow)[:MOST_READ]])
     return sorted(found, key=lambda group: (-len(group.ids), group.line))
 
 
-def read_failing_of(model: type[WatchedRow]) -> list[FailingGroup]:
-    rows = list(find_rows(find_flow(model))[:MOST_READ])
+def read_groups(rows: Sequence[Any]) -> list[FailingGroup]:
     facts = read_flows(rows)
     failing = [(row, told) for row in rows if (told := find_failing(facts[row.pk]))]
-    alike = group_by(lambda each: (each[0].status, each[1].line), failing)
-    return [make_group(model._meta.label_lower, status, line, some) for (status, line), some in alike.items()]
+    alike = group_by(lambda each: (each[0]._meta.label_lower, each[0].status, each[1].line), failing)
+    return [make_group(*of, some) for of, some in alike.items()]
 
 
 def find_rows(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
-    """The open rows of which a step was tried in vain, the newest first."""
+    """The open rows of which a step was tried in vain, in no order: none has an index for it."""
     tried = StepTry.objects.filter(flow=OuterRef("pk"), number__gte=AGAIN_AND_AGAIN)
     rows: QuerySet[Any, Any] = flow.model._default_manager.filter(Exists(tried), status__in=OPEN)
-    return rows.order_by("-pk")
+    return rows.order_by()
 
 
 def make_group(kind: str, status: str, line: str, some: Sequence[tuple[WatchedRow, Failing]]) -> FailingGroup:
@@ -75,4 +74,5 @@ def make_group(kind: str, status: str, line: str, some: Sequence[tuple[WatchedRo
 
 def find_failing_ids(model: type[WatchedRow], line: str) -> list[UUID]:
     """Return the ids of what fails for one cause."""
-    return [pk for group in read_failing_of(model) if group.line == line for pk in group.ids]
+    groups = read_groups(list(find_rows(find_flow(model))[:MOST_READ]))
+    return [pk for group in groups if group.line == line for pk in group.ids]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -16,10 +17,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from celery_config.contracts.payment import AuthorizePayment
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.observations import note, read_observations
 from celery_config.saga.admin.widgets import name_step
-from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause
+from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause, StepTry
 from celery_config.saga.operations import overview, services
 from celery_config.saga.operations.overview import Money
 from celery_config.saga.sums.writing import sum_up
@@ -30,7 +32,8 @@ from tests.service.order.conftest import Placed, Shop
 
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
-PARTS = ("waiting", "under-way", "oldest", "outcomes", "services", "service")
+AUTHORIZE = AuthorizePayment.wire_name()
+PARTS = ("waiting", "failing", "under-way", "oldest", "outcomes", "services", "service")
 
 
 def read(client: Client, part: str, **query: str) -> str:
@@ -273,7 +276,7 @@ class TestThePage:
         note(services.SERVICES_SEEN, {"payment": {"flows": True}})
         folded = re.compile(r'<details class="fold" id="board-([a-z-]+)-1" open>')
         page = "".join(read(admin_client, part) for part in PARTS)
-        assert folded.findall(page) == ["oldest", "outcomes", "services", "service"]
+        assert folded.findall(page) == ["failing", "oldest", "outcomes", "services", "service"]
         note(services.SERVICES_SEEN, {"payment": {"flows": False}})
         assert not folded.search(read(admin_client, "services"))
         OutboxMessage.objects.create(kind="task", name="x", payload={}, fault="too long")
@@ -319,7 +322,15 @@ class TestAPoll:
         park(place_choreographed_placed(shop))
         for status in ("running", "stopping"):
             shop.order().set(status=status)
-            place_choreographed(shop, status)
+            row = place_choreographed(shop, status)
+            for flow, step in (
+                (SagaInstance.objects.latest("id").pk, "authorize-payment"),
+                (row.pk, AUTHORIZE),
+            ):
+                StepTry.objects.create(
+                    event=uuid4(), flow=flow, step=step, operation="do", number=3, code="error", at=timezone.now(),
+                    next_at=timezone.now() + timedelta(minutes=1),
+                )  # fmt: skip
         note(services.SERVICES_SEEN, {"payment": {"flows": True}})
         read(staff, part)
         with CaptureQueriesContext(connection) as asked:

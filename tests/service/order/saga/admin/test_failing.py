@@ -49,7 +49,7 @@ def failing_undos(shop: Shop) -> list[Placed]:
 
 
 def read_board(client: Client) -> str:
-    return shown(client, reverse("admin:board", args=["waiting"]))
+    return shown(client, reverse("admin:board", args=["failing"]))
 
 
 def test_the_board_says_how_many_fail_for_which_cause_how_often_and_when_they_are_tried_again(
@@ -98,7 +98,7 @@ def test_what_failed_once_or_goes_on_or_waits_already_is_not_shown(admin_client:
         fail(placed, 5)
     on.log_as("undone", MONEY)
     parked.set(status="parked", due_at=None, fingerprint=LINE, owner="operations")
-    assert "Tried again and again" not in read_board(admin_client)
+    assert "Nothing fails." in read_board(admin_client)
 
 
 def test_what_its_service_gave_up_is_shown_until_it_is_sent_again(
