@@ -211,6 +211,18 @@ class TestEvents:
         assert_untouched(placed)
 
 
+    def test_nothing_that_another_service_says_hides_them(self, placed: Placed) -> None:
+        """Both come in one batch, and what the other says ranks higher."""
+        own = cloud_event(
+            PaymentCaptured(payment=UUID(int=1), captured_amount=1),
+            subject=str(placed.id), saga=placed.saga_id, step="capture-payment", operation="do", outcome="done",
+        )  # fmt: skip
+        foreign = {**own, "id": str(UUID(int=2)), "type": "shipment.shipment_cancelled", "outcome": "undone"}
+        deliver([foreign, own])
+        assert placed.log["capture-payment"] == "done"
+        assert placed.saga.status == "forward"
+
+
 class TestDeadLetters:
     CAPTURE = "payment.capture_payment"
 
