@@ -16,6 +16,8 @@ from django.test import override_settings
 from kombu.message import Message
 
 from celery_config.broker.message_authentication import PROOF, WORDS, MessageKeys, Mode
+from celery_config.broker.topology import RECEIVE
+from celery_config.contracts.base import StepGaveUp
 from celery_config.contracts.payment import PaymentCaptured
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.barrier.steps import STEP_LOST
@@ -210,6 +212,30 @@ class TestEvents:
         deliver([foreign])
         assert_untouched(placed)
 
+    def gave_up(self, placed: Placed, speaker: str, source: str = "") -> dict[str, Any]:
+        """As `speaker` can announce it of inventory's step, in its own name or in that of `source`."""
+        message = cloud_event(
+            StepGaveUp(code="error", reason="its database is full"),
+            subject=str(placed.id), saga=placed.saga_id, step="reserve-stock", operation="do", outcome="failed",
+        ) | {"source": f"/{source or speaker}"}  # fmt: skip
+        del message["mac"]
+        return message | settings.MESSAGE_KEYS.sign_message(speaker, message["type"], message)
+
+    def test_why_a_step_failed_is_said_by_its_own_service(self, placed: Placed) -> None:
+        """Every service may announce that it gave up a step."""
+        step = placed.saga.steps.get(name="reserve-stock")
+        deliver([self.gave_up(placed, "shipment")])
+        for forged in (
+            self.gave_up(placed, "shipment", "inventory"),
+            self.gave_up(placed, "inventory") | {"mac": ""},
+        ):
+            with pytest.raises(Reject):
+                run({"task": RECEIVE, "kwargs": forged})
+        step.refresh_from_db()
+        assert (step.refusal, step.failure) == (None, None)
+        deliver([self.gave_up(placed, "inventory")])
+        step.refresh_from_db()
+        assert step.refusal == {"code": "error", "reason": "its database is full"}
 
     def test_nothing_that_another_service_says_hides_them(self, placed: Placed) -> None:
         """Both come in one batch, and what the other says ranks higher."""
