@@ -306,6 +306,26 @@ class TestDeadLetters:
         assert kept.consequence.startswith("kept: it is forged")
         assert_untouched(placed)
 
+    @pytest.mark.parametrize(
+        ("event", "fault"),
+        [
+            ({"type": "step.step_gave_up", "source": "/payment", "mac": "00"}, "its code is wrong"),
+            ({"type": "payment.payment_released", "flow": "choreographed"}, "names another order"),
+        ],
+    )
+    def test_an_event_of_another_source_or_order(
+        self, placed: Placed, event: dict[str, Any], fault: str
+    ) -> None:
+        about = {"saga": str(placed.saga_id), "data": {"order": str(placed.id)}}
+        death: dict[str, Any] = {
+            "exchange": "events",
+            "routing-keys": [event["type"]],
+            "queue": "order.events",
+        }
+        kept = self.put(event | about, RECEIVE, **death)
+        assert kept.fault.endswith(fault)
+        assert kept.consequence == "kept: it is forged, so nothing follows from it"
+
     def test_an_end_with_an_invented_reply_names_its_step(self, placed: Placed) -> None:
         end = list_links(placed.messages[-1])[-1]
         said = say(placed, "done", REPLIES)
