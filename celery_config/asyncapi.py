@@ -56,6 +56,10 @@ ENVELOPE: dict[str, Any] = {
             "description": "what the order service asks each service for in a choreographed order, with its codes",
         },
         "proofs": {"type": "string", "description": "that steps of a choreographed order ran"},
+        "mac": {
+            "type": "string",
+            "description": "proves the source of an event that every service may announce",
+        },
         "epoch": {
             "type": "string",
             "description": "of the database of a published table; versions of different epochs do not compare",

@@ -75,6 +75,8 @@ KEPT = {"delivery-limit": 2**31 - 1}
 # A dead letter stays in its queue until the dead-letter queue has confirmed it. RabbitMQ demands the overflow, which
 # has no effect on a queue without a length limit.
 AT_LEAST_ONCE = {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
+# Of a service's user. Each channel takes memory of the broker, and a broker that lacks memory takes messages of nobody.
+LIMITS = {"max-connections": 200, "max-channels": 2_000}
 IN_VHOST, DURABLE = {"vhost": VHOST}, {"durable": True, "auto_delete": False}
 
 
@@ -190,6 +192,7 @@ class Topology:
                     "password_hash": hash_password(password),
                     "hashing_algorithm": "rabbit_password_hashing_sha256",
                     "tags": tags.get(user, "administrator"),
+                    "limits": LIMITS if user in tags else {},
                 }
                 for user, password in passwords.items()
             ],

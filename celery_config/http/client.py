@@ -136,6 +136,19 @@ class DeadlineTransport(httpx.HTTPTransport):
             network_backend=_DeadlineBackend(deadline),
         )
 
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; its answer comes as it is. Packed, one of the largest size may become a thousand times that.
+
+        Raises:
+            httpx.TransportError: no answer, or one that is packed all the same.
+        """
+        request.headers["Accept-Encoding"] = "identity"
+        response = super().handle_request(request)
+        if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
+            response.close()
+            raise httpx.ReadError(f"the answer is packed ({coding}), and was asked for as it is")
+        return response
+
 
 def forget_stream(response: httpx.Response) -> None:
     """Let an answer that was read go with its last reference.

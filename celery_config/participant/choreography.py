@@ -196,13 +196,16 @@ class ReactionHandler:
     def find_forgery(self, delivery: Delivery[Any]) -> Outcome:
         """Return the outcome of an event that asks for what the order service did not, or before its turn; else None.
 
-        What it undoes needs no mandate: of an order that was not placed there is nothing to undo.
+        What it undoes needs no mandate: of an order that was not placed there is nothing to undo. The barrier row is
+        that of the event's `saga`, and the effect is on the order in its data, so both must be one order.
         """
-        if self.rule.operation != "do":
-            return None
         event, keys = delivery.request.kwargs, settings.MESSAGE_KEYS
         trigger, name = decode(TriggeringEvent, event), self.rule.command.wire_name()
         try:
+            if decode(self.rule.command, trigger.data).subject != str(trigger.saga):
+                raise Forged(f"the event is forged: it is of {trigger.saga}, and names another order")
+            if self.rule.operation != "do":
+                return None
             mandate = keys.check_mandate(settings.SERVICE, str(trigger.saga), name, trigger.data, event)
             if mandate:
                 check_proofs(mandate, [each.wire_name() for each in self.rule.after], event)

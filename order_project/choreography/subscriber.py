@@ -9,6 +9,7 @@ from django.utils import timezone
 from celery_config.contracts.base import LOST, StepGaveUp, encode
 from celery_config.messaging.inbox.subscriptions import Received
 from celery_config.saga.causes import count_failure
+from celery_config.saga.engine.step_log import own_commands
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from order_project.choreography.derivation import EventsSeen, StepLost
 from order_project.choreography.events import record_events
@@ -24,7 +25,7 @@ def handle_events(received: Sequence[Received]) -> None:
     }
     if not known:
         return
-    news = [(row, each) for each in of_orders if (row := known.get(each.envelope.saga))]
+    news = [(row, each) for each in of_orders if (row := known.get(each.envelope.saga)) and is_own(each)]
     record_events((row.pk, each.data) for row, each in news if not isinstance(each.data, StepGaveUp))
     work = UnitOfWork.begin(CHOREOGRAPHIES, [*known.values()])
     for row, each in news:
@@ -40,3 +41,9 @@ def handle_events(received: Sequence[Received]) -> None:
         if row.pk in lost:
             work.apply_trigger(row, StepLost())
     work.write()
+
+
+def is_own(received: Received) -> bool:
+    """Whether a service that gives a step up says so of a step of its own; what else it announces is its own."""
+    about = received.envelope
+    return not isinstance(received.data, StepGaveUp) or about.step.startswith(own_commands(about.speaker))

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from amqp.exceptions import NotAllowed
 from kombu import Connection
 from psycopg.conninfo import conninfo_to_dict
 
@@ -318,6 +319,18 @@ class TestRabbit:
         for service in SERVICES:
             with Connection(rabbitmq.url(service)) as connection:
                 connection.ensure_connection(max_retries=1)
+
+    def test_a_service_does_not_take_the_channels_of_the_others(self, rabbitmq: RabbitServer) -> None:
+        def open_channels(*connections: Connection) -> None:
+            for _ in range(topology.LIMITS["max-channels"]):
+                for connection in connections:
+                    connection.channel()
+
+        with Connection(rabbitmq.url("payment")) as first, Connection(rabbitmq.url("payment")) as second:
+            with pytest.raises(NotAllowed, match="channel"):
+                open_channels(first, second)
+            with Connection(rabbitmq.url("order")) as other:
+                other.channel()
 
     def test_nothing_listens_beyond_the_loopback_address(self, rabbitmq: RabbitServer) -> None:
         addresses = {

@@ -63,18 +63,26 @@ class Participant:
         return alone.fence(StepRequest(saga, step, "do", subject), pivot.wire_name(), registry.get)
 
     def hear(
-        self, event: Event, *, drive: int = 0, known: str = "", redelivered: bool = False, **attributes: str
+        self,
+        event: Event,
+        *,
+        of: UUID | None = None,
+        drive: int = 0,
+        known: str = "",
+        redelivered: bool = False,
+        **attributes: str,
     ) -> list[Event]:
         """Hear an event of a choreographed order, to the end; return what is announced then, decoded.
 
         Args:
+            of: the order that the event is of; by default the one in its data.
             redelivered: whether another worker had it before.
             attributes: further ones of the event, such as its mandate.
 
         Raises:
             what the worker would see: a refusal, a failed call.
         """
-        order = UUID(str(getattr(event, "order")))  # noqa: B009
+        order = of or UUID(str(getattr(event, "order")))  # noqa: B009
         message = build_event(event, order=order, drive=drive, known=known, event_id=uuid4(), **attributes)
         delivery = {"redelivered": redelivered}
         return self.take(Context(args=[], kwargs=message, id=message["id"], delivery_info=delivery))

@@ -13,7 +13,7 @@ from django.db import DataError, transaction
 from celery_config.broker import topology
 from celery_config.broker.topology import RECEIVE, RECEIVE_ALL
 from celery_config.common.grouping import group_by
-from celery_config.errors import DefinitionError, Refused, StepSuperseded
+from celery_config.errors import DefinitionError, Forged, Refused, StepSuperseded
 from celery_config.messaging import database_gate
 from celery_config.messaging.deliveries import Delivery, FailedTry, Outcome
 from celery_config.messaging.event_envelopes import (
@@ -45,10 +45,10 @@ def find_reactor(delivery: Delivery[EventMessage]) -> Reactor | None:
 
 
 def deliver_or_reject(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outcome]:
-    """Deliver events; one without a subscriber goes to the dead letters."""
+    """Deliver events; one without a subscriber, or of another source than it says, goes to the dead letters."""
     try:
         deliver([delivery.request.kwargs for delivery in deliveries])
-    except DefinitionError as error:
+    except (DefinitionError, Forged) as error:
         if len(deliveries) > 1:
             raise
         log.error("event not understood", error=str(error))

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 
+from celery_config.broker.topology import STEP_EVENTS
 from celery_config.common import metrics
 from celery_config.contracts.base import Event, decode
 from celery_config.db import bulk
@@ -48,6 +50,12 @@ class Envelope:
     flow: str = ""
     drive: int = 0
     epoch: str = ""
+
+    @property
+    def speaker(self) -> str:
+        """The service that announces it: the type says so, or the source, which then is proved (`check_source`)."""
+        service = self.type.partition(".")[0]
+        return self.source.removeprefix("/") if service == STEP_EVENTS else service
 
 
 @dataclass(frozen=True)
@@ -110,8 +118,11 @@ def deliver(events: Sequence[dict[str, Any]]) -> None:
     Raises:
         DefinitionError: an event has no subscriber here.
         msgspec.ValidationError: an event does not fit its type's contract.
+        Forged: an event about a step is not from the service that it names.
     """
     envelopes = [decode(Envelope, event) for event in events]
+    for event, envelope in zip(events, envelopes, strict=True):
+        check_source(event, envelope)
     selected = [(each, select_events(each, events, envelopes)) for each in subscriptions]
     subscribed = {received.envelope.type for _, some in selected for received in some}
     if unknown := {envelope.type for envelope in envelopes} - subscribed:
@@ -123,6 +134,15 @@ def deliver(events: Sequence[dict[str, Any]]) -> None:
                 subscription.handler(fresh)
     for envelope in envelopes:
         metrics.EVENTS_HANDLED.labels(envelope.type).inc()
+
+
+def check_source(event: dict[str, Any], envelope: Envelope) -> None:
+    """
+    Raises:
+        Forged: every service may announce events of this type, and this one is not from its source.
+    """
+    if envelope.type.startswith(f"{STEP_EVENTS}."):
+        settings.MESSAGE_KEYS.check_message(envelope.speaker, envelope.type, event)
 
 
 @metrics.prepare_at_start

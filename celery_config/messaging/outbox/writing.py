@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from celery_config.broker.routes import events_route, find_route
+from celery_config.broker.topology import STEP_EVENTS
 from celery_config.contracts import cloudevents
 from celery_config.contracts.base import Event, StepTried
 from celery_config.db import bulk
@@ -127,7 +128,7 @@ def cloud_event(
         event_id: fixed where a repeat must be recognised.
         extensions: further CloudEvents attributes: step, operation, outcome.
     """
-    return cloudevents.structured_event(
+    made = cloudevents.structured_event(
         event,
         service=settings.SERVICE,
         subject=subject,
@@ -136,3 +137,8 @@ def cloud_event(
         event_id=event_id or uuid4(),
         **extensions,
     )
+    if event.service != STEP_EVENTS:
+        return made
+    # Every service may announce these: the type, and so the broker, does not say which one does.
+    proof: dict[str, str] = settings.MESSAGE_KEYS.sign_message(settings.SERVICE, made["type"], made)
+    return made | proof

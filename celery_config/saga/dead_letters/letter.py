@@ -12,7 +12,7 @@ from django.conf import settings
 from kombu.message import Message
 
 from celery_config.broker.properties import DEATHS, REFUSED
-from celery_config.broker.topology import RECEIVE, RECEIVE_ALL, find_route_fault
+from celery_config.broker.topology import RECEIVE, RECEIVE_ALL, STEP_EVENTS, find_route_fault
 from celery_config.broker.validation import find_excess
 from celery_config.common.services import PARTICIPANTS
 from celery_config.errors import Forged
@@ -105,7 +105,8 @@ def find_forgery(
 ) -> str | None:
     """Say how the sender pretended to be another, or None.
 
-    By a wrong code, by handing on a link before its turn, or by a key that is not of this task.
+    By a wrong code, by handing on a link before its turn, by an event of another source or order than it says, or by a
+    key that is not of this task.
 
     Args:
         replies: of the links before it.
@@ -119,10 +120,24 @@ def find_forgery(
         if sender or ({"operation", "step"} <= kwargs.keys() and service in PARTICIPANTS):
             settings.MESSAGE_KEYS.check_message(service, task, kwargs)
             settings.MESSAGE_KEYS.check_turn(kwargs, replies)
+        for event in {RECEIVE: [kwargs], RECEIVE_ALL: read_events(kwargs)}.get(task, []):
+            check_event(event)
     except Forged as error:
         return str(error)
     exchange, key = str(death.get("exchange", "")), str(keys[0]) if isinstance(keys, list) and keys else ""
     return find_route_fault(exchange, key, task, str(death.get("queue", "")).partition(".")[0])
+
+
+def check_event(event: dict[str, Any]) -> None:
+    """
+    Raises:
+        Forged: it is not from its source, or names another order than the choreographed one that it is of.
+    """
+    kind, data, saga = str(event.get("type")), event.get("data"), event.get("saga")
+    if kind.startswith(f"{STEP_EVENTS}."):
+        settings.MESSAGE_KEYS.check_message(str(event.get("source")).removeprefix("/"), kind, event)
+    if event.get("flow") and isinstance(data, dict) and data.get("order", saga) != saga:
+        raise Forged(f"the event is forged: it is of {saga}, and names another order")
 
 
 def diagnose_safely(message: Message, reason: str, queue: str) -> str:

@@ -181,7 +181,8 @@ def advance_checks(letters: Sequence[Letter]) -> set[UUID]:
     """Make the watchdog check flows other than sagas soon; return the ids that are known."""
     known: set[UUID] = set()
     for flow in flows.values():
-        lost = {letter.saga for letter in letters if letter.saga and letter.flow == flow.event_flow != ""}
+        sound = [letter for letter in letters if not letter.is_forged]
+        lost = {letter.saga for letter in sound if letter.saga and letter.flow == flow.event_flow != ""}
         if lost:
             known |= runner.advance_checks(flow, lost)
     return known

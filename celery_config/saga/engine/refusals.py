@@ -65,9 +65,16 @@ def record_refusals(refusals: Mapping[tuple[UUID, str], tuple[str, dict[str, Any
 
 
 @transaction.atomic
-def record_failure(saga_id: UUID, step: str, operation: str, reason: Mapping[str, Any]) -> None:
-    """Write why a participant gave up; a twin of the message may still do the step."""
-    found = steps_of_unended([saga_id]).select_for_update().filter(name=step)
+def record_failure(
+    saga_id: UUID, step: str, operation: str, reason: Mapping[str, Any], speaker: str = ""
+) -> None:
+    """Write why a participant gave up; a twin of the message may still do the step.
+
+    Args:
+        speaker: who says so. It counts for a step of this service alone; empty: it is proved otherwise.
+    """
+    found = steps_of_unended([saga_id]).select_for_update()
+    found = found.filter(name=step, command__startswith=own_commands(speaker))
     for row in found.only("failure", "refusal"):
         row.failure = count_failure(row.failure, operation, reason, timezone.now())
         if operation == "do" and row.refusal is None:

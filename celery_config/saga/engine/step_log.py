@@ -49,15 +49,18 @@ class StepReport(Protocol):
 
 
 def merge_entries(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
-    """Raise the log where the entries say more (rule 16, the saga log); return the entries that changed it."""
-    best: dict[tuple[UUID, str], LoggedStep] = {}
+    """Raise the log where the entries say more (rule 16, the saga log); return the entries that changed it.
+
+    What one service says of a step never stands for what another says of it in the same batch.
+    """
+    best: dict[tuple[UUID, str, str], LoggedStep] = {}
     # What was said of an action that is undone in the same batch is kept: it tells what was undone from what never ran.
     told: dict[tuple[UUID, str, str, StepState], Any] = {}
     for entry in entries:
         told[entry.saga, entry.step, entry.service, entry.outcome] = entry.content
-        known = best.setdefault((entry.saga, entry.step), entry)
+        known = best.setdefault((entry.saga, entry.step, entry.service), entry)
         if entry.outcome.rank > known.outcome.rank:
-            best[entry.saga, entry.step] = entry
+            best[entry.saga, entry.step, entry.service] = entry
     if not best:
         return []
     rows = [
@@ -73,7 +76,8 @@ def merge_entries(entries: Iterable[LoggedStep]) -> list[LoggedStep]:
     ]
     given = bulk.json_parameter(SagaStep, rows, ENTRY_COLUMNS)
     raised = fetch_all(merge_statement(connection.vendor), [given])
-    return [best[to_uuid(saga), step] for saga, step in raised]
+    about = [(to_uuid(saga), step, command.partition(".")[0]) for saga, step, command in raised]
+    return [best.get((saga, step, owner)) or best[saga, step, ""] for saga, step, owner in about]
 
 
 @functools.cache
@@ -97,7 +101,7 @@ def merge_statement(vendor: str) -> str:
         FROM entry
         WHERE saga_sagastep.id = entry.id
             AND (saga_sagastep.logged = '' OR (entry.logged = 'undone' AND saga_sagastep.logged <> 'undone'))
-        RETURNING saga_sagastep.saga_id, saga_sagastep.name"""
+        RETURNING saga_sagastep.saga_id, saga_sagastep.name, saga_sagastep.command"""
 
 
 def find_done_pivots(sagas: Iterable[UUID]) -> set[UUID]:

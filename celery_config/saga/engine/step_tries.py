@@ -12,16 +12,23 @@ from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging.inbox.subscriptions import Received
 from celery_config.saga.engine.flows import flows
+from celery_config.saga.engine.step_log import own_commands
 from celery_config.saga.flow_facts import Try
-from celery_config.saga.models import StepTry
+from celery_config.saga.models import SagaStep, StepTry
 
 COLUMNS = ("event", "flow", "step", "operation", "number", "code", "reason", "at", "next_at")
 
 
 def write_tries(received: Sequence[Received]) -> None:
-    """Write the failed tries that participants announce of known flows; those of erased people without their words."""
+    """Write the failed tries that participants announce of their own steps, for known flows.
+
+    Those of erased people are kept without their words.
+    """
     told = {each.envelope.saga for each in received if each.envelope.saga}
     known = find_known(told)
+    # The steps of a choreographed order are named after their commands.
+    found = SagaStep.objects.filter(saga__in=known).values_list("saga_id", "name", "command")
+    commands = {(saga, name): command for saga, name, command in found}
     erased = tombstones.erased_among(known)
     append(
         [
@@ -38,6 +45,9 @@ def write_tries(received: Sequence[Received]) -> None:
             )
             for each in received
             if (flow := each.envelope.saga) in known
+            and commands.get((flow, each.data.step), each.data.step).startswith(
+                own_commands(each.envelope.speaker)
+            )
         ]
     )
 

@@ -219,13 +219,11 @@ def write_saga_log(received: Sequence[Received]) -> None:
         if event.saga is None or not event.step or event.flow:
             continue
         if event.outcome == "failed":
-            refusals.record_failure(event.saga, event.step, event.operation, each.data)
+            refusals.record_failure(event.saga, event.step, event.operation, each.data, event.speaker)
             failed.add(event.saga)
         else:
-            # The broker lets a service announce events under its own name only.
-            service = event.type.partition(".")[0]
             outcome = StepState(event.outcome)
-            entries.append(step_log.LoggedStep(event.saga, event.step, outcome, each.data, service))
+            entries.append(step_log.LoggedStep(event.saga, event.step, outcome, each.data, event.speaker))
     pivots, logged = pivot_names(), step_log.merge_entries(redact_erased(entries))
     if explained := failed | {each.saga for each in logged if each.outcome is StepState.REFUSED}:
         refusals.explain_stopped(explained)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+from celery.exceptions import Reject
+
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import Line
@@ -71,3 +74,16 @@ def test_what_was_released_before_it_was_heard_of_is_never_held(shop: Shop, part
     assert participant.hear(received(order)) == []
     assert participant.hear(received(order), drive=1) == []
     assert shop.levels() == {"TEA": (10, 0)}
+
+
+def test_an_event_of_one_order_releases_nothing_of_another(shop: Shop, participant: Participant) -> None:
+    """The barrier knows the one that the event is of, and the goods are those of the one in its data."""
+    shop.stock(TEA=10)
+    own, other = uuid7(), uuid7()
+    for order in (own, other):
+        participant.hear(received(order))
+    with pytest.raises(Reject, match="names another order"):
+        participant.hear(released(other), of=own)
+    assert shop.levels() == {"TEA": (10, 6)}
+    assert names(participant.hear(released(own))) == ["InventoryReturned"]
+    assert shop.levels() == {"TEA": (10, 3)}

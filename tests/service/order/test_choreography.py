@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from celery_config.common.identifiers import uuid7
 from celery_config.common.money import money
-from celery_config.contracts.base import Event, StepGaveUp, decode
+from celery_config.contracts.base import LOST, Event, StepGaveUp, decode
 from celery_config.contracts.inventory import (
     InventoryFetched,
     InventoryIssued,
@@ -103,7 +103,9 @@ class Dancer:
         ]
 
     def hear(self, *events: Event, **more: Any) -> None:
-        deliver([build_event(each, order=self.id, event_id=uuid7(), **more) for each in events])
+        owner = more.get("step", "order").partition(".")[0]
+        made = [build_event(each, order=self.id, event_id=uuid7(), **more) for each in events]
+        deliver([each | {"source": f"/{owner}"} for each in made])
 
     def said(self) -> list[tuple[str, int]]:
         """What the order service announced, and on which drive; all of it is published then."""
@@ -227,6 +229,13 @@ class TestHearing:
         dancer.hear(gave_up, step="inventory.commit_stock", operation="do", outcome="failed")
         assert dancer.row.failure["step"] == "inventory.commit_stock"
         assert dancer.row.failure["reason"] == "its database is full"
+
+    def test_what_another_service_says_of_it_is_not(self, dancer: Dancer) -> None:
+        gave_up = StepGaveUp(code=LOST, reason="the database of inventory was set back")
+        about = {"step": "inventory.commit_stock", "operation": "do", "outcome": "failed"}
+        event = build_event(gave_up, order=dancer.id, event_id=uuid7(), **about)
+        deliver([event | {"source": "/shipment"}])
+        assert (dancer.row.failure, dancer.row.status) == ({}, "running")
 
     def test_a_contradiction_is_for_a_human(self, dancer: Dancer) -> None:
         dancer.hear(dancer.forward()[3], dancer.back()[1])

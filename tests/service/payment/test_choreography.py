@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery.exceptions import Reject
 
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.base import Command, Event, StepTried, command_id
@@ -119,6 +120,19 @@ def test_a_declined_card_is_announced_and_payment_itself_undoes(shop: Shop, part
     # The order service may have lost both, with its database, and would wait for its deadline.
     assert buyer.placed(drive=2) == ["PaymentFailed"]
     assert buyer.hear(failed, drive=2) == ["PaymentReleased"]
+
+
+def test_a_refusal_of_one_order_lets_go_of_no_other_orders_money(
+    shop: Shop, participant: Participant
+) -> None:
+    """Inventory may refuse any order; but the barrier would know one, and the money would be another's."""
+    refused, other = Buyer(shop, participant), Buyer(shop, participant)
+    for each in (refused, other):
+        each.placed()
+    mixed = InventoryRefused(order=other.order, code="out_of_stock", reason="no tea")
+    with pytest.raises(Reject, match="names another order"):
+        participant.hear(mixed, of=refused.order)
+    assert (refused.state, other.state) == ("authorized", "authorized")
 
 
 def test_a_refusal_elsewhere_lets_the_money_go(buyer: Buyer) -> None:

@@ -54,6 +54,12 @@ def test_what_has_no_way_on_is_never_dropped_for_its_deliveries() -> None:
     assert policy["definition"]["delivery-limit"] > 10**9
 
 
+def test_no_service_takes_the_memory_of_the_broker_by_channels() -> None:
+    limits = {user["name"]: user["limits"] for user in TOPOLOGY.definitions(USERS)["users"]}
+    assert limits.pop("admin") == {}
+    assert limits == dict.fromkeys((*SERVICES, topology.FLOWER_USER), topology.LIMITS)
+
+
 def test_every_work_queue_dead_letters_at_least_once() -> None:
     """By policy, which also reaches queues that exist. RabbitMQ applies one policy to a queue."""
     policies = TOPOLOGY.definitions(USERS)["policies"]

@@ -16,6 +16,8 @@ from django.test import override_settings
 from kombu.message import Message
 
 from celery_config.broker.message_authentication import PROOF, WORDS, MessageKeys, Mode
+from celery_config.broker.topology import RECEIVE
+from celery_config.contracts.base import StepGaveUp
 from celery_config.contracts.payment import PaymentCaptured
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
 from celery_config.messaging.barrier.steps import STEP_LOST
@@ -210,6 +212,42 @@ class TestEvents:
         deliver([foreign])
         assert_untouched(placed)
 
+    def gave_up(self, placed: Placed, speaker: str, source: str = "") -> dict[str, Any]:
+        """As `speaker` can announce it of inventory's step, in its own name or in that of `source`."""
+        message = cloud_event(
+            StepGaveUp(code="error", reason="its database is full"),
+            subject=str(placed.id), saga=placed.saga_id, step="reserve-stock", operation="do", outcome="failed",
+        ) | {"source": f"/{source or speaker}"}  # fmt: skip
+        del message["mac"]
+        return message | settings.MESSAGE_KEYS.sign_message(speaker, message["type"], message)
+
+    def test_why_a_step_failed_is_said_by_its_own_service(self, placed: Placed) -> None:
+        """Every service may announce that it gave up a step."""
+        step = placed.saga.steps.get(name="reserve-stock")
+        deliver([self.gave_up(placed, "shipment")])
+        for forged in (
+            self.gave_up(placed, "shipment", "inventory"),
+            self.gave_up(placed, "inventory") | {"mac": ""},
+        ):
+            with pytest.raises(Reject):
+                run({"task": RECEIVE, "kwargs": forged})
+        step.refresh_from_db()
+        assert (step.refusal, step.failure) == (None, None)
+        deliver([self.gave_up(placed, "inventory")])
+        step.refresh_from_db()
+        assert step.refusal == {"code": "error", "reason": "its database is full"}
+
+    def test_nothing_that_another_service_says_hides_them(self, placed: Placed) -> None:
+        """Both come in one batch, and what the other says ranks higher."""
+        own = cloud_event(
+            PaymentCaptured(payment=UUID(int=1), captured_amount=1),
+            subject=str(placed.id), saga=placed.saga_id, step="capture-payment", operation="do", outcome="done",
+        )  # fmt: skip
+        foreign = {**own, "id": str(UUID(int=2)), "type": "shipment.shipment_cancelled", "outcome": "undone"}
+        deliver([foreign, own])
+        assert placed.log["capture-payment"] == "done"
+        assert placed.saga.status == "forward"
+
 
 class TestDeadLetters:
     CAPTURE = "payment.capture_payment"
@@ -267,6 +305,26 @@ class TestDeadLetters:
         kept = self.put(event, "events.receive", **route)
         assert kept.consequence.startswith("kept: it is forged")
         assert_untouched(placed)
+
+    @pytest.mark.parametrize(
+        ("event", "fault"),
+        [
+            ({"type": "step.step_gave_up", "source": "/payment", "mac": "00"}, "its code is wrong"),
+            ({"type": "payment.payment_released", "flow": "choreographed"}, "names another order"),
+        ],
+    )
+    def test_an_event_of_another_source_or_order(
+        self, placed: Placed, event: dict[str, Any], fault: str
+    ) -> None:
+        about = {"saga": str(placed.saga_id), "data": {"order": str(placed.id)}}
+        death: dict[str, Any] = {
+            "exchange": "events",
+            "routing-keys": [event["type"]],
+            "queue": "order.events",
+        }
+        kept = self.put(event | about, RECEIVE, **death)
+        assert kept.fault.endswith(fault)
+        assert kept.consequence == "kept: it is forged, so nothing follows from it"
 
     def test_an_end_with_an_invented_reply_names_its_step(self, placed: Placed) -> None:
         end = list_links(placed.messages[-1])[-1]

@@ -40,7 +40,13 @@ ANSWERED = "the payment provider answered 500 when asked to authorize the paymen
 
 
 def tell(
-    flow: UUID, number: int, next_in: float | None = 30, *, step: str = STEP, event: UUID | None = None
+    flow: UUID,
+    number: int,
+    next_in: float | None = 30,
+    *,
+    step: str = STEP,
+    event: UUID | None = None,
+    service: str = "payment",
 ) -> None:
     """As a participant's event does."""
     next_at = None if next_in is None else timezone.now() + timedelta(seconds=next_in)
@@ -48,7 +54,9 @@ def tell(
         step=step, operation="do", number=number, code="unknown_outcome", next_at=next_at,
         reason='POST /v1: answered 500: {"error": {"reason": "out of order"}}',
     )  # fmt: skip
-    deliver([cloud_event(tried, subject="x", saga=flow, event_id=event or uuid4())])
+    deliver(
+        [cloud_event(tried, subject="x", saga=flow, event_id=event or uuid4()) | {"source": f"/{service}"}]
+    )
 
 
 def test_a_try_is_kept_once_and_never_changed(placed: Placed) -> None:
@@ -58,6 +66,11 @@ def test_a_try_is_kept_once_and_never_changed(placed: Placed) -> None:
     tell(placed.saga_id, 2)
     assert list(StepTry.objects.order_by("id").values_list("number", flat=True)) == [1, 2]
     assert placed.saga.status == "running"
+
+
+def test_one_of_another_services_step_is_passed_over(placed: Placed) -> None:
+    tell(placed.saga_id, 1, service="shipment")
+    assert not StepTry.objects.exists()
 
 
 def test_one_of_an_unknown_saga_is_passed_over() -> None:
@@ -148,7 +161,7 @@ def test_those_of_flows_that_ended_long_ago_go(placed: Placed) -> None:
         rows.pk, rows.status, rows.due_at = id, status, None
         rows.save(force_insert=True)
     for flow in (old, parked, placed.saga_id):
-        tell(flow, 1)
+        tell(flow, 1, step=AuthorizePayment.wire_name())
     StepTry.objects.update(at=long_ago)
     while delete_old_log(batch=1):
         pass
