@@ -211,6 +211,23 @@ def test_ctrl_c_before_a_command_begins_and_after_it_has_ended(
     assert (done.returncode, done.stderr, done.stdout[:18]) == (-signal.SIGINT, "", printed)
 
 
+def test_ctrl_c_while_the_python_of_the_environment_starts(tmp_path: Path) -> None:
+    (tmp_path / "celery_config").symlink_to(ROOT / "celery_config")
+    shutil.copy(ROOT / "manage.py", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f"#!{sys.executable}\n{INTERRUPT}\nimport sys\nos.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+    )
+    python.chmod(0o755)
+    # Without `site` Python has no environment of its own.
+    done = subprocess.run(
+        [sys.executable, "-S", "manage.py", "help"], cwd=tmp_path, env=BARE, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nStopped by Ctrl-C.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "redirection", "code", "told"),
     [
