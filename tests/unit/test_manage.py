@@ -15,7 +15,7 @@ import pytest
 
 from celery_config.common.services import SERVICES
 from compose.local.claims import FolderClaim
-from compose.local.environment import ROOT
+from compose.local.environment import ROOT, var_folder
 from compose.local.ports import LOOPBACK
 from tests.unit.command_line import BARE, manage
 
@@ -176,6 +176,13 @@ def test_what_is_wrong_is_one_sentence(
     assert done.returncode == 1
     assert told in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_empty_name_of_the_folder_is_none(tmp_path: Path) -> None:
+    """As a shell gives it where a variable is not set: the files do not go into the folder where it stands."""
+    assert var_folder({"ORDER_SAGA_VAR": ""}) == var_folder({}) == ROOT / "var"
+    shown = manage(tmp_path, "order", "diffsettings", ORDER_SAGA_VAR="").stdout
+    assert f"VAR = {ROOT / 'var'!r}" in shown
 
 
 def test_without_the_packages_it_says_how_they_come(tmp_path: Path) -> None:
