@@ -138,7 +138,7 @@ class TestPlacing:
             ({"sku": ["nothing"], "quantity": ["1"]}, "There is no product"),
             ({"sku": ["a\0b"], "quantity": ["1"]}, "There is no product"),
             ({"sku": [HEART, HEART], "quantity": ["100000", "1"]}, f"{HEART}: Ensure this value is less"),
-            ({"quantity": ["2", "%s"]}, "is not a whole number"),
+            ({"quantity": ["2", "%s"]}, ": &#x27;%s&#x27; is not a whole number."),
             ({"quantity": ["2"]}, "Choose 1 to 20 products."),
             ({"fate": "glory"}, "What shall happen: "),
             ({"count": "201"}, "How many: Ensure"),
