@@ -180,6 +180,8 @@ def use_venv() -> None:
     """
     python = VENV / "bin" / "python"
     if sys.prefix == sys.base_prefix and python.exists():
+        # Python shows a traceback of Ctrl-C while it starts: the signal waits until `run` hears it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         os.execv(python, [str(python), *sys.argv])
     if importlib.util.find_spec("django") is None:
         sys.exit(
@@ -212,6 +214,7 @@ def drop_output() -> None:
 def run(argv: list[str]) -> int:
     """Run a command; what ends any of them is a sentence and an exit code."""
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         use_venv()
         prepare_streams()
         code = main(argv)

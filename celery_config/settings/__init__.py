@@ -61,7 +61,7 @@ def service_settings(
         ImproperlyConfigured: there is no such environment, or a secret, database or broker is missing.
     """
     prefix = service.upper()
-    var = Path(env.str("ORDER_SAGA_VAR", str(ROOT / "var")))
+    var = Path(env.str("ORDER_SAGA_VAR", "") or ROOT / "var")
     embedded = var / "embedded"
     environment = env.str("ENVIRONMENT", "local")
     if environment not in ENVIRONMENTS:

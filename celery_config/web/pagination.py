@@ -37,8 +37,10 @@ class CursorPages(CursorPagination):
         return size
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> Any:
+        """Rows of one transaction have one time: without the key their order, and with it a page, may change."""
         self.ordering = getattr(view, "ordering", self.ordering)
-        return super().get_ordering(request, queryset, view)
+        ordering = super().get_ordering(request, queryset, view)
+        return (*ordering, "-pk" if ordering[0].startswith("-") else "pk")
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": self.page_size}

@@ -67,7 +67,7 @@ class Addresses:
 
 def var_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of all generated files."""
-    return Path(environ.get("ORDER_SAGA_VAR", str(ROOT / "var"))).resolve()
+    return Path(environ.get("ORDER_SAGA_VAR") or ROOT / "var").resolve()
 
 
 def names_all(kind: Literal["DATABASE", "BROKER"], environ: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -118,9 +119,9 @@ class DeskAdmin(ReadOnlyAdmin):
         try:
             done = batch.place_some()
         except (APIException, SagaPaused) as error:
-            return self.tell(request, messages.ERROR, f"Nothing was placed: {error}")
+            done = replace(batch, refused=str(error))
         if done.refused:
-            return self.tell(request, messages.ERROR, f"Refused: {done.refused}")
+            return self.tell(request, messages.ERROR, done.describe())
         if request.headers.get("HX-Request") and done.left:
             answer = render(request, "desk/batch.html", {"batch": done, "order": json.dumps(done.order)})
             return announce(answer)

@@ -72,5 +72,12 @@ class Batch:
         return replace(self, left=self.left - some, placed=self.placed + placed, refused=refused)
 
     def describe(self) -> str:
+        """Say how many were placed, and why no more were."""
+        if self.refused and not self.placed:
+            return f"Nothing was placed: {self.refused}"
         told = f"Placed {self.placed} {'order' if self.placed == 1 else 'orders'}."
+        if self.refused:
+            return f"{told} No more were placed: {self.refused}"
+        if self.left:
+            told = f"Placed {self.placed} of {self.placed + self.left} orders: it takes JavaScript to place more."
         return f"{told} {self.note}".strip()

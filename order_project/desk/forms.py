@@ -123,7 +123,7 @@ class DeskForm(forms.Form):
                 units[known[sku]] += number.clean(quantity)
                 number.run_validators(units[known[sku]])
             except ValidationError as error:
-                raise ValidationError(f"{sku}: {error.messages[0]}".replace("%", "%%")) from error
+                raise ValidationError(f"{sku}: {error.messages[0]}") from error
         return units
 
     def note_card(self) -> str:

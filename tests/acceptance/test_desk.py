@@ -60,6 +60,17 @@ def test_an_order_travels_and_is_cancelled_in_mid_flight(desk: Page) -> None:
     assert find_clipped(desk) == []
 
 
+def test_a_double_click_places_one_order(desk: Page) -> None:
+    choose(desk, TEA)
+    desk.select_option("[name=fate]", "fine")
+    asked: list[str] = []
+    desk.on("request", lambda request: asked.append(request.url) if request.url.endswith("/place/") else None)
+    desk.get_by_role("button", name="Place").dblclick()
+    expect(desk.locator("#desk-told")).to_contain_text("Placed 1 order.")
+    expect(desk.locator("#desk-form.htmx-request")).to_have_count(0)
+    assert len(asked) == 1
+
+
 def test_many_are_placed_second_by_second_until_it_is_stopped(desk: Page) -> None:
     choose(desk, TEA)
     desk.select_option("[name=fate]", "fine")

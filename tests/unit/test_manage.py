@@ -15,7 +15,7 @@ import pytest
 
 from celery_config.common.services import SERVICES
 from compose.local.claims import FolderClaim
-from compose.local.environment import ROOT
+from compose.local.environment import ROOT, var_folder
 from compose.local.ports import LOOPBACK
 from tests.unit.command_line import BARE, manage
 
@@ -186,6 +186,13 @@ def test_what_is_wrong_is_one_sentence(
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_an_empty_name_of_the_folder_is_none(tmp_path: Path) -> None:
+    """As a shell gives it where a variable is not set: the files do not go into the folder where it stands."""
+    assert var_folder({"ORDER_SAGA_VAR": ""}) == var_folder({}) == ROOT / "var"
+    shown = manage(tmp_path, "order", "diffsettings", ORDER_SAGA_VAR="").stdout
+    assert f"VAR = {ROOT / 'var'!r}" in shown
+
+
 def test_without_the_packages_it_says_how_they_come(tmp_path: Path) -> None:
     """As after a clone: there is no .venv, and Python has none of them."""
     (tmp_path / "celery_config").symlink_to(ROOT / "celery_config")
@@ -217,6 +224,23 @@ def test_ctrl_c_before_a_command_begins_and_after_it_has_ended(
     (tmp_path / "difflib.py").write_text(moment)
     done = manage(tmp_path, "help", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr, done.stdout[:18]) == (-signal.SIGINT, "", printed)
+
+
+def test_ctrl_c_while_the_python_of_the_environment_starts(tmp_path: Path) -> None:
+    (tmp_path / "celery_config").symlink_to(ROOT / "celery_config")
+    shutil.copy(ROOT / "manage.py", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f"#!{sys.executable}\n{INTERRUPT}\nimport sys\nos.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+    )
+    python.chmod(0o755)
+    # Without `site` Python has no environment of its own.
+    done = subprocess.run(
+        [sys.executable, "-S", "manage.py", "help"], cwd=tmp_path, env=BARE, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nStopped by Ctrl-C.\n")
 
 
 @pytest.mark.parametrize(

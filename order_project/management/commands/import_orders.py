@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -24,13 +23,13 @@ from order_project.domain import Flow
 from order_project.importing import invoices, report, service
 from order_project.importing.invoices import Fault, InvoiceFile
 from order_project.importing.service import Placement, Prices, Upload
+from order_project.importing.source import STANDARD_INPUT, read_data
 from order_project.importing.table import LEGACY, NotATable
 from order_project.payment_tokens import LONGEST_TOKEN, is_payment_token
 
 SOME_REJECTED, NOTHING_USABLE = 3, 4
 """Exit codes. 0: every invoice is in; 1: the import could not do its work; 2: wrong options."""
 GAPS_SHOWN = 10
-STANDARD_INPUT = (Path("-"), Path("/dev/stdin"))
 
 
 class Command(BaseCommand):
@@ -110,9 +109,7 @@ class Command(BaseCommand):
 
     def read(self, path: Path, encoding: str | None) -> InvoiceFile:
         try:
-            # Another user's pipe cannot be opened by its name, as in a container.
-            data = sys.stdin.buffer.read() if path in STANDARD_INPUT else path.read_bytes()
-            file = invoices.read_invoices(data, encoding)
+            file = invoices.read_invoices(read_data(path), encoding)
         except OSError as error:
             raise CommandError(
                 f"{path} cannot be read: {error.strerror}.", returncode=NOTHING_USABLE

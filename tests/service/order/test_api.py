@@ -344,6 +344,17 @@ class TestShowing:
         with django_assert_max_num_queries(3):
             assert len(staff.get(ORDERS).json()["results"]) == 5
 
+    def test_rows_of_one_moment_have_one_order_on_every_page(self, staff: APIClient, shop: Shop) -> None:
+        made = [Customer.objects.create(name="Ada", reference=str(number)) for number in range(20)]
+        Customer.objects.update(created_at=made[0].created_at)
+        page, seen = staff.get("/api/customers/?limit=3").json(), []
+        while True:
+            seen += [row["id"] for row in page["results"]]
+            if not page["next"]:
+                break
+            page = staff.get(page["next"]).json()
+        assert seen == sorted(map(str, Customer.objects.values_list("pk", flat=True)), reverse=True)
+
     def test_lists_are_filtered_and_paged(self, staff: APIClient, shop: Shop) -> None:
         done = shop.order()
         runner.complete_sagas({done.saga_id: runner.ChainEnd(REPLIES)})

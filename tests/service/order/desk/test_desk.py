@@ -12,10 +12,11 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
+from celery_config.errors import SagaPaused
 from celery_config.sandbox.fates import FATES
 from celery_config.sandbox.goods import ADDRESS, CURRENCY, GOODS, SOLD_OUT
 from celery_config.sandbox.words import Token
-from order_project.desk import shelves
+from order_project.desk import orders, shelves
 from order_project.desk.batches import Batch
 from order_project.desk.forms import DeskForm
 from order_project.forms import PARTS
@@ -48,6 +49,17 @@ def place(client: Client, **more: Any) -> str:
     return answer.content.decode()
 
 
+def go_on(client: Client, page: str) -> str:
+    """Return the page of the next second of a batch."""
+    hidden = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page))
+    given = {name: hidden[name].replace("&quot;", '"') for name in ("order", "left", "rate", "placed")}
+    return client.post(reverse(PLACE), given, headers=HTMX).content.decode()
+
+
+def raise_paused(*_: Any) -> None:
+    raise SagaPaused("new orders are paused")
+
+
 @pytest.fixture
 def clerk(client: Client, shop: Shop) -> Client:
     """Somebody with the permission of the desk alone."""
@@ -76,6 +88,8 @@ class TestPlacing:
         answer = clerk.post(reverse(PLACE), fill_in(flow="choreographed"), follow=True)
         assert "Placed 1 order." in answer.content.decode()
         assert Order.objects.get().saga is None
+        answer = clerk.post(reverse(PLACE), fill_in(count="3", rate="2"), follow=True)
+        assert "Placed 2 of 3 orders: " in answer.content.decode()
 
     @pytest.mark.parametrize("fate", FATES)
     def test_each_fate_can_be_chosen(self, clerk: Client, fate: str) -> None:
@@ -123,13 +137,20 @@ class TestPlacing:
         page = place(clerk, count="5", rate="2")
         for placed in (2, 4):
             assert f"Placed {placed}, {5 - placed} to come, 2 a second." in page
-            hidden = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page))
-            given = {
-                name: hidden[name].replace("&quot;", '"') for name in ("order", "left", "rate", "placed")
-            }
-            page = clerk.post(reverse(PLACE), given, headers=HTMX).content.decode()
+            page = go_on(clerk, page)
         assert "Placed 5 orders." in page
         assert Order.objects.count() == 5
+
+    def test_a_batch_that_stops_says_what_it_has_placed(
+        self, clerk: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = place(clerk, count="5", rate="2")
+        CatalogueProduct.objects.filter(sku=HEART).update(active=False)
+        assert "Placed 2 orders. No more were placed: " in go_on(clerk, first)
+        assert "Nothing was placed: " in place(clerk, count="5", rate="2")
+        monkeypatch.setattr(orders, "place_orders", raise_paused)
+        assert "Placed 2 orders. No more were placed: new orders are paused" in go_on(clerk, first)
+        assert Order.objects.count() == 2
 
     @pytest.mark.parametrize(
         ("wrong", "told"),
@@ -138,7 +159,7 @@ class TestPlacing:
             ({"sku": ["nothing"], "quantity": ["1"]}, "There is no product"),
             ({"sku": ["a\0b"], "quantity": ["1"]}, "There is no product"),
             ({"sku": [HEART, HEART], "quantity": ["100000", "1"]}, f"{HEART}: Ensure this value is less"),
-            ({"quantity": ["2", "%s"]}, "is not a whole number"),
+            ({"quantity": ["2", "%s"]}, ": &#x27;%s&#x27; is not a whole number."),
             ({"quantity": ["2"]}, "Choose 1 to 20 products."),
             ({"fate": "glory"}, "What shall happen: "),
             ({"count": "201"}, "How many: Ensure"),

@@ -15,7 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from celery_config.errors import SagaPaused
-from order_project.importing import report, service
+from order_project.importing import report, service, source
 from order_project.importing.invoices import Fault
 from order_project.models import CatalogueProduct, Order
 from tests.service.order.conftest import HEART, LAMP, Shop
@@ -271,6 +271,25 @@ def test_a_file_of_which_nothing_is_usable(content: bytes | None, says: str, tmp
         (row,) = csv.DictReader(file)
     assert (row["line"], row["invoice"], row["code"]) == ("", "", "unusable_file")
     assert says in row["detail"]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("name", ["invoices.csv", "-"])
+def test_a_file_may_have_so_many_bytes_and_no_more(
+    name: str, more: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f"{HEADER}\n{FIRST}\n".encode()
+    monkeypatch.setattr(source, "MOST_BYTES", len(data) - more)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    (tmp_path / name).write_bytes(data)
+    path = name if name == "-" else str(tmp_path / name)
+    if more:
+        with pytest.raises(CommandError, match="bytes: split it into several files") as refused:
+            call_command("import_orders", path)
+        assert refused.value.returncode == 4
+    else:
+        assert run(path, capsys=capsys)[0] == 0
+    assert Order.objects.count() == 1 - more
 
 
 def test_a_pause_says_what_is_placed_and_what_is_not(
