@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from compose.local.environment import ROOT, var_folder
+from tests import long_form
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,7 @@ def run(check: Check, commit: str) -> Outcome:
         process = subprocess.Popen(
             [sys.executable, "manage.py", *check.argv],
             cwd=ROOT,
-            # The long form of the tests looks at each page in all four looks.
-            env={**os.environ, "EVERY_LOOK": "1"},
+            env={**os.environ, long_form.VARIABLE: "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

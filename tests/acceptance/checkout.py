@@ -32,7 +32,7 @@ def as_user() -> dict[str, Any]:
 
 
 def copy_checkout(target: Path) -> None:
-    """Copy what the image of the containers has, too, and make .venv of the packages in requirements.lock alone."""
+    """Copy what the image has, compiled as there, and make .venv of the packages in requirements.lock alone."""
     for name in SHIPPED:
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", ".env*"))
     shutil.copy(ROOT / "manage.py", target)
@@ -43,9 +43,12 @@ def copy_checkout(target: Path) -> None:
     (target / ".venv" / "pyvenv.cfg").write_text(f"home = {python.parent}\n")
     for name in re.findall(r"(?m)^([\w.-]+)(?:\[\w+\])?==", (ROOT / "requirements.lock").read_text()):
         for file in distribution(name).files or ():
-            if file.parts[0] != ".." and file.suffix != ".pyc":
+            # What Python compiled of a source is listed, too; it may have been deleted.
+            if file.parts[0] != ".." and (source := Path(str(file.locate()))).exists():
                 (packages / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file.locate(), packages / file)
+                # With its time, by which Python knows what was compiled of it.
+                shutil.copy2(source, packages / file)
+    subprocess.run([python, "-m", "compileall", "-q", *SHIPPED], cwd=target, check=True)
 
 
 def find_python() -> Path:

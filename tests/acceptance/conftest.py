@@ -20,6 +20,8 @@ TIME_SCALE = "0.03"
 LONGEST_FIRST = (
     "test_pages.py", "test_hostile_messages.py", "test_key_changes.py", "test_alerts.py", "test_ordinary_user.py",
     "test_rehearsal.py", "test_backlogs.py", "test_restore.py", "test_cluster.py", "test_tls.py",
+    "test_local_servers.py", "test_unknown_outcomes.py", "test_over_rest.py", "test_messages_out_of_turn.py",
+    "test_import.py", "test_crashes.py",
 )  # fmt: skip
 """Files that take longest; the others follow by their names."""
 FOLDER = pytest.StashKey[Path]()

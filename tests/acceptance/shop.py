@@ -65,6 +65,7 @@ class Shop:
         self.shopper = Shopper(stack)
         self.wire = Wire(stack)
         self._preloaded: dict[str, Preloaded] = {}
+        self._sessions: dict[str, psycopg.Connection[dict[str, Any]]] = {}
         self.stock(product(TEA), product(KETTLE, 4990, grams=1200), product(ANVIL, 90_000, grams=400_000))
         self.stock(product(SOLD_OUT, 99_900), quantity=0)
 
@@ -128,8 +129,26 @@ class Shop:
 
     def rows(self, service: str, query: str, *values: Any) -> list[dict[str, Any]]:
         """What a query finds in a service's database."""
-        with psycopg.connect(self._database(service), row_factory=dict_row) as connection:
-            return connection.execute(query, values or None).fetchall()
+        kept = self._sessions.get(service) or self._begin_session(service)
+        try:
+            return kept.execute(query, values or None).fetchall()
+        except psycopg.OperationalError:
+            if not kept.broken:
+                raise
+            # The server died, or ended the session.
+            return self._begin_session(service).execute(query, values or None).fetchall()
+
+    def _begin_session(self, service: str) -> psycopg.Connection[dict[str, Any]]:
+        """Log in to a service's database. It is kept: a login takes forty times as long as most queries."""
+        session = self._sessions[service] = psycopg.connect(
+            self._database(service),
+            autocommit=True,
+            row_factory=dict_row,
+            prepare_threshold=None,
+            # Whatever the database is set to meanwhile.
+            options="-c default_transaction_read_only=off",
+        )
+        return session
 
     def administer(self, statement: str) -> None:
         """Let the databases' administrator do something."""
@@ -248,6 +267,8 @@ class Shop:
         """End what runs for the tests alone."""
         for preloaded in self._preloaded.values():
             preloaded.close()
+        for session in self._sessions.values():
+            session.close()
         self.shopper.close()
 
 

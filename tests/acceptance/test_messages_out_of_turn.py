@@ -35,11 +35,15 @@ class TestEveryMessageTwice:
         fates = every_fate(shop) | {"": shop.order()}
         with shop.wire.copies() as copied:
             orders = shop.place_all(list(fates.values()) * 3)
-            repeated = 0
-            while shop.in_flight(orders) or repeated < len(copied):
-                batch = copied[repeated:]
-                shop.wire.send(*batch)
-                repeated += len(batch)
+            repeated: list[Letter] = []
+
+            def is_all_repeated() -> bool:
+                if batch := copied[len(repeated) :]:
+                    shop.wire.send(*batch)
+                    repeated.extend(batch)
+                return not batch and not shop.in_flight(orders)
+
+            until(is_all_repeated, "every message came twice, and all orders ended", patience=180)
             before = {order: (end.status, end.code) for order, end in shop.ends(orders).items()}
         assert [before[order][1] for order in orders] == list(fates) * 3
         tasks = {letter.task for letter in copied}

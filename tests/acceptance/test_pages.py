@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from random import Random
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -23,6 +23,7 @@ from tests.acceptance.browsing import (
     log_in,
 )
 from tests.acceptance.shop import SOLD_OUT, Shop, until
+from tests.long_form import draw, is_long
 
 # What is wrong with a list; nothing of one that is as wide as its place, with rows of a line or two.
 FIND_UNTIDY = """() => {
@@ -48,8 +49,8 @@ LOOKS: Any = [(390, "light"), (1440, "dark"), (390, "dark"), (1440, "light")]
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
-FIRST_PAGES, SEED = 4, 20261130
-"""The root, the board, the search and an order are always looked at; the other pages are drawn."""
+FIRST_PAGES, DRAWN = 4, 16
+"""The root, the board, the search and an order are always looked at; so many of the other pages are drawn."""
 SHOWN_WIDTHS = "parts => parts.map(part => [part.offsetWidth, part.scrollWidth]).filter(([width]) => width)"
 # In px: "Place-order of 01a2…" is longer.
 MOST_OF_A_NAME = 60
@@ -100,50 +101,62 @@ def context(browser: Browser, open_shop: Shop) -> Iterator[BrowserContext]:
         yield context
 
 
+@pytest.fixture(scope="module")
+def lists(context: BrowserContext, open_shop: Shop, orders: list[str]) -> Mapping[str, list[str]]:
+    """The lists to which the four admins link: the path of each, and its address at each service that has it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    page = context.new_page()
+    for service in SERVICES:
+        home = f"{open_shop.stack.url(service)}/admin/"
+        page.goto(home)
+        assert "/login/" not in page.url, f"{service} has forgotten who we are"
+        urls = sorted({url for url in list_links(page) if is_list(url, home)})
+        # The four lists of messaging and accounts at least.
+        assert len(urls) >= 6, urls
+        for url in urls:
+            found[urlsplit(url).path].append(url)
+    page.close()
+    return found
+
+
 @pytest.mark.usefixtures("orders")
 class TestTheAdmins:
     def test_are_open_side_by_side_and_show_every_list_and_a_row_of_each(
-        self, open_shop: Shop, context: BrowserContext, complaints: Complaints
+        self, context: BrowserContext, lists: Mapping[str, list[str]], complaints: Complaints
     ) -> None:
+        """A list that several services have, at one of them in turn; in the long form at each of them."""
         page = complaints.watch(context.new_page())
-        shown, on_phone = 0, set[str]()
-        for service in SERVICES:
-            home = f"{open_shop.stack.url(service)}/admin/"
-            page.goto(home)
-            assert "/login/" not in page.url, f"{service} has forgotten who we are"
-            lists = list_links(page)
-            for url in sorted({url for url in lists if is_list(url, home)}):
+        for turn, urls in enumerate(lists.values()):
+            for n, url in enumerate(urls if is_long() else [urls[turn % len(urls)]]):
                 answer = page.goto(url)
                 assert answer
                 assert answer.status == 200, url
                 assert page.evaluate(FIND_UNTIDY) == [], url
-                # Pages that several services have look the same in each.
-                is_new = urlsplit(url).path not in on_phone
-                on_phone.add(urlsplit(url).path)
-                assert not is_new or fits_a_phone(page), f"{url} does not fit a phone"
+                # It looks the same at each.
+                assert n or fits_a_phone(page), f"{url} does not fit a phone"
                 rows = list_links(page, "#result_list a[href*='/change/']")
                 if rows:
                     detail = page.goto(rows[0])
                     assert detail
                     assert detail.status == 200, rows[0]
-                    assert not is_new or fits_a_phone(page), f"{rows[0]} does not fit a phone"
-                shown += 1
+                    assert n or fits_a_phone(page), f"{rows[0]} does not fit a phone"
         assert not complaints
-        # Each service has the four lists of messaging and accounts at least.
-        assert shown >= 6 * len(SERVICES)
         page.close()
 
     def test_can_be_used_by_everybody(
-        self, open_shop: Shop, context: BrowserContext, orders: list[str], complaints: Complaints
+        self,
+        open_shop: Shop,
+        context: BrowserContext,
+        orders: list[str],
+        lists: Mapping[str, list[str]],
+        complaints: Complaints,
     ) -> None:
-        """A third of the pages, narrow or wide, light or dark in turn; with EVERY_LOOK=1 each in all four looks."""
+        """Some pages that are drawn, narrow or wide, light or dark in turn; in the long form each in all four looks."""
         page = complaints.watch(context.new_page())
         faults: list[str] = []
-        pages = list_pages(page, open_shop, orders)
-        every = bool(os.environ.get("EVERY_LOOK"))
-        drawn = pages if every else [*pages[:FIRST_PAGES], *Random(SEED).sample(pages, len(pages) // 3)]
-        for n, url in enumerate(drawn):
-            for width, scheme in LOOKS if every else [LOOKS[n % len(LOOKS)]]:
+        pages = list_pages(page, open_shop, orders, lists)
+        for n, url in enumerate([*pages[:FIRST_PAGES], *draw(pages[FIRST_PAGES:], DRAWN)]):
+            for width, scheme in LOOKS if is_long() else [LOOKS[n % len(LOOKS)]]:
                 page.set_viewport_size({"width": width, "height": 900})
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 page.goto(url)
@@ -261,7 +274,7 @@ class TestTheAdmins:
         page.close()
 
 
-def list_pages(page: Page, shop: Shop, orders: list[str]) -> list[str]:
+def list_pages(page: Page, shop: Shop, orders: list[str], lists: Mapping[str, list[str]]) -> list[str]:
     """The pages of the four admins: those that several have the same once; each list, and a row of it."""
     fine, refused = orders
     home = f"{shop.stack.url('order')}/admin/"
@@ -270,18 +283,11 @@ def list_pages(page: Page, shop: Shop, orders: list[str]) -> list[str]:
         shop.stack.url("order") + "/", home, f"{home}find/?q=nothing", f"{home}order/order/{refused}/change/",
         *(home + act for act in acts), f"{home}password_change/", f"{home}order/customer/add/",
     ]  # fmt: skip
-    known = set[str]()
-    for service in SERVICES:
-        home = f"{shop.stack.url(service)}/admin/"
-        page.goto(home)
-        lists = list_links(page)
-        for url in sorted({url for url in lists if is_list(url, home)}):
-            if (path := urlsplit(url).path) not in known:
-                known.add(path)
-                found.append(url)
-                page.goto(url)
-                rows = list_links(page, "#result_list a[href*='/change/']")
-                found += [row for row in rows if row.startswith(url)][:1]
+    for url, *_ in lists.values():
+        # Read, and not drawn by the browser.
+        links = re.findall(r'href="([^"?]+/change/)', page.request.get(url).text())
+        rows = [urljoin(url, link) for link in links]
+        found += [url, *[row for row in rows if row.startswith(url)][:1]]
     return found
 
 

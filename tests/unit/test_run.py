@@ -8,7 +8,7 @@ import pytest
 
 from compose.local import packages
 from tests import browser, run
-from tests.run import GROUPS, Result, Suite, main, parse
+from tests.run import GROUPS, Result, Suite, keep_compiled, main, parse
 
 
 def test_none_means_all() -> None:
@@ -37,3 +37,7 @@ def test_a_group_without_servers_installs_none(
     monkeypatch.setattr(run, "side_by_side", lambda *_: passed)
     assert main([group]) == 0
     assert capsys.readouterr().out.endswith("1 passed, 0 failed\n")
+
+
+def test_what_python_compiles_is_kept_for_the_next_process() -> None:
+    assert keep_compiled({"PATH": "/bin", "PYTHONDONTWRITEBYTECODE": "1"}) == {"PATH": "/bin"}

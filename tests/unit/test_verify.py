@@ -23,7 +23,8 @@ def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ran:
     (tmp_path / "manage.py").write_text(
         "import pathlib, sys\n"
         f"open({str(done)!r}, 'a').write(sys.argv[1] + ' ')\n"
-        "print('much', '1 violations', sep='\\n')\n"
+        "import os\n"
+        "print('much', '1 violations' if os.environ.get('LONG_FORM') else 'short', sep='\\n')\n"
         f"sys.exit(sys.argv[1] == 'bad' and not pathlib.Path({str(tmp_path / 'mended')!r}).exists())\n"
     )
     monkeypatch.setattr(verify, "ROOT", tmp_path)
