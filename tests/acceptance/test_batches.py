@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -12,9 +11,9 @@ import pytest
 from celery_config.sandbox.words import Token
 from tests.acceptance.shop import UNREACHABLE, Shop, until
 from tests.acceptance.test_bulk import count, mend, park
+from tests.long_form import is_long
 
-# `verify` takes a thousand.
-MANY = int(os.environ.get("BATCH_ORDERS", "60"))
+MANY = 1000 if is_long() else 60
 MOVED = MANY // 20
 WHY = "the provider is mended"
 FIELDS, RATE = {"payment_token": Token.VOID_FAILS.value, "address": UNREACHABLE}, 20 * MANY

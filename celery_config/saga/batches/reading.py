@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,17 +46,17 @@ def read_parts(batch: Batch) -> list[BatchPart]:
     """Return how many flows stand where, with one query; the largest part first."""
     rows = BatchItem.objects.filter(batch=batch).order_by().values(*ALIKE, "currency", held=F("money_state"))
     sums = rows.annotate(count=Count("pk"), amount=Sum("amount"))
-    alike = group_by(lambda row: tuple(row[name] for name in ALIKE), sums)
+    alike = group_by(lambda row: (row["state"], row["would_be"], row["outcome"]), sums)
     parts = [
-        BatchPart(*key, count=sum(row["count"] for row in some), money=tuple(add_up(map(name_state, some))))
-        for key, some in alike.items()
+        BatchPart(state, would_be, outcome, sum(row["count"] for row in some), sum_up(some))
+        for (state, would_be, outcome), some in alike.items()
     ]
     return sorted(parts, key=lambda part: -part.count)
 
 
-def name_state(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of the money in place of that of the flow."""
-    return {**row, "state": row["held"]}
+def sum_up(rows: Iterable[Mapping[str, Any]]) -> tuple[Money, ...]:
+    """Return the money of these rows, for each state of it and currency."""
+    return tuple(add_up({**row, "state": row["held"]} for row in rows))
 
 
 def read_reasons(batch: Batch) -> Sequence[BatchReason]:
@@ -68,7 +68,8 @@ def read_reasons(batch: Batch) -> Sequence[BatchReason]:
 
 def find_flows(name: str) -> QuerySet[BatchItem, Any]:
     """Return the ids of the flows of a part, by its name; none if it is no such name."""
-    batch, *alike = name.split(SEPARATOR)
-    if parse_uuid(batch) is None or len(alike) != len(ALIKE):
+    first, *alike = name.split(SEPARATOR)
+    batch = parse_uuid(first)
+    if batch is None or len(alike) != len(ALIKE):
         return BatchItem.objects.none().values("flow")
     return BatchItem.objects.filter(batch=batch, **dict(zip(ALIKE, alike, strict=True))).values("flow")

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from celery_config.saga.batches.states import BatchState, ItemOutcome, ItemState
 
-WORDS = {
-    BatchState.CHECKING: "being checked",
-    BatchState.READY: "ready to start",
-    BatchState.TRYING: "tries one",
-    BatchState.RUNNING: "at work",
-    BatchState.PAUSED: "paused",
-    BatchState.STOPPED: "stopped",
-    BatchState.ENDED: "ended",
+WORDS: Mapping[str, str] = {
+    BatchState.CHECKING.value: "being checked",
+    BatchState.READY.value: "ready to start",
+    BatchState.TRYING.value: "tries one",
+    BatchState.RUNNING.value: "at work",
+    BatchState.PAUSED.value: "paused",
+    BatchState.STOPPED.value: "stopped",
+    BatchState.ENDED.value: "ended",
 }
 
 
 def describe_state(state: str) -> str:
     """Return where a batch stands in a few words."""
-    return WORDS[BatchState(state)]
+    return WORDS[state]
 
 
 def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> str:

@@ -12,7 +12,7 @@ from django.conf import settings
 from kombu.message import Message
 
 from celery_config.broker.properties import DEATHS, REFUSED
-from celery_config.broker.topology import RECEIVE, RECEIVE_ALL, STEP_EVENTS, find_route_fault
+from celery_config.broker.topology import RECEIVE, RECEIVE_ALL, STEP_EVENTS, find_route_fault, task_queues
 from celery_config.broker.validation import find_excess
 from celery_config.common.services import PARTICIPANTS
 from celery_config.errors import Forged
@@ -91,8 +91,13 @@ class Letter:
 
     @property
     def is_step(self) -> bool:
-        """Whether it is an action or an undo itself, not a report about one."""
-        return self.operation in ("do", "undo") and self.task not in REPORTS
+        """Whether it is an action or an undo itself, not a report about one, and comes from its own service's queue.
+
+        Another service may put a real link into a queue of its own and reject it there: that says nothing of the step.
+        """
+        if self.operation not in ("do", "undo") or self.task in REPORTS:
+            return False
+        return self.queue in task_queues(self.task.partition(".")[0])
 
     @property
     def sagas(self) -> frozenset[UUID]:

@@ -91,6 +91,16 @@ class TestConsequences:
             "delivery_limit",
         )
 
+    def test_an_action_that_another_service_rejected_only_makes_the_saga_due(self, placed: Placed) -> None:
+        """It may have put the link into its own queue: that says nothing of inventory's step."""
+        before, task = placed.saga, "inventory.reserve_stock"
+        death = [{"reason": "rejected", "queue": "shipment.commands", "count": 1}]
+        headers = {"task": task, "id": str(uuid4()), "x-death": death}
+        kept(letter(task, link(placed, task)["kwargs"], headers=headers))
+        assert placed.saga.status == "running"
+        assert placed.saga.due_at < before.due_at
+        assert DeadLetter.objects.get().consequence == "its saga is looked at soon"
+
     def test_a_dead_action_after_the_pivot_only_makes_the_saga_due(self, placed: Placed) -> None:
         """Rule 14."""
         before = placed.saga
