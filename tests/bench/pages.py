@@ -90,6 +90,9 @@ def main(argv: list[str]) -> int:
         play_bad_day()
         sum_up()
         asked = [each for each in list_addresses(make_client()) if options.only in each.url]
+        if not asked:
+            console.print(f"pages: no address has the part {options.only!r}; --list says which there are")
+            return 2
         if options.list:
             print(*(f"{each.kind} {each.url}" for each in asked), sep="\n")
             return 0
