@@ -140,7 +140,7 @@ class BatchAdmin(ReadOnlyAdmin):
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_steer(request, object_id, "pause")
 
-    @action(description=STEER_TITLES["resume"], icon="resume", permissions=["act"])
+    @action(description=STEER_TITLES["resume"], icon="fast_forward", permissions=["act"])
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_steer(request, object_id, "resume")
 
