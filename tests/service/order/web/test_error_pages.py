@@ -135,7 +135,7 @@ class TestUnderApi:
         ("query", "detail"),
         [
             ("orders/?custommer=7", "there are customer, idempotency_key, reference, status."),
-            ("barrier/?utm_source=mail", "there are action, began_since, saga, step, undo."),
+            ("barrier/?utm_source=mail", "there are action, began_since, saga, sagas, step, undo."),
             ("forgotten/?at=1", "this list has none."),
         ],
     )

@@ -383,6 +383,7 @@ class TestReading:
     @staticmethod
     def send(rabbit: RabbitServer, *messages: Message) -> None:
         options = {"confirm_publish": True}
+        origin = {"x-first-death-queue": DEATH[0]["queue"]}
         with Connection(rabbit.url(ADMIN), transport_options=options) as connection:
             channel = connection.default_channel
             for each in messages:
@@ -390,7 +391,7 @@ class TestReading:
                     each.body,
                     content_type=each.content_type,
                     content_encoding=each.content_encoding,
-                    headers={name: value for name, value in each.headers.items() if name != "x-death"},
+                    headers={**{n: value for n, value in each.headers.items() if n != "x-death"}, **origin},
                 )
                 channel.basic_publish(raw, exchange=topology.DEAD_LETTERS, routing_key="")
 
