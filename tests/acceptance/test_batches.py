@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from celery_config.sandbox.words import Token
+from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser, log_in
 from tests.acceptance.shop import UNREACHABLE, Shop, until
 from tests.acceptance.test_bulk import count, mend, park
 from tests.long_form import is_long
@@ -47,11 +49,27 @@ def read_items(shop: Shop, batch: str) -> list[dict[str, Any]]:
     return rows
 
 
+def look_at_page(shop: Shop, batch: str, says: str) -> None:
+    """Open the batch's page, wide and narrow, light and dark: nothing is in anybody's way, and it renews itself."""
+    with launch_browser() as browser:
+        for width, scheme in ((1440, "light"), (390, "dark")):
+            complaints = Complaints()
+            page = complaints.watch(
+                browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            )
+            log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
+            page.goto(f"{shop.stack.url('order')}/admin/batches/batch/{batch}/change/")
+            expect(page.locator("#progress")).to_contain_text(says)
+            assert [*find_barriers(page), *find_clipped(page), *complaints] == []
+            page.close()
+
+
 def test_each_has_its_true_outcome_though_the_relay_is_killed(shop: Shop, orders: list[str]) -> None:
     batch = ask(shop, "batches/", verb="retry", status="parked", per_minute=RATE, one_first=False)["id"]
     until(lambda: read(shop, batch)["state"] == "ready", "the dry run is done")
     dry = read(shop, batch)
     assert {(part["would_be"], part["count"]) for part in dry["parts"]} == {("cancelled", MANY)}, dry
+    look_at_page(shop, batch, f"All {MANY} are checked, and nothing is changed yet.")
     sagas = [
         str(row["id"])
         for row in shop.rows("order", "SELECT id FROM saga_sagainstance WHERE subject = ANY(%s)", orders)
@@ -71,6 +89,7 @@ def test_each_has_its_true_outcome_though_the_relay_is_killed(shop: Shop, orders
     # Not before: what a participant tries again by itself would end without the batch.
     mend(shop)
     until(lambda: read(shop, batch)["settled_at"], "each has its outcome", patience=120)
+    look_at_page(shop, batch, f"It has acted on {MANY - MOVED} of {MANY}.")
     states = Counter((row["state"], row["outcome"]) for row in read_items(shop, batch))
     assert states == {("acted", "compensated"): MANY - MOVED, ("left alone", ""): MOVED}
     left = {row["flow"]: row["reason"] for row in read_items(shop, batch) if row["state"] == "left alone"}
