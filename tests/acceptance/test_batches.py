@@ -17,6 +17,7 @@ from tests.long_form import is_long
 
 MANY = 1000 if is_long() else 60
 MOVED = MANY // 20
+PATIENCE = 60 + MANY / 2
 WHY = "the provider is mended"
 FIELDS, RATE = {"payment_token": Token.VOID_FAILS.value, "address": UNREACHABLE}, 20 * MANY
 
@@ -66,7 +67,7 @@ def look_at_page(shop: Shop, batch: str, says: str) -> None:
 
 def test_each_has_its_true_outcome_though_the_relay_is_killed(shop: Shop, orders: list[str]) -> None:
     batch = ask(shop, "batches/", verb="retry", status="parked", per_minute=RATE, one_first=False)["id"]
-    until(lambda: read(shop, batch)["state"] == "ready", "the dry run is done")
+    until(lambda: read(shop, batch)["state"] == "ready", "the dry run is done", patience=PATIENCE)
     dry = read(shop, batch)
     assert {(part["would_be"], part["count"]) for part in dry["parts"]} == {("cancelled", MANY)}, dry
     look_at_page(shop, batch, f"All {MANY} are checked, and nothing is changed yet.")
@@ -85,16 +86,22 @@ def test_each_has_its_true_outcome_though_the_relay_is_killed(shop: Shop, orders
         )
         shop.stack.supervisor.kill("order-relay")
         shop.stack.restart("order-relay")
-    until(lambda: read(shop, batch)["state"] == "ended", "each was acted on, or left alone", patience=120)
+    until(
+        lambda: read(shop, batch)["state"] == "ended", "each was acted on, or left alone", patience=PATIENCE
+    )
     # Not before: what a participant tries again by itself would end without the batch.
     mend(shop)
-    until(lambda: read(shop, batch)["settled_at"], "each has its outcome", patience=120)
+    until(lambda: read(shop, batch)["settled_at"], "each has its outcome", patience=PATIENCE)
     look_at_page(shop, batch, f"It has acted on {MANY - MOVED} of {MANY}.")
     states = Counter((row["state"], row["outcome"]) for row in read_items(shop, batch))
     assert states == {("acted", "compensated"): MANY - MOVED, ("left alone", ""): MOVED}
     left = {row["flow"]: row["reason"] for row in read_items(shop, batch) if row["state"] == "left alone"}
     assert left == dict.fromkeys(moved, "it has moved since it was chosen")
-    until(lambda: count(shop, "status = 'compensated'", orders) == MANY, "those that moved end, too")
+    until(
+        lambda: count(shop, "status = 'compensated'", orders) == MANY,
+        "those that moved end, too",
+        patience=PATIENCE,
+    )
     acts = (
         "SELECT saga_id, count(*) AS n FROM saga_operatoraction"
         " WHERE verb = 'retry' AND saga_id = ANY(%s::uuid[]) GROUP BY 1"

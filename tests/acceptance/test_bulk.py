@@ -56,13 +56,16 @@ def count(shop: Shop, condition: str, orders: list[str]) -> int:
 def park(shop: Shop, orders: list[str]) -> None:
     """They have been driven for a day; the watchdog parks them when it looks again."""
     failed = "EXISTS (SELECT 1 FROM saga_sagastep WHERE saga_id = saga.id AND failure IS NOT NULL)"
-    until(lambda: count(shop, failed, orders) == len(orders), "each void was given up")
+    patience = 60 + len(orders) / 2
+    until(lambda: count(shop, failed, orders) == len(orders), "each void was given up", patience=patience)
     older = (
         "UPDATE saga_sagainstance SET since = since - %s, due_at = now() - interval '1 day'"
         " WHERE subject = ANY(%s) AND status = 'stopping' RETURNING id"
     )
     shop.rows("order", older, LONG_AGO, orders)
-    until(lambda: count(shop, "status = 'parked'", orders) == len(orders), "all are parked")
+    until(
+        lambda: count(shop, "status = 'parked'", orders) == len(orders), "all are parked", patience=patience
+    )
 
 
 def test_forty_are_brought_to_their_ends_from_the_board(shop: Shop, orders: list[str], page: Page) -> None:
