@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.db import connection
@@ -313,6 +314,19 @@ class TestTheSidebar:
         assert [group["title"] for group in groups][-1] == "Internals"
         assert "Messages to send" in [item["title"] for item in groups[-1]["items"]]
         assert "Sagas" not in [item["title"] for item in groups[-1]["items"]]
+
+    def test_leads_to_each_page(self, admin_client: Client) -> None:
+        response = admin_client.get(reverse("admin:index"))
+        request = response.wsgi_request
+        pages = [
+            reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+            for model, page in admin.site._registry.items()
+            if page.has_module_permission(request) and page.has_view_permission(request)
+        ]
+        groups = response.context["sidebar_navigation"]
+        links = [str(item["link"]) for group in groups for item in group["items"]]
+        assert sorted({*pages} - {*links}) == []
+        assert "Batches" in [item["title"] for item in groups[1]["items"]]
 
 
 class TestAPoll:
