@@ -16,6 +16,7 @@ from unfold.decorators import action
 
 from celery_config.common.money import money
 from celery_config.saga.admin.forms import WhyForm
+from celery_config.saga.admin.story import StoryMedia
 from celery_config.saga.admin.widgets import confirm_and_act, get_page_url, make_status_label
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.reading import BatchPart, find_flows, read_parts, read_reasons
@@ -80,6 +81,7 @@ class BatchAdmin(ReadOnlyAdmin):
     actions_detail = tuple(STEERS)
     actions_detail_hide_default = True
     change_form_outer_before_template = "saga/batch.html"
+    Media = StoryMedia
     nothing_yet = "Nobody has acted on many at once."
 
     def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
@@ -176,7 +178,7 @@ def build_parts(batch: Batch, parts: list[BatchPart]) -> dict[str, Any]:
         ]
         for part in parts
     ]
-    return make_table(["how many", "state", "would be", "what became of them", "money"], rows)
+    return make_table(["how many", "state", "would be", "what became of them", "money when checked"], rows)
 
 
 def build_reasons(batch: Batch) -> dict[str, Any] | None:

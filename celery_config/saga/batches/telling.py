@@ -43,7 +43,8 @@ def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> 
         case BatchState.READY:
             return f"All {whole} are checked, and nothing is changed yet. Start it to act on {waiting}."
         case BatchState.TRYING:
-            return f"One is tried first. The other {waiting} follow when it has ended."
+            others = waiting if acted else waiting - 1
+            return f"One is tried first. The other {others} follow when it has ended."
         case BatchState.RUNNING:
             return f"It is at work: {acted} were acted on, {waiting} are left."
         case BatchState.PAUSED:

@@ -448,9 +448,13 @@ class TestPages:
         page = self.open(admin_client, batch)
         assert "All 4 are checked, and nothing is changed yet. Start it to act on 4." in page
         assert "€71.40 in doubt" in page
+        assert "Money when checked" in page, "what was held then may be gone by now"
+        assert "order_saga/story" in page, "the verbs look like buttons and open a dialog"
+        assert "etry …" not in page
         start_page = reverse("admin:batches_batch_start", args=[batch.pk])
         assert "the provider is back" in admin_client.get(start_page).content.decode()
-        admin_client.post(start_page, {"why": "it is checked"})
+        done = admin_client.post(start_page, {"why": "it is checked"}, follow=True)
+        assert "ready to start → at work" in done.content.decode()
         run_batches()
         assert "It has acted on 4 of 4. 4 of them are still on their way." in self.open(admin_client, batch)
         end(*parked)
