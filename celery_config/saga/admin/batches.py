@@ -26,7 +26,7 @@ from celery_config.saga.batches.telling import WORDS, describe_state, tell_batch
 from celery_config.saga.operations.advice import TITLES
 from celery_config.web.admin import ReadOnlyAdmin, WordsFilter
 from celery_config.web.board import make_table
-from celery_config.web.columns import EMPTY, column, format_number, label_column
+from celery_config.web.columns import EMPTY, column, format_number, format_time, label_column, make_label
 from celery_config.web.live import answer_fragment
 
 BATCH = "batch"
@@ -75,9 +75,8 @@ class BatchAdmin(ReadOnlyAdmin):
     search_ids = ("id",)
     search_help_text = "batch id"
     ordering = ("-created_at",)
-    fields = (
-        VERB, STATE, "by", "why", "created_at", "started_at", "ended_at", "settled_at", "one_first", "per_minute", "id",
-    )  # fmt: skip
+    # What changes is in the part of the page that renews itself.
+    fields = (VERB, "by", "why", "created_at", "one_first", "per_minute", "id")
     actions_detail = tuple(STEERS)
     actions_detail_hide_default = True
     change_form_outer_before_template = "saga/batch.html"
@@ -129,6 +128,7 @@ class BatchAdmin(ReadOnlyAdmin):
             "url": get_page_url(batch, "progress") if is_live else "",
             "verbs": verbs if self.has_act_permission(request) else [],
             "tables": [
+                ("Where it stands", build_times(batch)),
                 ("Where they stand", build_parts(batch, parts)),
                 *([("Why not", reasons)] if (reasons := build_reasons(batch)) else []),
             ],
@@ -162,6 +162,12 @@ class BatchAdmin(ReadOnlyAdmin):
             button=STEER_TITLES[act], about=ABOUT[act],
             refused="" if fits else f"the batch is “{describe_state(batch.state)}”",
         )  # fmt: skip
+
+
+def build_times(batch: Batch) -> dict[str, Any]:
+    label = make_label(WORDS[batch.state], {WORDS[state]: colour for state, colour in COLOURS.items()})
+    times = [format_time(at) for at in (batch.started_at, batch.ended_at, batch.settled_at)]
+    return make_table(["state", "started", "ended", "each outcome known"], [[label, *times]])
 
 
 def build_parts(batch: Batch, parts: list[BatchPart]) -> dict[str, Any]:

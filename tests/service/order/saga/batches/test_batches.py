@@ -33,6 +33,7 @@ from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators
 from celery_config.saga.states import Status
+from celery_config.web.columns import format_time
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
 from order_project.models import Choreography
@@ -461,6 +462,8 @@ class TestPages:
         run_batches()
         fragment = self.open(admin_client, batch, "progress")
         assert "cancelled, everything undone" in fragment
+        batch.refresh_from_db()
+        assert format_time(batch.settled_at) in fragment, "what changes renews itself"
         assert "hx-get" not in fragment, "what has ended does not ask for itself again"
 
     def test_each_number_leads_to_its_flows(
