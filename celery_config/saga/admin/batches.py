@@ -48,7 +48,8 @@ ABOUT = {
     "resume": "The flows that are left are acted on, without waiting for one that is tried first.",
     "stop": "What was not acted on is left alone for good.",
 }
-STEER_TITLES = {"start": "Start", "pause": "Pause", "resume": "Go on", "stop": "Stop"}
+# A page that renews itself has a button *Pause*, too.
+STEER_TITLES = {"start": "Start", "pause": "Pause the batch", "resume": "Go on", "stop": "Stop the batch"}
 
 
 class BatchFilter(admin.SimpleListFilter):

@@ -456,6 +456,9 @@ class TestPages:
         assert "the provider is back" in admin_client.get(start_page).content.decode()
         done = admin_client.post(start_page, {"why": "it is checked"}, follow=True)
         assert "ready to start → at work" in done.content.decode()
+        assert "Pause the batch" in done.content.decode(), (
+            "the button Pause stops the renewal of the page alone"
+        )
         run_batches()
         assert "It has acted on 4 of 4. 4 of them are still on their way." in self.open(admin_client, batch)
         end(*parked)
