@@ -28,7 +28,12 @@ def show_money(request: HttpRequest) -> Iterator[Section]:
         Tile(
             f"Held in {row['currency']}",
             money(int(row["amount"]), row["currency"]),
-            format_html("{} payments; the first expires {}", row["n"], format_ago(row["until"])),
+            format_html(
+                "{} {}; the first expires {}",
+                row["n"],
+                "payment" if row["n"] == 1 else "payments",
+                format_ago(row["until"]),
+            ),
             LOOK if row["until"] < timezone.now() + SOON else GOOD,
             find_list(
                 "payment_payment", state__exact=State.AUTHORIZED.value, currency__exact=row["currency"]

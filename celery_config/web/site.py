@@ -14,7 +14,9 @@ from unfold.sites import UnfoldAdminSite
 from celery_config.web import board
 from celery_config.web.live import answer_fragment
 
-APPS_AFTER_THE_SERVICE = ("saga", "copies", "messaging", "auth", "api")
+APPS_AFTER_THE_SERVICE = ("saga", "batches", "copies", "messaging", "auth", "api")
+LISTED_WITH = {"batches": "saga"}
+"""Apps whose pages stand in the group of another app."""
 
 
 class ServiceSite(UnfoldAdminSite):
@@ -27,6 +29,9 @@ class ServiceSite(UnfoldAdminSite):
         apps: dict[str, dict[str, Any]] = self._build_app_dict(request, app_label)
         if app_label:
             return list(apps.values())
+        for part, whole in LISTED_WITH.items():
+            if part in apps and whole in apps:
+                apps[whole]["models"] += apps.pop(part)["models"]
         return [apps[label] for label in (settings.SERVICE, *APPS_AFTER_THE_SERVICE) if label in apps]
 
     def extra_urls(self) -> list[URLPattern]:

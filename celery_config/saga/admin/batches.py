@@ -16,6 +16,7 @@ from unfold.decorators import action
 
 from celery_config.common.money import money
 from celery_config.saga.admin.forms import WhyForm
+from celery_config.saga.admin.story import StoryMedia
 from celery_config.saga.admin.widgets import confirm_and_act, get_page_url, make_status_label
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.reading import BatchPart, find_flows, read_parts, read_reasons
@@ -25,7 +26,7 @@ from celery_config.saga.batches.telling import WORDS, describe_state, tell_batch
 from celery_config.saga.operations.advice import TITLES
 from celery_config.web.admin import ReadOnlyAdmin, WordsFilter
 from celery_config.web.board import make_table
-from celery_config.web.columns import EMPTY, column, format_number, label_column
+from celery_config.web.columns import EMPTY, column, format_number, format_time, label_column, make_label
 from celery_config.web.live import answer_fragment
 
 BATCH = "batch"
@@ -47,7 +48,8 @@ ABOUT = {
     "resume": "The flows that are left are acted on, without waiting for one that is tried first.",
     "stop": "What was not acted on is left alone for good.",
 }
-STEER_TITLES = {"start": "Start", "pause": "Pause", "resume": "Go on", "stop": "Stop"}
+# A page that renews itself has a button *Pause*, too.
+STEER_TITLES = {"start": "Start", "pause": "Pause the batch", "resume": "Go on", "stop": "Stop the batch"}
 
 
 class BatchFilter(admin.SimpleListFilter):
@@ -74,12 +76,12 @@ class BatchAdmin(ReadOnlyAdmin):
     search_ids = ("id",)
     search_help_text = "batch id"
     ordering = ("-created_at",)
-    fields = (
-        VERB, STATE, "by", "why", "created_at", "started_at", "ended_at", "settled_at", "one_first", "per_minute", "id",
-    )  # fmt: skip
+    # What changes is in the part of the page that renews itself.
+    fields = (VERB, "by", "why", "created_at", "one_first", "per_minute", "id")
     actions_detail = tuple(STEERS)
     actions_detail_hide_default = True
     change_form_outer_before_template = "saga/batch.html"
+    Media = StoryMedia
     nothing_yet = "Nobody has acted on many at once."
 
     def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
@@ -127,6 +129,7 @@ class BatchAdmin(ReadOnlyAdmin):
             "url": get_page_url(batch, "progress") if is_live else "",
             "verbs": verbs if self.has_act_permission(request) else [],
             "tables": [
+                ("Where it stands", build_times(batch)),
                 ("Where they stand", build_parts(batch, parts)),
                 *([("Why not", reasons)] if (reasons := build_reasons(batch)) else []),
             ],
@@ -162,6 +165,12 @@ class BatchAdmin(ReadOnlyAdmin):
         )  # fmt: skip
 
 
+def build_times(batch: Batch) -> dict[str, Any]:
+    label = make_label(WORDS[batch.state], {WORDS[state]: colour for state, colour in COLOURS.items()})
+    times = [format_time(at) for at in (batch.started_at, batch.ended_at, batch.settled_at)]
+    return make_table(["state", "started", "ended", "each outcome known"], [[label, *times]])
+
+
 def build_parts(batch: Batch, parts: list[BatchPart]) -> dict[str, Any]:
     """Return the table of how many flows stand where; each number leads to the list of these flows."""
     rows = [
@@ -176,7 +185,7 @@ def build_parts(batch: Batch, parts: list[BatchPart]) -> dict[str, Any]:
         ]
         for part in parts
     ]
-    return make_table(["how many", "state", "would be", "what became of them", "money"], rows)
+    return make_table(["how many", "state", "would be", "what became of them", "money when checked"], rows)
 
 
 def build_reasons(batch: Batch) -> dict[str, Any] | None:

@@ -212,7 +212,9 @@ def make_time_tile() -> Tile:
 
 def make_oldest_row(each: OnItsWay) -> list[Any]:
     row = each.row
-    link = format_html("{} {}", each.facts.noun, format_html(LINK, get_page_url(row), shorten_id(row.pk)))
+    link = format_html(
+        "{} {}", each.facts.noun, format_html(LINK, get_page_url(row), shorten_id(row.subject))
+    )
     return [
         link,
         format_ago(each.facts.started_at or uuid7_time(row.pk)),

@@ -76,9 +76,11 @@ def show_bulk_page(
     return render_confirmation(
         admin,
         request,
-        title=f"{TITLES[verb]}: {count_rows(admin.model, len(rows))}",
+        title=f"{TITLES[verb]}: {'more than ' if is_whole else ''}{count_rows(admin.model, len(rows))}",
         about=find_flow(admin.model).verbs[verb].label,
         warnings=[more] if left else [],
+        first=len(rows) if left else 0,
+        whole=is_whole,
         outcomes=bulk_previews.count_outcomes(prospects),
         mend=advise_each(rows),
         lasting=bulk_previews.describe_lasting(rows),

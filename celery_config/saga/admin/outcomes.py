@@ -31,7 +31,7 @@ from celery_config.web.board import SMALL_TABLE, Section
 from celery_config.web.charts import HEIGHT, WIDTH, stack_bars
 from celery_config.web.columns import format_number
 
-ENDS = {Status.COMPLETED: "completed", Status.COMPENSATED: STATUS_WORDS[Status.COMPENSATED]}
+ENDS = {status: STATUS_WORDS[status] for status in (Status.COMPLETED, Status.COMPENSATED)}
 CAUSES_SHOWN = 10
 
 
@@ -110,7 +110,7 @@ def make_chart(outcomes: Outcomes, shown: Shown, *, as_table: bool) -> dict[str,
         "last": format_moment(bars[-1].end),
         "most": format_number(max(bar.total for bar in bars)),
         "sentence": (
-            f"In {span.title} {format_number(total.completed)} completed and {format_number(total.undone)} were"
+            f"In {span.title} {format_number(total.completed)} are done and {format_number(total.undone)} were"
             " cancelled."
         ),
         "table": make_bars_table(bars, shown) if as_table else {},
@@ -119,7 +119,7 @@ def make_chart(outcomes: Outcomes, shown: Shown, *, as_table: bool) -> dict[str,
 
 
 def describe_bar(bar: Bar) -> str:
-    return f"{format_moment(bar.begin)}: {bar.completed} completed, {bar.undone} cancelled"
+    return f"{format_moment(bar.begin)}: {bar.completed} done, {bar.undone} cancelled"
 
 
 def format_moment(at: Any) -> str:

@@ -71,7 +71,8 @@ def render_confirmation(admin: ModelAdmin[Any], request: HttpRequest, **context:
     Args:
         context: `title`; `form` and `button`, or why it is `refused`; `back`, where cancelling leads; perhaps
             `about`, `original`, `going` (what would be sent), `lasting` (what waits again while its cause lasts),
-            `tables`, `warnings` and `hidden` fields.
+            `tables`, `warnings` and `hidden` fields; of many, `outcomes`, `first` if these are of the first ones
+            alone, and `whole` if a batch takes all.
     """
     request.current_app = admin.admin_site.name  # type: ignore[attr-defined]
     whole = {**admin.admin_site.each_context(request), "opts": admin.opts, **context}

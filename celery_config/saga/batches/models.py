@@ -44,7 +44,7 @@ class Batch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.verb} {abbreviate_id(self.id)}"
+        return f"batch {abbreviate_id(self.id)}"
 
 
 class BatchItem(models.Model):

@@ -7,10 +7,12 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Case, Value, When
 
+from celery_config.common.identifiers import abbreviate_id
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import BatchState, ItemState
+from celery_config.saga.batches.telling import describe_state
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.audit_trail import check_reason, record_action
 
@@ -58,6 +60,6 @@ def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
             by=by,
             why=why,
             subject=str(pk),
-            what=str(batch),
-            result_text=f"{was} to {batch.state}",
+            what=abbreviate_id(pk),
+            result_text=f"{describe_state(was)} → {describe_state(batch.state)}",
         )

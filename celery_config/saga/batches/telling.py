@@ -32,8 +32,8 @@ def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> 
     counts: Counter[str] = Counter()
     for item_state, outcome, count in parts:
         counts[item_state] += count
-        if item_state == ItemState.ACTED and outcome == ItemOutcome.UNDER_WAY:
-            counts["under way"] += count
+        if item_state == ItemState.ACTED:
+            counts[outcome] += count
     whole = sum(counts[each] for each in ItemState.values)
     acted, waiting = counts[ItemState.ACTED], counts[ItemState.CHECKED]
     match BatchState(state):
@@ -43,7 +43,8 @@ def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> 
         case BatchState.READY:
             return f"All {whole} are checked, and nothing is changed yet. Start it to act on {waiting}."
         case BatchState.TRYING:
-            return f"One is tried first. The other {waiting} follow when it has ended."
+            others = waiting if acted else waiting - 1
+            return f"One is tried first. The other {others} follow when it has ended."
         case BatchState.RUNNING:
             return f"It is at work: {acted} were acted on, {waiting} are left."
         case BatchState.PAUSED:
@@ -52,5 +53,8 @@ def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> 
             ending = f"It was stopped: {acted} were acted on, and the rest is left alone."
         case BatchState.ENDED:
             ending = f"It has acted on {acted} of {whole}."
-    under_way = counts["under way"]
-    return f"{ending} {under_way} of them are still on their way." if under_way else ending
+    if under_way := counts[ItemOutcome.UNDER_WAY]:
+        ending += f" {under_way} of them are still on their way."
+    if again := counts[ItemOutcome.PARKED]:
+        ending += f" {again} of them {'waits' if again == 1 else 'wait'} for a decision again."
+    return ending

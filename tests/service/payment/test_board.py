@@ -46,6 +46,8 @@ def test_money_that_is_held_is_added_up_in_each_currency(admin_client: Client) -
     page = read(admin_client)
     assert "£12.50" in page
     assert "€3.00" in page
+    assert "2 payments; the first" in page
+    assert "1 payment; the first" in page
     assert "99.00" not in page
     assert "state__exact=authorized&amp;currency__exact=GBP" in page
     listed = admin_client.get("/admin/payment/payment/?state__exact=authorized&currency__exact=GBP")

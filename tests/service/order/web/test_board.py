@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
 from django.db import connection
@@ -24,7 +25,10 @@ from celery_config.saga.admin.widgets import name_step
 from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause, StepTry
 from celery_config.saga.operations import overview, services
 from celery_config.saga.operations.overview import Money
+from celery_config.saga.operations.wording import STATUS_WORDS
+from celery_config.saga.states import Status
 from celery_config.saga.sums.writing import sum_up
+from celery_config.web.columns import shorten_id
 from order_project.choreography.derivation import COLLECTED, RECEIVED, RELEASED
 from order_project.domain import Flow
 from order_project.models import Choreography, Order, SeenEvent
@@ -156,7 +160,9 @@ class TestUnderWay:
         placed.log_as("done", "authorize-payment")
         (each,) = overview.read_oldest()
         assert "inventory is asked to reserve the stock" in each.explanation.text
-        assert "inventory is asked to reserve the stock" in read(admin_client, "oldest")
+        page = read(admin_client, "oldest")
+        assert "inventory is asked to reserve the stock" in page
+        assert f"{shorten_id(placed.order.pk)}" in page, "an order is named by its own id, as on its page"
 
     def test_says_that_saga_time_stands(self, placed: Placed, admin_client: Client) -> None:
         SagaClock.objects.update(ticked_at=timezone.now(), stands_since=timezone.now(), stands_for="broker")
@@ -192,6 +198,15 @@ class TestOutcomes:
         assert "<svg" not in page
         (where, *_) = re.findall(r'href="([^"]*ended_at__lt[^"]*)"', page)
         assert admin_client.get(where.replace("&amp;", "&")).status_code == 200
+
+    def test_ends_have_the_words_of_the_lists(self, admin_client: Client) -> None:
+        page = read(admin_client, "outcomes")
+        for status in (Status.COMPLETED, Status.COMPENSATED):
+            assert (
+                page.count(f"{STATUS_WORDS[status]}<") + page.count(f"{STATUS_WORDS[status].capitalize()}<")
+                >= 2
+            )
+        assert "ompleted<" not in page
 
     def test_steps_are_told_by_what_they_do(self, admin_client: Client) -> None:
         assert name_step("reserve-stock") == "reserve the stock"
@@ -313,6 +328,19 @@ class TestTheSidebar:
         assert [group["title"] for group in groups][-1] == "Internals"
         assert "Messages to send" in [item["title"] for item in groups[-1]["items"]]
         assert "Sagas" not in [item["title"] for item in groups[-1]["items"]]
+
+    def test_leads_to_each_page(self, admin_client: Client) -> None:
+        response = admin_client.get(reverse("admin:index"))
+        request = response.wsgi_request
+        pages = [
+            reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+            for model, page in admin.site._registry.items()
+            if page.has_module_permission(request) and page.has_view_permission(request)
+        ]
+        groups = response.context["sidebar_navigation"]
+        links = [str(item["link"]) for group in groups for item in group["items"]]
+        assert sorted({*pages} - {*links}) == []
+        assert "Batches" in [item["title"] for item in groups[1]["items"]]
 
 
 class TestAPoll:

@@ -465,6 +465,7 @@ class TestAllOfACause:
 
     def test_is_one_button_then_a_reason(self, admin_client: Client, alike: list[Placed]) -> None:
         address, page = self.preview(admin_client, by="Bring to an end: all 3 <small>recommended")
+        assert '<form method="post" class="act-bar">' in page, "it is as wide as the table that it covers"
         keys = re.findall(r'name="_selected_action" value="([^"]+)"', page)
         html = said(admin_client, address, confirmed="yes", why="provider is back", _selected_action=keys)
         assert [placed.saga.status for placed in alike] == ["stopping"] * 3
@@ -534,6 +535,9 @@ class TestAllOfACause:
         monkeypatch.setattr(bulk_actions, "MOST_AT_ONCE", 2)
         address, page = self.preview(admin_client)
         assert "There are more than 2." in page
+        assert "Bring to an end: more than 2 sagas" in page
+        assert "What it would do to the first 2" in page
+        assert "no service is asked" not in page, "the batch asks them"
         assert 'name="_selected_action"' not in page
         html = said(admin_client, address, whole="yes", confirmed="yes", why="provider is back")
         batch = Batch.objects.get()

@@ -33,6 +33,7 @@ from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import barrier_client, operators
 from celery_config.saga.states import Status
+from celery_config.web.columns import format_time
 from order_project.choreography.flow import CHOREOGRAPHIES
 from order_project.domain import Flow
 from order_project.models import Choreography
@@ -448,15 +449,24 @@ class TestPages:
         page = self.open(admin_client, batch)
         assert "All 4 are checked, and nothing is changed yet. Start it to act on 4." in page
         assert "€71.40 in doubt" in page
+        assert "Money when checked" in page, "what was held then may be gone by now"
+        assert "order_saga/story" in page, "the verbs look like buttons and open a dialog"
+        assert "etry …" not in page
         start_page = reverse("admin:batches_batch_start", args=[batch.pk])
         assert "the provider is back" in admin_client.get(start_page).content.decode()
-        admin_client.post(start_page, {"why": "it is checked"})
+        done = admin_client.post(start_page, {"why": "it is checked"}, follow=True)
+        assert "ready to start → at work" in done.content.decode()
+        assert "Pause the batch" in done.content.decode(), (
+            "the button Pause stops the renewal of the page alone"
+        )
         run_batches()
         assert "It has acted on 4 of 4. 4 of them are still on their way." in self.open(admin_client, batch)
         end(*parked)
         run_batches()
         fragment = self.open(admin_client, batch, "progress")
         assert "cancelled, everything undone" in fragment
+        batch.refresh_from_db()
+        assert format_time(batch.settled_at) in fragment, "what changes renews itself"
         assert "hx-get" not in fragment, "what has ended does not ask for itself again"
 
     def test_each_number_leads_to_its_flows(
