@@ -30,11 +30,13 @@ from celery_config.web.number_patterns import match_whole_numbers
 from celery_config.web.permissions import find_needs
 from celery_config.web.problems import PROBLEM_TYPE
 from celery_config.web.refusals import ANY_CODE, find_refusals
+from celery_config.web.text import validate_visible
 
 # Halves of surrogate pairs cannot be written in a document, and no client can send one.
 SHOWS_NOTHING = INVISIBLE.replace("\ud800-\udfff", "")
 STORABLE_TEXT = r"^[^\u0000]*$"
 VISIBLE_TEXT = rf"^[^\u0000]*[^{SHOWS_NOTHING}][^\u0000]*$"
+EMPTY_OR_VISIBLE = rf"^([^\u0000]*[^{SHOWS_NOTHING}][^\u0000]*)?$"
 EMPTY_OBJECT = {"type": "object", "additionalProperties": False}
 TEXT = {"type": "string"}
 PROBLEM = {
@@ -217,7 +219,8 @@ class ServiceSchema(AutoSchema):
             return
         if isinstance(field, serializers.CharField) and not {"format", "pattern", "oneOf"} & schema.keys():
             free = field.allow_blank or not field.trim_whitespace
-            schema["pattern"] = STORABLE_TEXT if free else VISIBLE_TEXT
+            blank = EMPTY_OR_VISIBLE if validate_visible in field.validators else STORABLE_TEXT
+            schema["pattern"] = blank if free else VISIBLE_TEXT
         for validator, codes in CODES.items():
             if validator in field.validators:
                 schema["enum"] = codes()

@@ -10,7 +10,6 @@ from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -47,8 +46,8 @@ SEES: Needs = {"GET": ("batches.view_batch",)}
 MOST_NAMED = 10_000
 """How many flows a body may name; by filters it may be `MOST`."""
 FILTERS = ("status", "name", "fingerprint", "owner")
-NO_CHOICE = "Say which flows: name their ids, or give a filter."
-TWO_CHOICES = "Give ids or filters, and not both."
+NO_CHOICE = "say which flows: name their ids, or give a filter"
+TWO_CHOICES = "give ids or filters, and not both"
 
 
 class NewBatchInput(WhyInput):
@@ -112,11 +111,11 @@ def find_kind(name: str) -> WatchedFlow[Any, Any]:
     """Return the kind of flows with this label.
 
     Raises:
-        ValidationError: there is none.
+        OperatorRefused: there is none.
     """
     kinds = {model._meta.label_lower: flow for model, flow in flows.items()}
     if name not in kinds:
-        raise ValidationError({"kind": f"must be one of {', '.join(kinds)}"})
+        raise OperatorRefused(f"there is no kind {name!r}; there are {', '.join(kinds)}")
     return kinds[name]
 
 
@@ -124,14 +123,14 @@ def read_filters(flow: WatchedFlow[Any, Any], given: dict[str, Any]) -> dict[str
     """Take the filters out of a body.
 
     Raises:
-        ValidationError: these flows have no such field.
+        OperatorRefused: these flows have no such field.
     """
     filters = {name: given.pop(name) for name in FILTERS if name in given}
     for name in filters:
         try:
             flow.model._meta.get_field(name)
         except FieldDoesNotExist as error:
-            raise ValidationError({name: "these flows have no such field"}) from error
+            raise OperatorRefused(f"these flows have no field {name!r} to choose by") from error
     return filters
 
 
@@ -166,7 +165,7 @@ class BatchList(generics.ListAPIView[Batch]):
         flow = find_kind(given.pop("kind"))
         filters, ids = read_filters(flow, given), given.pop("ids", [])
         if bool(filters) == bool(ids):
-            raise ValidationError({"ids": TWO_CHOICES if ids else NO_CHOICE})
+            raise OperatorRefused(TWO_CHOICES if ids else NO_CHOICE)
         rows = flow.model._default_manager.filter(**({"pk__in": ids} if ids else filters))
         chosen_by = filters or {"ids": len(ids)}
         by = request.user.get_username()
