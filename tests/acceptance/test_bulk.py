@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -39,7 +40,7 @@ def orders(shop: Shop) -> Iterator[list[str]]:
 @pytest.fixture
 def page(shop: Shop) -> Iterator[Page]:
     with launch_browser() as browser:
-        page = browser.new_page(viewport=PHONE)
+        page = browser.new_context(viewport=PHONE).new_page()
         log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
         yield page
 
@@ -81,12 +82,19 @@ def test_forty_are_brought_to_their_ends_from_the_board(shop: Shop, orders: list
     began = time.monotonic()
     page.get_by_role("button", name="Bring to an end").click()
     expect(page.locator("#acted")).to_contain_text(f"What became of {FORTY} sagas")
+    one = page.context.new_page()
+    one.goto(f"{shop.stack.url('order')}/admin/saga/sagainstance/{shop.saga(orders[0])['id']}/change/")
+    expect(one.locator("#standing")).to_have_count(1)
     # Not before: what a participant tries again by itself would end before it is acted on.
     mend(shop)
     ended = f"{FORTY} {STATUS_WORDS[Status.COMPENSATED]}"
     expect(page.locator("#acted")).to_contain_text(ended, timeout=1000 * OUTCOME_SECONDS)
     print(f"all {FORTY} have their final outcome after {time.monotonic() - began:.1f} s")
     assert count(shop, "status = 'compensated'", orders) == FORTY
+    # The page of one follows to the end, also below its story.
+    status = re.compile(STATUS_WORDS[Status.COMPENSATED], re.IGNORECASE)
+    expect(one.locator("#sagainstance_form")).to_contain_text(status)
+    expect(one.locator("#standing")).to_have_count(0)
 
 
 def test_what_fails_is_on_the_board_before_it_is_parked_and_can_be_hurried(

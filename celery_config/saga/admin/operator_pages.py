@@ -55,7 +55,7 @@ from celery_config.saga.operations.advice import TITLES, advise, recommend_verb
 from celery_config.saga.operations.explanation import find_hindrance, find_line
 from celery_config.saga.operations.flow_reader import read_flow, read_flows
 from celery_config.saga.operations.wording import describe_effect, describe_status
-from celery_config.saga.states import Status
+from celery_config.saga.states import ENDED, Status
 from celery_config.web.admin import ReadOnlyAdmin, WordsFilter
 from celery_config.web.columns import EMPTY, column, number_column, time_column
 from celery_config.web.forms import is_valid_key
@@ -246,7 +246,10 @@ class OperatorPages(ReadOnlyAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             return HttpResponseNotFound()
-        return answer_fragment(request, STORY, {"story": self.build_story(request, row)})
+        story = self.build_story(request, row)
+        if row.status in ENDED:
+            story |= {"page": get_page_url(row), "form": f"#{self.opts.model_name}_form"}
+        return answer_fragment(request, STORY, {"story": story})
 
     def read_evidence(self, row: WatchedRow) -> dict[str, Any]:
         """Ask the participants, and return what the owner must see at the top of the page (rule 25, parked)."""
