@@ -39,22 +39,22 @@ def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> 
     match BatchState(state):
         case BatchState.CHECKING:
             checked = whole - counts[ItemState.CHOSEN]
-            return f"The services are asked about each: {checked} of {whole} are checked. Nothing is changed yet."
+            return f"The services are asked about each: {checked} of {whole} checked. Nothing is changed yet."
         case BatchState.READY:
-            return f"All {whole} are checked, and nothing is changed yet. Start it to act on {waiting}."
+            return f"Checked: {whole}. Nothing is changed yet. Start it to act on {waiting}."
         case BatchState.TRYING:
             others = waiting if acted else waiting - 1
             return f"One is tried first. The other {others} follow when it has ended."
         case BatchState.RUNNING:
-            return f"It is at work: {acted} were acted on, {waiting} are left."
+            return f"It is at work: acted on {acted}, {waiting} left."
         case BatchState.PAUSED:
-            return f"It is paused{': ' + note if note else ''}. {acted} were acted on, {waiting} are left."
+            return f"It is paused{': ' + note if note else ''}. Acted on {acted}, {waiting} left."
         case BatchState.STOPPED:
-            ending = f"It was stopped: {acted} were acted on, and the rest is left alone."
+            ending = f"It was stopped: acted on {acted}; the rest is left alone."
         case BatchState.ENDED:
             ending = f"It has acted on {acted} of {whole}."
     if under_way := counts[ItemOutcome.UNDER_WAY]:
-        ending += f" {under_way} of them are still on their way."
+        ending += f" Still on {'its' if under_way == 1 else 'their'} way: {under_way}."
     if again := counts[ItemOutcome.PARKED]:
-        ending += f" {again} of them {'waits' if again == 1 else 'wait'} for a decision again."
+        ending += f" Waiting for a decision again: {again}."
     return ending

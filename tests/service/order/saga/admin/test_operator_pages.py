@@ -543,7 +543,7 @@ class TestAllOfACause:
         batch = Batch.objects.get()
         assert {item.flow for item in batch.items.all()} == {order.saga_id for order in alike}
         assert (batch.by, batch.why, batch.verb) == ("admin", "provider is back", "retry")
-        assert f"0 of {len(alike)} are checked. Nothing is changed yet." in html
+        assert f"0 of {len(alike)} checked. Nothing is changed yet." in html
 
     def test_a_batch_needs_a_reason(
         self, admin_client: Client, alike: list[Placed], monkeypatch: pytest.MonkeyPatch

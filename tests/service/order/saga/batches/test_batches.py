@@ -445,10 +445,10 @@ class TestPages:
         self, admin_client: Client, parked: list[Placed], told: Told
     ) -> None:
         batch = choose()
-        assert "0 of 4 are checked" in self.open(admin_client, batch)
+        assert "0 of 4 checked" in self.open(admin_client, batch)
         run_batches()
         page = self.open(admin_client, batch)
-        assert "All 4 are checked, and nothing is changed yet. Start it to act on 4." in page
+        assert "Checked: 4. Nothing is changed yet. Start it to act on 4." in page
         assert "€71.40 in doubt" in page
         assert "Money when checked" in page, "what was held then may be gone by now"
         assert "order_saga/story" in page, "the verbs look like buttons and open a dialog"
@@ -461,7 +461,7 @@ class TestPages:
             "the button Pause stops the renewal of the page alone"
         )
         run_batches()
-        assert "It has acted on 4 of 4. 4 of them are still on their way." in self.open(admin_client, batch)
+        assert "It has acted on 4 of 4. Still on their way: 4." in self.open(admin_client, batch)
         end(*parked)
         run_batches()
         fragment = self.open(admin_client, batch, "progress")
