@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from celery_config.saga.operations.wording import STATUS_WORDS
 from celery_config.saga.states import Status
 from celery_config.sandbox.words import Token
-from tests.acceptance.browsing import find_clipped, launch_browser, log_in
+from tests.acceptance.browsing import Complaints, find_clipped, launch_browser, log_in
 from tests.acceptance.shop import UNREACHABLE, Shop, until
 from tests.acceptance.test_operators import LONG_AGO
 
@@ -85,6 +85,9 @@ def test_forty_are_brought_to_their_ends_from_the_board(shop: Shop, orders: list
     one = page.context.new_page()
     one.goto(f"{shop.stack.url('order')}/admin/saga/sagainstance/{shop.saga(orders[0])['id']}/change/")
     expect(one.locator("#standing")).to_have_count(1)
+    complaints = Complaints()
+    order = complaints.watch(page.context.new_page())
+    order.goto(f"{shop.stack.url('order')}/admin/order/order/{orders[0]}/change/")
     # Not before: what a participant tries again by itself would end before it is acted on.
     mend(shop)
     ended = f"{FORTY} {STATUS_WORDS[Status.COMPENSATED]}"
@@ -95,6 +98,8 @@ def test_forty_are_brought_to_their_ends_from_the_board(shop: Shop, orders: list
     status = re.compile(STATUS_WORDS[Status.COMPENSATED], re.IGNORECASE)
     expect(one.locator("#sagainstance_form")).to_contain_text(status)
     expect(one.locator("#standing")).to_have_count(0)
+    expect(order.locator(".story-sentence")).to_contain_text("everything undone")
+    assert complaints == []
 
 
 def test_what_fails_is_on_the_board_before_it_is_parked_and_can_be_hurried(

@@ -15,7 +15,7 @@ def part(state: str, count: int, outcome: str = "") -> tuple[str, str, int]:
     ("state", "parts", "says"),
     [
         ("checking", [part("chosen", 3), part("checked", 1)], "1 of 4 checked. Nothing is changed yet."),
-        ("ready", [part("checked", 3), part("refused", 1)], "Checked: 4. Nothing is changed yet. Start it to act on 3."),
+        ("ready", [part("checked", 3), part("refused", 1)], "4. Nothing is changed yet. Start it to act on 3."),
         ("trying", [part("acted", 1), part("checked", 9)], "One is tried first. The other 9 follow when it has ended."),
         ("trying", [part("checked", 10)], "One is tried first. The other 9 follow when it has ended."),
         ("running", [part("acted", 4), part("checked", 6)], "It is at work: acted on 4, 6 left."),
