@@ -248,7 +248,7 @@ class OperatorPages(ReadOnlyAdmin):
             return HttpResponseNotFound()
         story = self.build_story(request, row)
         if row.status in ENDED:
-            story |= {"page": get_page_url(row), "form": f"#{self.opts.model_name}_form"}
+            story["below"] = {"url": get_page_url(row), "form": f"#{self.opts.model_name}_form"}
         return answer_fragment(request, STORY, {"story": story})
 
     def read_evidence(self, row: WatchedRow) -> dict[str, Any]:
