@@ -23,6 +23,7 @@ from celery_config.copies.readers import CopyReader
 from celery_config.copies.registry import copies
 from celery_config.copies.source_client import open_source
 from celery_config.http.service_client import ServiceCallError
+from celery_config.web.filters import check_given_once
 from celery_config.web.permissions import find_table_needs
 from celery_config.web.problems import BUSY_SECONDS, ApiError
 from celery_config.web.refusals import Refusal, Refusals
@@ -109,6 +110,7 @@ class CopyRows(APIView):
         """Rows in the order of their keys, with the versions that they had at their source."""
         if (copy := copies.get(name)) is None:
             raise NotFound("This service keeps no copy of this name.")
+        check_given_once(request)
         after = request.query_params.get("after")
         try:
             if has_unstorable_text(after):
@@ -165,6 +167,7 @@ class CopiedDetail(generics.GenericAPIView[Any]):
 
 
 def read_min_version(request: Request) -> int:
+    check_given_once(request)
     text = request.query_params.get("min_version", "0")
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         raise ValidationError({"min_version": "must be a whole number"})

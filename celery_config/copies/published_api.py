@@ -23,6 +23,7 @@ from celery_config.copies.registry import Publication, publications
 from celery_config.db import functions
 from celery_config.messaging.feed import AFTER, open_feed
 from celery_config.web.fields import StrictCharField, StrictIntegerField
+from celery_config.web.filters import check_given_once
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs, name_permission
 from celery_config.web.schema import describe_type
@@ -191,6 +192,7 @@ class PublishedChanges(PublishedAPI):
         In another `epoch` than that of the cursor, all changes again. While the source is `recovering` from a restore,
         its rows are not yet what they should be.
         """
+        check_given_once(request)
         publication, after = self.get_publication(), request.query_params.get("after", "")
         feed = open_feed(after)
         # The end is read first, so that changes which become visible later are after it.

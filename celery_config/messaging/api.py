@@ -24,7 +24,7 @@ from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.web.columns import SECRET_FIELDS
-from celery_config.web.filters import StrictFilterBackend
+from celery_config.web.filters import StrictFilterBackend, check_given_once
 from celery_config.web.permissions import find_table_needs
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
@@ -90,6 +90,7 @@ class EventFeed(APIView):
     @extend_schema(parameters=[AFTER], responses={200: describe_type(EventPage)})
     def get(self, request: Request) -> Response:
         """Return only rows below every running transaction, because ids commit out of order."""
+        check_given_once(request)
         feed = open_feed(request.query_params.get("after", ""))
         found = [
             {"cursor": feed.make_cursor(transaction, row), "event": hide_tokens(payload)}

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from celery_config.common.arguments import MAX_DAYS
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import FiniteFloatField, IdField, StrictBooleanField
+from celery_config.web.filters import check_given_once
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.problems import BUSY_SECONDS, ApiError
@@ -88,6 +89,7 @@ class ReconciliationApi(APIView):
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
         """The books of the source compared with ours; without findings they agree."""
+        check_given_once(request)
         given = BooksInput(data=request.query_params)
         given.is_valid(raise_exception=True)
         try:

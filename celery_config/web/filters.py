@@ -18,12 +18,13 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
+from celery_config.common.visible_text import is_visible
 from celery_config.web.forms import MAX_DIGITS, StrictIntegerField
 from celery_config.web.inputs import MAX_NAME, MAX_NAMED
 
 FORMAT = api_settings.URL_FORMAT_OVERRIDE
 EMPTY = "This filter is empty. Give it a value, or leave it out."
-REPEATED = "This parameter is given more than once. Give it once: a list has one value of each."
+REPEATED = "This parameter is given more than once. Give it once."
 NO_BOOLEAN = "%(value).100r is neither true nor false."
 MOST = 10**MAX_DIGITS - 1
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
@@ -92,7 +93,7 @@ def check_parameters(request: Request, view: Any, paging: Iterable[str]) -> None
         *(name for backend in view.filter_backends for name in getattr(backend, "parameters", ())),
     ]
     known = {*named, *paging, FORMAT}
-    if empty := [name for name in fields if not request.query_params.get(name, "-").strip()]:
+    if empty := [name for name in fields if not is_visible(request.query_params.get(name, "-"))]:
         raise ValidationError({name: [ErrorDetail(EMPTY, "empty_filter")] for name in empty})
     if unknown := [name for name in request.query_params if name not in known]:
         there_are = f"there are {', '.join(sorted(named))}" if named else "this list has none"
@@ -102,6 +103,15 @@ def check_parameters(request: Request, view: Any, paging: Iterable[str]) -> None
                 for name in unknown[:MAX_NAMED]
             }
         )
+    check_given_once(request)
+
+
+def check_given_once(request: Request) -> None:
+    """Refuse a parameter that is given twice: only the last one would count, and the caller would not know.
+
+    Raises:
+        ValidationError: it names the parameters.
+    """
     if repeated := [name for name, values in request.query_params.lists() if len(values) > 1]:
         raise ValidationError({name: [ErrorDetail(REPEATED, "repeated_filter")] for name in repeated})
 

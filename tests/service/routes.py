@@ -62,7 +62,7 @@ def assert_parameters_are_given_once(client: Client) -> None:
             for each in call.get("get", {}).get("parameters", ())
             if each["in"] == "query"
         }
-        if "{" in route or "limit" not in asks:
+        if "{" in route:
             continue
         for name, value in asks.items():
             answer = client.get(route, {name: [value, value]})

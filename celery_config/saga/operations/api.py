@@ -34,6 +34,7 @@ from celery_config.saga.operations.history import read_timeline
 from celery_config.saga.operations.strip import draw_strip
 from celery_config.web.authentication import ServiceUser
 from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
+from celery_config.web.filters import check_given_once
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
@@ -195,6 +196,7 @@ class KnownFlows(APIView):
 
         A service learns of its own steps alone: those of others hold addresses, and what pays.
         """
+        check_given_once(request)
         service = request.query_params.get("service", "")
         if service not in SERVICES:
             raise ValidationError({"service": f"must be one of {', '.join(SERVICES)}"})

@@ -43,10 +43,12 @@ def test_a_number_of_days_is_finite_and_not_negative(peer: Any, days: str) -> No
     [
         ("order", "", "empty_filter"),
         ("order", " ", "empty_filter"),
+        ("order", "\x08", "invalid"),
         ("state", "", "empty_filter"),
         ("state", " ", "invalid_choice"),
         ("currency", "", "empty_filter"),
         ("currency", " ", "empty_filter"),
+        ("currency", "\u200b", "empty_filter"),
     ],
 )
 def test_an_empty_filter_is_refused(peer: Any, name: str, value: str, code: str) -> None:
