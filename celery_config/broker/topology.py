@@ -75,7 +75,7 @@ KEPT = {"delivery-limit": 2**31 - 1}
 # A dead letter stays in its queue until the dead-letter queue has confirmed it. RabbitMQ demands the overflow, which
 # has no effect on a queue without a length limit.
 AT_LEAST_ONCE = {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
-# Of a service's user. Each channel takes memory of the broker, and a broker that lacks memory takes messages of nobody.
+# Of a service's user. Each channel takes memory, and a broker without free memory takes no messages at all.
 LIMITS = {"max-connections": 200, "max-channels": 2_000}
 IN_VHOST, DURABLE = {"vhost": VHOST}, {"durable": True, "auto_delete": False}
 

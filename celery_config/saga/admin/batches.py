@@ -82,7 +82,7 @@ class BatchAdmin(ReadOnlyAdmin):
     actions_detail_hide_default = True
     change_form_outer_before_template = "saga/batch.html"
     Media = StoryMedia
-    nothing_yet = "Nobody has acted on many at once."
+    nothing_yet = "There is no batch yet."
 
     def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
         return request.user.has_perm("saga.change_sagainstance")

@@ -205,7 +205,7 @@ class OperatorPages(ReadOnlyAdmin):
             return HttpResponseNotFound()
         rows = self.get_queryset(request)
         if WHOLE in request.POST:
-            return self.make_batch_of(
+            return self.make_batch_from(
                 request, filter_cause(rows, cause), verb, get_cause_url(self.model, cause)
             )
         if request.method == "POST":
@@ -216,7 +216,9 @@ class OperatorPages(ReadOnlyAdmin):
         first, left = take_first(rows.order_by("pk"))
         return show_bulk_page(self, request, first, verb, back=get_cause_url(self.model, cause), left=left)
 
-    def make_batch_of(self, request: HttpRequest, rows: QuerySet[Any], verb: str, back: str) -> HttpResponse:
+    def make_batch_from(
+        self, request: HttpRequest, rows: QuerySet[Any], verb: str, back: str
+    ) -> HttpResponse:
         """Make a batch of these rows and lead to its page; without a reason, lead back."""
         why = WhyForm(request.POST)
         try:

@@ -27,9 +27,9 @@ from celery_config.saga.engine import step_log
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.engine.unit_of_work import UnitOfWork
-from celery_config.saga.models import OperatorAction, SagaInstance
+from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations import operators
-from celery_config.saga.operations.audit_trail import EFFECT_LENGTH
+from celery_config.saga.operations.audit_trail import make_record
 
 log = structlog.get_logger(__name__)
 AWAY = (OperationalError, InterfaceError)
@@ -77,10 +77,16 @@ class Piece:
                 try:
                     if why_not := faults.get(row.pk) or courses[row.pk].fault:
                         raise OperatorRefused(why_not)
-                    done.append(self.record(row, operators.apply_verb(work, row, self.batch.verb)))
+                    result_text = operators.apply_verb(work, row, self.batch.verb)
                 except OperatorRefused as refusal:
                     set_aside(item, ItemState.REFUSED, str(refusal))
                 else:
+                    done.append(
+                        make_record(
+                            self.batch.verb, row=row, what=str(self.batch), by=self.batch.by,
+                            why=self.batch.why, result_text=result_text,
+                        )
+                    )  # fmt: skip
                     item.state, item.acted_at = ItemState.ACTED.value, Now()
             work.write()
             OperatorAction.objects.bulk_create(done)
@@ -96,18 +102,6 @@ class Piece:
         courses, _ = build_courses(self.flow, list(by_id.values()))
         told = ask_participants(courses)
         return [proof for pk in courses if (proof := self.flow.find_proof(by_id[pk], told[pk]))]
-
-    def record(self, row: Any, result_text: str) -> OperatorAction:
-        """Return the record of the act on one flow; it names the batch."""
-        return OperatorAction(
-            saga=row if isinstance(row, SagaInstance) else None,
-            subject=row.subject,
-            verb=self.batch.verb,
-            what=f"{self.batch}",
-            by=self.batch.by,
-            why=self.batch.why,
-            effect=result_text[:EFFECT_LENGTH],
-        )
 
     def set_aside(self, item: BatchItem, error: Exception) -> None:
         """Write down that a flow failed in a way that no rule foresees; the others go on."""

@@ -103,7 +103,7 @@ def try_one(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
 
 
 def act_on_piece(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
-    """Act on as many flows as are due now."""
+    """Act on as many flows as are due now; return whether there may be more at once. Between waves there is not."""
     if not batch.per_minute:
         return act_on_some(batch, flow, PIECE)
     count, seconds = plan_wave(batch.per_minute)
@@ -111,7 +111,9 @@ def act_on_piece(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
     due = Q(next_at__isnull=True) | Q(next_at__lte=now)
     # One relay gets the wave: the row decides.
     is_ours = Batch.objects.filter(due, pk=batch.pk).update(next_at=now + timedelta(seconds=seconds))
-    return bool(is_ours) and act_on_some(batch, flow, count) and False
+    if is_ours:
+        act_on_some(batch, flow, count)
+    return False
 
 
 def plan_wave(per_minute: int) -> tuple[int, float]:

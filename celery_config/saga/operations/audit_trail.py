@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery_config.errors import OperatorRefused
 from celery_config.saga.models import OperatorAction, SagaInstance, WatchedRow
 
@@ -14,7 +16,14 @@ def check_reason(why: str) -> None:
         raise OperatorRefused("say why: it is kept with your name")
 
 
-def record_action(
+def record_action(verb: str, **about: Any) -> OperatorAction:
+    """Insert the operator's action; call it in the transaction of the act. For `about` see `make_record`."""
+    action = make_record(verb, **about)
+    action.save(force_insert=True)
+    return action
+
+
+def make_record(
     verb: str,
     *,
     by: str,
@@ -24,7 +33,7 @@ def record_action(
     row: WatchedRow | None = None,
     subject: str = "",
 ) -> OperatorAction:
-    """Insert the operator's action; call it in the transaction of the act.
+    """Return the record of an operator's action; it is not inserted yet.
 
     Args:
         what: the step or pause, if the act is not on the whole flow.
@@ -32,7 +41,7 @@ def record_action(
         subject: what the act is about, if it is on no flow.
         result_text: what changed and what was sent; cut after 300 characters.
     """
-    return OperatorAction.objects.create(
+    return OperatorAction(
         saga=row if isinstance(row, SagaInstance) else None,
         subject=row.subject if row else subject,
         verb=verb,

@@ -1,4 +1,4 @@
-"""The client of other systems: whoever answers, a thread, a connection or the memory is not theirs to take."""
+"""The client of other systems: an answer, whatever it is, does not take a thread, a connection or the memory."""
 
 from __future__ import annotations
 
