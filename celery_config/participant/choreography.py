@@ -18,6 +18,7 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from celery_config.broker.message_authentication import MANDATE, PROOFS, check_proofs
+from celery_config.common.correlation import Origin
 from celery_config.contracts.base import LOST, Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
@@ -74,6 +75,13 @@ class TriggeringEvent:
     """What the order service asks each service for (rule 29, authenticity); answers pass it on."""
     proofs: str = ""
     """That steps ran; an answer passes them on, with that of its own step."""
+    requestid: str = ""
+    traceparent: str = ""
+
+    @property
+    def origin(self) -> Origin:
+        """What began the order; answers pass it on."""
+        return Origin(self.requestid, self.traceparent)
 
 
 def build_answer_event(
@@ -81,7 +89,7 @@ def build_answer_event(
 ) -> dict[str, Any]:
     """Return the CloudEvent that answers an event; `key` is the id of the step that did it."""
     event_id = uuid5(key, f"{event.wire_name()}/{trigger.drive}")
-    passed_on = {MANDATE: trigger.mandate, PROOFS: trigger.proofs}
+    passed_on = {MANDATE: trigger.mandate, PROOFS: trigger.proofs, **trigger.origin.make_attributes()}
     return build_event(
         event,
         order=trigger.saga,

@@ -382,7 +382,9 @@ def measure_step(task: str, delivery: Delivery[Any], outcome: Outcome, **about: 
     how, detail = describe_outcome(outcome)
     seconds = time.perf_counter() - delivery.began
     metrics.STEP_SECONDS.labels(task, how).observe(seconds)
-    log.info(how, **about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {}))
+    log.info(
+        how, **delivery.log_ids | about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {})
+    )
 
 
 @metrics.prepare_at_start
