@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from celery.app.task import Context
 from celery.exceptions import Ignore
 
-from celery_config.common.correlation import REQUEST_ID, check_request_id, name_request
+from celery_config.common.correlation import REQUEST_ID, TRACEPARENT, Origin, check_request_id, name_request
 from celery_config.errors import Refused
 
 M = TypeVar("M")
@@ -45,11 +45,20 @@ class Delivery(Generic[M]):
     began: float = field(default_factory=time.perf_counter)
 
     @property
+    def origin(self) -> Origin:
+        """What began the flow that it belongs to: by its headers, or by the attributes of the event that it carries."""
+        event = self.request.kwargs or {}
+        return Origin(
+            check_request_id(self.request.get(REQUEST_ID) or event.get("requestid")),
+            self.request.get(TRACEPARENT) or event.get("traceparent") or "",
+        )
+
+    @property
     def log_ids(self) -> dict[str, str]:
         """The ids of a log line about it."""
         kwargs = self.request.kwargs or {}
         ids = {name: str(kwargs[name]) for name in ("saga", "step", "operation") if kwargs.get(name)}
-        return ids | name_request(check_request_id(self.request.get(REQUEST_ID) or kwargs.get("requestid")))
+        return ids | name_request(self.origin.request_id)
 
 
 @dataclass(frozen=True)

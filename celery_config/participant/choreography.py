@@ -234,7 +234,7 @@ class ReactionHandler:
         repeats = bool(trigger.drive or request.retries or redelivered)
         return ReactionStep(
             trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats,
-            known_done=name in trigger.known.split(),
+            known_done=name in trigger.known.split(), origin=trigger.origin,
         )  # fmt: skip
 
     def run_and_reannounce(self, steps: Sequence[Any]) -> list[Outcome]:
