@@ -14,6 +14,8 @@ from typing import Any
 
 import structlog
 
+from celery_config.common import tracing
+
 REQUEST_ID, TRACEPARENT = "request_id", "traceparent"
 HTTP_HEADER = "X-Request-ID"
 HEADERS = (REQUEST_ID, TRACEPARENT)
@@ -47,8 +49,8 @@ def check_request_id(value: Any) -> str:
 
 
 def read_origin() -> Origin:
-    """Return what the flows that this thread starts begin with: the request that it answers."""
-    return Origin(structlog.contextvars.get_contextvars().get(REQUEST_ID, ""))
+    """Return what the flows that this thread starts begin with: the request that it answers, and its span."""
+    return Origin(structlog.contextvars.get_contextvars().get(REQUEST_ID, ""), tracing.read_traceparent())
 
 
 def copy_headers(request: Any) -> dict[str, str]:

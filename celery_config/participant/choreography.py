@@ -226,7 +226,8 @@ class ReactionHandler:
         Raises:
             msgspec.ValidationError: the event lacks a field that the command needs.
         """
-        rule, trigger = self.rule, decode(TriggeringEvent, delivery.request.kwargs)
+        rule, origin = self.rule, delivery.origin
+        trigger = replace(decode(TriggeringEvent, delivery.request.kwargs), traceparent=origin.traceparent)
         command = decode(rule.command, trigger.data)
         name = rule.action.wire_name()
         request = delivery.request
@@ -234,7 +235,7 @@ class ReactionHandler:
         repeats = bool(trigger.drive or request.retries or redelivered)
         return ReactionStep(
             trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats,
-            known_done=name in trigger.known.split(), origin=trigger.origin,
+            known_done=name in trigger.known.split(), origin=origin,
         )  # fmt: skip
 
     def run_and_reannounce(self, steps: Sequence[Any]) -> list[Outcome]:
