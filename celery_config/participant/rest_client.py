@@ -17,7 +17,7 @@ from django.conf import settings
 from celery_config.errors import CallFailed, OutcomeUnknown, ServiceUnavailable, StepSuperseded
 from celery_config.failpoints.points import Point, reach
 from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
-from celery_config.http.json_client import JsonClient
+from celery_config.http.json_client import NO_HEADERS, JsonClient
 from celery_config.messaging.deliveries import Outcome
 
 FAILURES_IN_A_ROW = 5
@@ -41,7 +41,7 @@ class Participant:
         replies: dict[str, Any],
         *,
         key: str,
-        headers: Mapping[str, str],
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Outcome:
         """Send a command and return what the participant's task would have returned.
 
