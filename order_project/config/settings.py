@@ -5,13 +5,18 @@ from celery_config.settings import env, service_settings
 DUTIES = (
     "celery_config.saga.duties.saga_duties",
     "order_project.retention.duties",
+    "order_project.proof.duties.proof_duties",
 )
 CHECKS = {
     name: f"celery_config.saga.measures.check_{name}"
     for name in ("saga_time", "participants", "hindrances", "queues", "pauses", "definitions", "deadlines")
 }
+CHECKS["proof"] = "order_project.proof.measures.check_proof"
 MEASURED = ("flows", "dead_letters", "time", "last_minute", "queues")
-MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in MEASURED)
+MEASURES = (
+    *(f"celery_config.saga.measures.measure_{name}" for name in MEASURED),
+    "order_project.proof.measures.measure_proof",
+)
 # The admin's home: how often each part is asked for, in seconds, and what shows it.
 BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
@@ -19,13 +24,14 @@ BOARD_PARTS = {
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
     "outcomes": (10, ["order_project.board.show_orders"]),
+    "proof": (10, ["order_project.proof.board.show_proof"]),
     "services": (10, ["celery_config.saga.admin.services.show_services"]),
 }
 globals().update(
     service_settings(
         "order",
         "order_project",
-        apps=("celery_config.saga", "celery_config.saga.batches"),
+        apps=("celery_config.saga", "celery_config.saga.batches", "order_project.proof"),
         duties=DUTIES,
         measures=MEASURES,
         flow_checks=CHECKS,
