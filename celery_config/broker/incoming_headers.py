@@ -1,19 +1,16 @@
 """Headers of a task message, checked before Celery reads them.
 
 Everyone who may publish can write anything there, and Celery trusts it: a time limit that is not a pair ends a worker,
-and an expired message also revokes every other one with its id.
+and an expired message also revokes every other one with its id. A header that is not named here reaches no task.
 """
 
 from __future__ import annotations
 
-from datetime import MAXYEAR, UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 from kombu.message import Message
 
-NOT_BEFORE = "not_before"
-"""Our header for an ETA; Celery does not know it and therefore does not wait."""
 DELIVERY_COUNT = "x-delivery-count"
 SUSPICIOUS = 3
 """After so many deliveries a message may be what killed its workers. After fewer, one lost connection may have brought
@@ -37,10 +34,12 @@ class Headers(msgspec.Struct):
     origin: str | None = None
     argsrepr: str | None = None
     kwargsrepr: str | None = None
-    eta: datetime | None = None
+    eta: None = None
+    """None of our messages comes before its time: retries wait in their service's outbox (rule 10, locks and retries).
+    The worker would hold it in its window, or its service in its database, for as long as the sender likes."""
     expires: None = None
     """None of our messages expires."""
-    retries: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    retries: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
     timelimit: tuple[None, None] | None = None
     """The limit of handlers is the worker's."""
     ignore_result: bool | None = None
@@ -53,18 +52,8 @@ class Headers(msgspec.Struct):
         ids = f"{self.id}{self.root_id}{self.parent_id}"
         if not (ids.isascii() and ids.isprintable()):
             raise ValueError("an id that is not printable ASCII")
-        if (
-            self.eta and self.eta.year == MAXYEAR
-        ):  # in UTC it may be in the year after, which no datetime holds
-            raise ValueError(f"an ETA in the year {MAXYEAR}")
 
 
 def is_suspicious(message: Message) -> bool:
     """Whether it runs alone (rule 19, dead letters); its headers must have been checked."""
     return int(message.headers.get(DELIVERY_COUNT, 0)) >= SUSPICIOUS
-
-
-def seconds_until(eta: Any) -> float:
-    """The seconds until a message's ETA, of any form that `Headers` takes; negative when it is past."""
-    moment = msgspec.convert(eta, datetime)
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()

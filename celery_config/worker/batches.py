@@ -289,10 +289,24 @@ def make_call(runner: BatchRunner, waiting: OutsideCall) -> None:
 
 
 def make_context(request: Request) -> Context:
-    """Accept the request and return it as tasks see theirs."""
+    """Accept the request and return it as tasks see theirs, with what was checked and nothing else of it.
+
+    Celery's own context has every header and everything that is embedded as an attribute. A sender writes there what he
+    likes: a chain among the headers, which nothing checks, would be published with our rights.
+    """
     request.on_accepted(os.getpid(), time.monotonic())
+    headers = request.message.headers
     args, kwargs, embed = request.message.payload
-    context = Context({**request.request_dict, **(embed or {})}, args=args, kwargs=kwargs, headers={})
+    context = Context(
+        {name: headers.get(name) for name in ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr")},
+        args=args,
+        kwargs=kwargs,
+        chain=(embed or {}).get("chain"),
+        errbacks=(embed or {}).get("errbacks"),
+        retries=headers.get("retries") or 0,
+        delivery_info=request.delivery_info,
+        headers={},
+    )
     context.received = request
     return context
 
