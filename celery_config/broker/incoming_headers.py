@@ -29,7 +29,8 @@ class Headers(msgspec.Struct):
     root_id: Id | None = None
     parent_id: Id | None = None
     group: str | None = None
-    shadow: str | None = None
+    shadow: None = None
+    """None of our messages shows another name than its task's: Celery counts messages by it, and forgets none."""
     lang: str | None = None
     origin: str | None = None
     argsrepr: str | None = None

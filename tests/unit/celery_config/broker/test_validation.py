@@ -155,6 +155,7 @@ class TestWhoMaySendIt:
         {"parent_id": "ä"},
         {"expires": "2020-01-01T00:00:00Z"},
         {"timelimit": [10, None]},
+        {"shadow": "another name"},
         {"eta": "2999-01-01T00:00:00+00:00"},
         {"eta": 5},
         {"retries": 2**31},
