@@ -17,8 +17,30 @@ SUSPICIOUS = 3
 back whole batches, and running them one by one would only be slow."""
 
 
+LONGEST, LONGEST_SHOWN = 255, 1000
 # An id becomes a property of the next message, which has room for 255 bytes.
-Id = Annotated[str, msgspec.Meta(max_length=255)]
+Id = Annotated[str, msgspec.Meta(max_length=LONGEST)]
+
+
+class LinkOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Those of our own chains. Celery knows many more, and what cannot be sent would stay in our outbox."""
+
+    exchange: str
+    routing_key: Annotated[str, msgspec.Meta(max_length=LONGEST)]
+    task_id: Annotated[str, msgspec.Meta(max_length=LONGEST, pattern=r"^[ -~]+\Z")] | None = None
+    mandatory: bool = False
+    argsrepr: Annotated[str, msgspec.Meta(max_length=LONGEST_SHOWN)] = ""
+    kwargsrepr: Annotated[str, msgspec.Meta(max_length=LONGEST_SHOWN)] = ""
+    link_error: list[dict[str, Any]] = []
+
+
+class Link(msgspec.Struct):
+    """What follows from a message, a link of its chain or an errback: we write the next message from it."""
+
+    task: Annotated[str, msgspec.Meta(max_length=LONGEST)]
+    options: LinkOptions
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
 
 
 class Headers(msgspec.Struct):

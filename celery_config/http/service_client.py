@@ -37,7 +37,7 @@ class ServiceCallRefused(ServiceCallError):
 class Page:
     """A page of a list, and the address of the next one."""
 
-    results: list[dict[str, Any]]
+    results: list[Any]
     next: str | None
 
 
@@ -71,7 +71,7 @@ class ServiceClient:
     def post(self, path: str, body: Any) -> Any:
         return self.call("POST", path, json=body)
 
-    def get_pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+    def get_pages(self, path: str) -> Iterator[list[Any]]:
         """The rows of a list, page by page."""
         url: str | None = path
         while url:

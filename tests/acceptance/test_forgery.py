@@ -116,7 +116,10 @@ def test_events_of_others_under_a_key_of_ones_own(shop: Shop, intrude: Intrude, 
 
 def test_events_of_others_by_another_way(shop: Shop, intrude: Intrude) -> None:
     """The broker checks neither the keys in headers nor those that come through a service's own exchanges."""
-    [state] = shop.rows("order", "SELECT epoch FROM copies_copystate WHERE name = 'catalogue_product'")
+    [state] = until(
+        lambda: shop.rows("order", "SELECT epoch FROM copies_copystate WHERE name = 'catalogue_product'"),
+        "the relay has looked at the source",
+    )
     row = {"name": "Tea", "price": 1, "currency": "EUR", "weight_grams": 1, "active": True, "version": 999}
     about, price = {"sku": TEA, **row}, read_price(shop)
     intruder = intrude("payment")
@@ -409,6 +412,21 @@ def test_a_chain_where_nothing_checks_it(shop: Shop, intrude: Intrude) -> None:
                 )
         await_dead_letter(shop, intruder)
     assert announced == []
+
+
+def test_a_chain_that_cannot_be_sent(shop: Shop, intrude: Intrude) -> None:
+    """It would lie in its receiver's outbox, set aside, until an operator sees it."""
+    intruder, saga = intrude("inventory"), str(uuid4())
+    failed = {"saga": saga, "step": "x", "operation": "do", "attempt": 0}
+    route = {"exchange": URGENT_TASKS, "routing_key": "payment.fence"}
+    for more in ({"task_id": 7}, {"argsrepr": "x" * 200_000}, {"countdown": "x"}, {"reply_to": "x" * 300}):
+        link = {"task": "payment.fence", "args": [], "kwargs": failed, "options": {**route, **more}}
+        what = f"a chain with the option {next(iter(more))!r}"
+        assert intruder.send(URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed, chain=[link], what=what)
+    until(
+        lambda: len([row for row in shop.dead_letters() if saga in row["body"]]) == 4, "all are dead letters"
+    )
+    assert shop.rows("order", "SELECT id FROM messaging_outboxmessage WHERE saga = %s", saga) == []
 
 
 def test_a_message_for_a_later_time(shop: Shop, intrude: Intrude) -> None:

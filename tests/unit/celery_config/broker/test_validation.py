@@ -145,6 +145,25 @@ class TestWhoMaySendIt:
     def test_a_chain_that_would_use_our_rights(self, forged: dict[str, Any], where: str) -> None:
         assert str(came("tasks", TASK, TASK, **{where: [link(), forged]})).startswith("forged: ")
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"task_id": 7}, {"task_id": "x" * 256}, {"task_id": "\xe4"}, {"task_id": "x\n"}, {"mandatory": "x"},
+            {"argsrepr": "x" * 1001}, {"kwargsrepr": 5}, {"link_error": 5}, {"link_error": [5]}, {"chain": []},
+            {"countdown": 1}, {"eta": "x"}, {"expires": 5}, {"retries": "x"}, {"reply_to": "x"}, {"headers": {}},
+            {"name": "x"}, {"shadow": "x"}, {"priority": 1}, {"exchange": 7}, {"routing_key": "payment." + "x" * 250},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_a_link_that_could_not_be_sent(self, options: dict[str, Any]) -> None:
+        """It stayed in its receiver's outbox, set aside, until an operator saw it."""
+        assert str(came("tasks", TASK, TASK, chain=[link(**options)])).startswith("forged: ")
+
+    @pytest.mark.parametrize("other", [{"args": 5}, {"kwargs": 5}, {"task": "order." + "x" * 255}], ids=str)
+    def test_a_link_with_other_parts_than_ours(self, other: dict[str, Any]) -> None:
+        made = link(exchange="commands", routing_key="order") | other
+        assert str(came("tasks", TASK, TASK, chain=[made])).startswith("forged: ")
+
 
 @pytest.mark.parametrize(
     "headers",
