@@ -414,6 +414,14 @@ def test_a_chain_where_nothing_checks_it(shop: Shop, intrude: Intrude) -> None:
     assert announced == []
 
 
+def test_work_that_a_service_gives_itself(shop: Shop, intrude: Intrude, refused_letters: Any) -> None:
+    """Payment has the order service read rows from inventory: twenty thousand with each message."""
+    kwargs = {"copy": "catalogue_product", "keys": [TEA]}
+    assert intrude("payment").send(COMMANDS, "order", "copies.resync", [], kwargs)
+    assert not intrude("payment").send(TASKS, "order.copies.resync", "copies.resync", [], kwargs)
+    refused_letters("copies.resync")
+
+
 def test_a_chain_that_cannot_be_sent(shop: Shop, intrude: Intrude) -> None:
     """It would lie in its receiver's outbox, set aside, until an operator sees it."""
     intruder, saga = intrude("inventory"), str(uuid4())
