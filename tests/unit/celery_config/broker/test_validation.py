@@ -69,7 +69,7 @@ class TestWhoMaySendIt:
         [
             ("tasks", "payment.events.receive", "events.receive"),
             ("urgent-tasks", "payment.events.receive_all", "events.receive_all"),
-            ("commands", "payment", TASK),
+            ("commands", "payment", "payment.capture_payment"),
         ],
     )
     def test_it_came_to_another_than_the_key_says(self, exchange: str, key: str, task: str) -> None:
