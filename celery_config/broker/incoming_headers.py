@@ -11,6 +11,13 @@ from typing import Annotated, Any
 import msgspec
 from kombu.message import Message
 
+from celery_config.common.correlation import (
+    LONGEST_REQUEST_ID,
+    REQUEST_ID_PATTERN,
+    TRACEPARENT_LENGTH,
+    TRACEPARENT_PATTERN,
+)
+
 DELIVERY_COUNT = "x-delivery-count"
 SUSPICIOUS = 3
 """After so many deliveries a message may be what killed its workers. After fewer, one lost connection may have brought
@@ -20,6 +27,10 @@ back whole batches, and running them one by one would only be slow."""
 LONGEST, LONGEST_SHOWN = 255, 1000
 # An id becomes a property of the next message, which has room for 255 bytes.
 Id = Annotated[str, msgspec.Meta(max_length=LONGEST)]
+RequestId = Annotated[str, msgspec.Meta(pattern=rf"^{REQUEST_ID_PATTERN}\Z", max_length=LONGEST_REQUEST_ID)]
+TraceParent = Annotated[
+    str, msgspec.Meta(pattern=rf"^{TRACEPARENT_PATTERN}\Z", max_length=TRACEPARENT_LENGTH)
+]
 
 
 class LinkOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,6 +80,8 @@ class Headers(msgspec.Struct):
     replaced_task_nesting: int | None = None
     stamped_headers: list[str] | None = None
     stamps: dict[str, Any] | None = None
+    request_id: RequestId | None = None
+    traceparent: TraceParent | None = None
     delivery_count: int = msgspec.field(default=0, name=DELIVERY_COUNT)
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from django.conf import settings
 from kombu.message import Message
 
 from celery_config.broker.incoming_headers import SUSPICIOUS
-from celery_config.broker.topology import COMMANDS
+from celery_config.broker.topology import TASKS
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.worker.consumer import SagaConsumer
 
@@ -120,8 +120,8 @@ class TestConsumer:
             payload=[[], {}, {}],
             delivery_info={
                 "redelivered": "x-delivery-count" in headers,
-                "exchange": COMMANDS,
-                "routing_key": settings.SERVICE,
+                "exchange": TASKS,
+                "routing_key": f"{settings.SERVICE}.{task}",
             },
             reject_log_error=lambda *_: told.append("dead letter"),
         )

@@ -285,6 +285,17 @@ def test_nothing_embedded_stands_for_what_is_checked(tasks: dict[str, DurableTas
     assert module.make_context(delivered(hotel, [], embed={name: value})).get(name) != value
 
 
+@pytest.mark.parametrize("events", [5, "x", {"type": 5}, [5], [{"type": 5}], None], ids=str)
+def test_a_span_takes_whatever_stands_for_events(monkeypatch: pytest.MonkeyPatch, events: Any) -> None:
+    begun: list[str] = []
+    spans = SimpleNamespace(start_span=lambda name, *_: begun.append(name))
+    monkeypatch.setattr(module.tracing, "_spans", spans)
+    message = SimpleNamespace(payload=([], {"events": events}, None))
+    made: Any = SimpleNamespace(message=message, task=SimpleNamespace(name="a task"), request_dict={})
+    module.start_message_span(made)
+    assert begun == ["a task"]
+
+
 class Waits(threading.Condition):
     """A condition that tells when somebody waits for it."""
 
@@ -377,6 +388,13 @@ class TestRunner:
         odd.on_accepted = lambda *_: 1 / 0
         runner.run_batch([odd, fine])
         assert told == ["dead letter", "ack"]
+
+    def test_one_of_which_no_span_can_begin_ends_no_worker(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "start_message_span", raising(TypeError("no span")))
+        runner.run_batch([delivered(hotel, told)])
+        assert told == ["dead letter"]
 
     def test_one_that_failed_because_the_database_was_away_goes_back(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask
