@@ -149,10 +149,10 @@ def describe_state(state: CopyState) -> dict[str, Any]:
 
 
 def summarize_lag() -> str:
-    """For `/flowz`; begins with `ok` while no copy is late. Empty: none is kept here."""
+    """For `/flowz`; begins with `ok` while no copy is late and none differs. Empty: none is kept here."""
     if not copies:
         return ""
-    now, late, worst = functions.fetch_now(), list[str](), 0.0
+    now, late, differing, worst = functions.fetch_now(), list[str](), list[str](), 0.0
     for state in list_states():
         lag = compute_lag(state, now)
         if lag is None:
@@ -162,5 +162,11 @@ def summarize_lag() -> str:
             )
         elif lag > settings.COPY_LAG_LIMIT_SECONDS:
             late.append(f"{state.name} {lag:.0f} s behind")
+        if state.differing:
+            differing.append(f"{state.name} in {state.differing} rows")
         worst = max(worst, lag or 0.0)
-    return f"late: {'; '.join(late)}" if late else f"ok: {worst:.1f} s behind"
+    if late:
+        return f"late: {'; '.join(late)}"
+    # Everything moves; somebody must look at the source, since what `sync` mends does not stay different.
+    differs = f"warning: copies differ from their source: {'; '.join(differing)}"
+    return differs if differing else f"ok: {worst:.1f} s behind"

@@ -26,6 +26,8 @@ ASK_SECONDS = 6.0
 """A little longer than a service takes at most to say what does not move."""
 LOOK_SECONDS = 10.0
 FINE = ("ok", "warning")
+SILENT = "service"
+"""In place of a service's checks: it gave no answer, or none that can be read."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ def ask_service(service: str) -> dict[str, Any]:
         forget_stream(answer)
         found = answer.json()
     except (httpx.HTTPError, ValueError):
-        return {"flows": False, "service": "does not answer"}
-    return found if isinstance(found, dict) else {"flows": False, "service": "answers nonsense"}
+        return {"flows": False, SILENT: "does not answer"}
+    return found if isinstance(found, dict) else {"flows": False, SILENT: "answers nonsense"}
 
 
 def look_at_queues(standstill: StandstillCheck) -> None:
