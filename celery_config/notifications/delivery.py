@@ -72,7 +72,8 @@ def find_wait(longest: float) -> float:
     first = Delivery.objects.filter(outcome=Outcome.DUE).aggregate(at=Min("next_at"), now=Max(Now()))
     if first["at"] is None:
         return longest
-    return min(longest, max(0.0, (first["at"] - first["now"]).total_seconds()))
+    seconds: float = (first["at"] - first["now"]).total_seconds()
+    return min(longest, max(0.0, seconds))
 
 
 def send(delivery: Delivery) -> None:

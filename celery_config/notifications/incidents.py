@@ -32,7 +32,7 @@ Key = tuple[str, str]
 
 def compute_look_seconds() -> float:
     """Return how often the notifier looks, in seconds."""
-    return LOOK_SECONDS * min(1.0, max(0.1, settings.TIMES.scale))
+    return LOOK_SECONDS * min(1.0, max(0.1, float(settings.TIMES.scale)))
 
 
 def follow(found: Mapping[str, Sequence[Condition]], *, every: Collection[str]) -> None:

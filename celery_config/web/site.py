@@ -14,7 +14,7 @@ from unfold.sites import UnfoldAdminSite
 from celery_config.web import board
 from celery_config.web.live import answer_fragment
 
-APPS_AFTER_THE_SERVICE = ("saga", "batches", "copies", "messaging", "auth", "api")
+APPS_AFTER_THE_SERVICE = ("saga", "batches", "notifications", "copies", "messaging", "auth", "api")
 LISTED_WITH = {"batches": "saga"}
 """Apps whose pages stand in the group of another app."""
 

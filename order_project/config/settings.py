@@ -27,6 +27,7 @@ CONDITIONS = {
 # The admin's home: how often each part is asked for, in seconds, and what shows it.
 BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
+    "incidents": (2, ["celery_config.notifications.board.show_incidents"]),
     "failing": (2, ["celery_config.saga.admin.board.show_failing"]),
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
@@ -43,7 +44,10 @@ globals().update(
         flow_checks={**CHECKS, **NOTIFIER_CHECK},
         ready_notes=NOTIFIER_CHECK,
         board=BOARD_PARTS,
-        badges=("celery_config.saga.operations.overview.count_badges",),
+        badges=(
+            "celery_config.saga.operations.overview.count_badges",
+            "celery_config.notifications.board.count_badges",
+        ),
     )
 )
 
