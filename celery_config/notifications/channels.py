@@ -7,6 +7,7 @@ import json
 import os
 import smtplib
 from datetime import UTC, datetime
+from email.charset import QP, Charset
 from email.headerregistry import Address
 from typing import Any
 
@@ -21,6 +22,9 @@ from celery_config.notifications.addresses import make_public_resolver, split_em
 from celery_config.notifications.texts import Notice, make_body, write_subject, write_text
 
 SECONDS = 10.0
+# Lines of any length, and no server has to take eight bits.
+PLAIN = Charset("utf-8")
+PLAIN.body_encoding = QP
 MOST_READ = 2000
 """So many bytes of an answer are read, and kept as what went wrong."""
 deadline = Deadline()
@@ -60,6 +64,7 @@ def send_email(to: str, notice: Notice, name: str) -> None:
         },
         connection=get_connection(timeout=SECONDS),
     )
+    message.encoding = PLAIN
     try:
         message.send()
     except (OSError, smtplib.SMTPException, ValueError) as error:

@@ -104,7 +104,9 @@ def note_failure(delivery: Delivery, error: str, *, final: bool) -> None:
     # Somebody waits for the outcome of a test.
     delay = None if final or delivery.message == Message.TEST else find_delay(delivery.attempts)
     metrics.NOTIFICATIONS_FAILED.labels(delivery.rule.channel if delivery.rule else "none").inc()
-    log.warning("a notification is not accepted", delivery=str(delivery.pk), error=error, again=delay)
+    log.warning(
+        "a notification is not accepted", delivery=str(delivery.pk), error=error, again=delay is not None
+    )
     error = "".join(each if each.isprintable() else " " for each in error)[:LONGEST_ERROR]
     if delay is None:
         update(delivery, outcome=Outcome.FAILED, next_at=None, error=error)

@@ -29,7 +29,7 @@ from celery_config.web.elsewhere import admin_url
 
 LOOKS_MISSED = 6
 """It counts as dead when it has missed so many looks."""
-LATELY = timedelta(days=1)
+LATELY = timedelta(days=3)
 
 
 def beat() -> None:
@@ -68,7 +68,7 @@ def measure_notifier() -> Iterator[Metric]:
     given_up = Delivery.objects.filter(outcome=Outcome.FAILED, created_at__gt=Now() - LATELY)
     yield read_gauge(
         "order_saga_notifications_given_up",
-        "Notifications of the last 24 h that could not be sent, and are not tried again.",
+        "Notifications of the last three days that could not be sent, and are not tried again.",
         given_up.count(),
     )
     unseen = Incident.objects.filter(over_at__isnull=True, acknowledged_at__isnull=True)

@@ -14,8 +14,10 @@ from typing import Any
 from django.conf import settings
 
 from celery_config.common.conditions import Condition, ConditionKind, Severity
-from celery_config.common.services import SERVICES
+from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.copies.freshness import LAG_UNKNOWN
 from celery_config.db import functions
+from celery_config.messaging.measures import NO_RELAY
 from celery_config.messaging.observations import find_observation
 from celery_config.saga.measures import read_standstill
 from celery_config.saga.operations.services import LOOK_SECONDS, SERVICES_SEEN, SILENT, ask_service
@@ -40,12 +42,12 @@ NOT_TOLD = (
 )  # fmt: skip
 WORDS = {
     WORKERS: "{service} has no worker that takes its messages: {text}",
-    RELAY: "{service} sends its messages late: {text}",
+    RELAY: "{service} does not send its messages: {text}",
     "set_aside": "{service} cannot send messages: {text}",
     "copies": "Copies of {service}: {text}",
     "books": "The books of {service}: {text}",
 }
-UNKNOWN, OK, WARNING = "unknown", "ok", "warning: "
+UNKNOWN, OK, WARNING = ("unknown", LAG_UNKNOWN), "ok", "warning: "
 
 
 def find_troubles() -> Iterator[Condition]:
@@ -63,7 +65,9 @@ def find_troubles() -> Iterator[Condition]:
         )
     for service, says in told.items():
         for check, text in says.items():
-            stands = check == WORKERS and service in stands_for
+            stands = (check == WORKERS and service in stands_for) or (
+                service == ORCHESTRATOR and text.startswith(NO_RELAY)
+            )
             if check not in (*NOT_TOLD, BROKER) and is_failing(text) and not stands:
                 yield make_condition(service, check, text)
 
@@ -89,7 +93,7 @@ def make_condition(service: str, check: str, text: str) -> Condition:
 
 def is_failing(text: str) -> bool:
     """Whether a check says that something is wrong; what it does not know for another's sake is told by the other."""
-    return not text.startswith((OK, UNKNOWN))
+    return not text.startswith((OK, *UNKNOWN))
 
 
 def read_answers() -> dict[str, dict[str, str]]:
