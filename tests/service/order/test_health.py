@@ -32,6 +32,7 @@ from celery_config.db.functions import Now
 from celery_config.messaging import database_gate, epochs, trouble
 from celery_config.messaging.models import Observation, OutboxMessage, Trouble
 from celery_config.messaging.observations import note
+from celery_config.notifications import heartbeat
 from celery_config.saga import measures
 from celery_config.saga.engine import clock, hindrances
 from celery_config.saga.models import FlowSum, SagaClock, SagaPause
