@@ -76,8 +76,9 @@ def make_resolver(networks: Sequence[Network]) -> Resolve:
         for address in addresses:
             # A zone names one of our own links.
             if "%" in address or not is_allowed(ipaddress.ip_address(address), networks):
+                # Not which one: who may not reach our network does not learn its addresses either.
                 raise AddressForbidden(
-                    f"{host} is at {address}, which is not public (NOTIFY_NETWORKS allows more)"
+                    f"{host} has an address that is not public; NOTIFY_NETWORKS allows more"
                 )
         return addresses
 

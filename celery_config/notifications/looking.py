@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 
 from celery_config.common.conditions import Condition, ConditionKind
 from celery_config.common.services import ORCHESTRATOR
+from celery_config.db import limits
 from celery_config.messaging import database_gate
 from celery_config.web.elsewhere import admin_url
 
@@ -17,6 +18,8 @@ log = structlog.get_logger(__name__)
 BLIND, NOTIFIER = "blind", "notifier"
 """Sources beside those of the setting CONDITIONS: what cannot be looked at, and whether somebody looks at all."""
 INCIDENTS_PAGE = "notifications/incident/"
+ANSWER_SECONDS = 5.0
+"""How long the database may take for one answer; the services have a limit of their own."""
 BLIND_LOOKS = 3
 """So many looks fail in a row before somebody is told."""
 
@@ -35,7 +38,8 @@ def look(look_seconds: float) -> dict[str, Sequence[Condition]]:
     blind = []
     for name, path in settings.CONDITIONS.items():
         try:
-            found[name] = [*import_string(path)()]
+            with limits.answer_within(ANSWER_SECONDS):
+                found[name] = [*import_string(path)()]
         except Exception as error:  # whatever it is, the others are looked at
             database_gate.drop_if_unusable()
             log.exception("conditions cannot be looked at", source=name)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from celery_config.common import metrics, process
-from celery_config.db import limits
+from celery_config.db import functions, limits
 from celery_config.notifications import notifier
 from celery_config.notifications.environment import follow_environment
 
@@ -27,6 +27,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         metrics.serve(metrics.NOTIFIER, options["metrics_port"])
         process.tune_gc()
+        functions.force_index_plans()
         limits.limit_statements(settings.STATEMENT_SECONDS)
         follow_environment()
         self.stdout.write(f"{settings.SERVICE} notifier ready")

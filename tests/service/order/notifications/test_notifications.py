@@ -259,7 +259,7 @@ class TestSending:
         settings.NOTIFY_NETWORKS = ["10.0.0.0/8"]
         done = send_test(webhook)
         assert done.outcome == "failed"
-        assert "127.0.0.1, which is not public" in done.error
+        assert "127.0.0.1 has an address that is not public" in done.error
         assert (receiver.taken, receiver.refused) == ([], 0)
 
     def test_one_that_cannot_be_sent_stops_no_other(
