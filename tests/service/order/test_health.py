@@ -30,6 +30,7 @@ from celery_config.contracts.base import encode
 from celery_config.db import writes
 from celery_config.db.functions import Now
 from celery_config.messaging import database_gate, epochs, trouble
+from celery_config.messaging.duties import show_life
 from celery_config.messaging.models import Observation, OutboxMessage, Trouble
 from celery_config.messaging.observations import note
 from celery_config.notifications import heartbeat
@@ -281,6 +282,15 @@ class TestFlow:
         assert (status, found["flows"]) == (503, False)
         assert found["relay"].startswith("late: 18")
         assert "behind: 1 message to tasks/payment (payment.authorize_payment) is not" in found["relay"]
+
+    def test_a_relay_that_is_dead_is_named_though_nothing_is_to_be_sent(self) -> None:
+        assert look()[1]["relay"].startswith("ok"), "none has run here yet"
+        show_life()
+        assert look()[1]["relay"].startswith("ok")
+        Observation.objects.filter(pk="relay").update(at=Now() - HOURS)
+        status, found = look()
+        assert status == 503
+        assert re.fullmatch(r"no relay runs: none has been seen for 720\d s", found["relay"])
 
     def test_a_message_that_cannot_be_sent_is_named_and_not_late(self, shop: Shop) -> None:
         shop.order()
