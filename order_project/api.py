@@ -26,6 +26,7 @@ from celery_config.messaging.idempotency import (
     find_row,
     name_client,
 )
+from celery_config.notifications import api as notifications_api
 from celery_config.saga.batches import api as batches_api
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import api as saga_api
@@ -408,6 +409,7 @@ urlpatterns = [
     *saga_api.urlpatterns,
     *batches_api.urlpatterns,
     *proof_api.urlpatterns,
+    *notifications_api.urlpatterns,
     *saga_api.operator_paths("order", CHOREOGRAPHIES, history=OrderHistory),
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),

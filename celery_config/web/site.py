@@ -14,7 +14,9 @@ from unfold.sites import UnfoldAdminSite
 from celery_config.web import board
 from celery_config.web.live import answer_fragment
 
-APPS_AFTER_THE_SERVICE = ("saga", "batches", "proof", "copies", "messaging", "auth", "api")
+APPS_AFTER_THE_SERVICE = (
+    "saga", "batches", "proof", "notifications", "copies", "messaging", "auth", "api",
+)  # fmt: skip
 LISTED_WITH = {"batches": "saga", "proof": "saga"}
 """Apps whose pages stand in the group of another app."""
 

@@ -28,6 +28,8 @@ ASK_SECONDS = 6.0
 LOOK_SECONDS = 10.0
 MOST_CHECKS, LONGEST = 50, 500
 FINE = ("ok", "warning")
+SILENT = "service"
+"""In place of a service's checks: it gave no answer, or none that can be read."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,14 @@ def ask_service(service: str) -> dict[str, Any]:
         forget_stream(answer)
         found = answer.json()
     except (httpx.HTTPError, ValueError, RecursionError):
-        return {"flows": False, "service": "does not answer"}
+        return {"flows": False, SILENT: "does not answer"}
     return read_health(found)
 
 
 def read_health(found: Any) -> dict[str, Any]:
     """Return what a service says as pages show it. It spoils nothing that is known of the others."""
     if not isinstance(found, dict):
-        return {"flows": False, "service": "answers nonsense"}
+        return {"flows": False, SILENT: "answers nonsense"}
     told = {name: found[name] for name in [name for name in found if name != "flows"][:MOST_CHECKS]}
     says = {
         clean_text(name, limit=LONGEST): clean_text(str(text), limit=LONGEST) for name, text in told.items()

@@ -108,6 +108,15 @@ class TestLag:
         assert answer.status_code == 503
         assert answer.json()["copies"].startswith("late: catalogue_product 9")
 
+    def test_the_page_of_what_moves_warns_of_rows_that_differ(self, source: SourceWithChanges) -> None:
+        source.change("A", 1)
+        freshness.measure_lag(source)
+        CopyState.objects.update(differing=3)
+        warning = "warning: copies differ from their source: catalogue_product in 3 rows"
+        assert freshness.summarize_lag() == warning
+        CopyState.objects.update(looked_at=None)
+        assert freshness.summarize_lag().startswith(freshness.LAG_UNKNOWN)
+
     def test_its_metric_rises_when_nobody_looks(self, source: SourceWithChanges) -> None:
         def measure() -> float:
             (lag, *_) = measures.measure_copies()

@@ -37,7 +37,7 @@ from tests.service.order.conftest import Placed, Shop
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
-PARTS = ("waiting", "failing", "under-way", "oldest", "outcomes", "services", "service")
+PARTS = ("waiting", "incidents", "failing", "under-way", "oldest", "outcomes", "services", "service")
 
 
 def read(client: Client, part: str, **query: str) -> str:
