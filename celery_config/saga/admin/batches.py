@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.decorators import action
 
 from celery_config.common.money import money
@@ -125,7 +126,7 @@ class BatchAdmin(ReadOnlyAdmin):
             for act in offered
         ]
         return {
-            "sentence": tell_batch(batch.state, batch.note, [(p.state, p.outcome, p.count) for p in parts]),
+            "sentence": tell(batch, parts),
             "url": get_page_url(batch, "progress") if is_live else "",
             "verbs": verbs if self.has_act_permission(request) else [],
             "tables": [
@@ -165,10 +166,21 @@ class BatchAdmin(ReadOnlyAdmin):
         )  # fmt: skip
 
 
+def tell(batch: Batch, parts: list[BatchPart]) -> str:
+    """Return what a batch does, how far it is, and what may be done next."""
+    return tell_batch(batch.state, batch.note, [(part.state, part.outcome, part.count) for part in parts])
+
+
 def build_times(batch: Batch) -> dict[str, Any]:
-    label = make_label(WORDS[batch.state], {WORDS[state]: colour for state, colour in COLOURS.items()})
     times = [format_time(at) for at in (batch.started_at, batch.ended_at, batch.settled_at)]
-    return make_table(["state", "started", "ended", "each outcome known"], [[label, *times]])
+    return make_table(
+        ["state", "started", "ended", "each outcome known"], [[label_state(batch.state), *times]]
+    )
+
+
+def label_state(state: str) -> SafeString:
+    """Return where a batch stands, in words and its colour."""
+    return make_label(WORDS[state], {WORDS[each]: colour for each, colour in COLOURS.items()})
 
 
 def build_parts(batch: Batch, parts: list[BatchPart]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from celery_config.saga.admin.widgets import (
 from celery_config.saga.measures import read_standstill
 from celery_config.saga.models import SagaPause
 from celery_config.saga.operations import overview, services
-from celery_config.saga.operations.failing import FailingGroup, read_failing
+from celery_config.saga.operations.failing import MOST_POLLED, FailingGroup, read_failing
 from celery_config.saga.operations.overview import OnItsWay, Waiting
 from celery_config.saga.operations.services import CONTRADICTIONS, ServiceHealth
 from celery_config.saga.operations.wording import STATUS_WORDS, capitalize, describe_status
@@ -125,7 +125,7 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
 @needs(SEE)
 def show_failing(request: HttpRequest) -> Iterator[Section]:
     """What fails before it waits for a decision: it ends by itself some time after it is mended, or is hurried."""
-    failing = read_failing()
+    failing = read_failing(MOST_POLLED)
     yield Section("Tried again and again", TABLE, make_failing_table(failing), folds=not failing)
 
 
@@ -133,7 +133,7 @@ def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
     rows = [
         [
             break_words(each.line),
-            f"{count_rows(apps.get_model(each.kind), len(each.ids))}, {describe_status(each.status)}",
+            f"{describe_count(each)}, {describe_status(each.status)}",
             f"{each.tries} times",
             format_ago(each.next_at) if each.next_at else "now",
             format_html('<a class="text-link whole" href="{}">Look and hurry</a>', get_failing_url(each)),
@@ -143,10 +143,16 @@ def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
     return make_table(["cause", "what", "tried", "next", "hurry"], rows, "Nothing fails.")
 
 
+def describe_count(group: FailingGroup) -> str:
+    """Return "3 sagas", or "at least 90 sagas" where more fail than were read."""
+    counted = count_rows(apps.get_model(group.kind), len(group.ids))
+    return f"at least {counted}" if group.more else counted
+
+
 def get_failing_url(group: FailingGroup) -> str:
     """Return the address of the list of what fails for one cause, or of the page of the only one."""
     model = apps.get_model(group.kind)
-    if len(group.ids) == 1:
+    if len(group.ids) == 1 and not group.more:
         return get_view_url(model, "change", str(group.ids[0]))
     return get_cause_url(model, {FAILING: group.line})
 

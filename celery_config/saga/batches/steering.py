@@ -10,6 +10,7 @@ from django.db.models import Case, Value, When
 from celery_config.common.identifiers import abbreviate_id
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
+from celery_config.saga.batches.counting import count_flows
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import BatchState, ItemState
 from celery_config.saga.batches.telling import describe_state
@@ -54,6 +55,7 @@ def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
         if act == "stop":
             left = BatchItem.objects.filter(batch=pk, state__in=(ItemState.CHOSEN, ItemState.CHECKED))
             left.update(state=ItemState.LEFT, reason=STOPPED)
+            count_flows(pk)
         batch.refresh_from_db()
         return record_action(
             f"{act} a batch",

@@ -6,7 +6,7 @@ A few queries for each kind of flow. The happy path has no failed tries, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,8 @@ from celery_config.saga.states import OPEN
 
 MOST_READ = 500
 """Of a kind: those that fail are read one by one."""
+MOST_POLLED = 100
+"""Of a kind, for what is asked for every two seconds: a bad day must not make the board dear."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,24 @@ class FailingGroup:
     """The most of one."""
     next_at: datetime | None
     """When the first is tried again; None: now."""
+    more: bool = False
+    """Whether more of the kind fail than were read, perhaps for this cause."""
 
 
-def read_failing() -> list[FailingGroup]:
-    """Return what fails, the largest group first."""
-    found = read_groups([row for flow in flows.values() for row in find_rows(flow)[:MOST_READ]])
-    return sorted(found, key=lambda group: (-len(group.ids), group.line))
+def read_failing(most: int = MOST_READ) -> list[FailingGroup]:
+    """Return what fails, the largest group first.
+
+    Args:
+        most: how many of a kind are read at most.
+    """
+    found = {flow.model._meta.label_lower: list(find_rows(flow)[: most + 1]) for flow in flows.values()}
+    groups = read_groups([row for rows in found.values() for row in rows[:most]])
+    told = [replace(group, more=len(found[group.kind]) > most) for group in groups]
+    return sorted(told, key=lambda group: (-len(group.ids), group.line))
 
 
 def read_groups(rows: Sequence[Any]) -> list[FailingGroup]:
-    facts = read_flows(rows)
+    facts = read_flows(rows, money=False)
     failing = [(row, told) for row in rows if (told := find_failing(facts[row.pk]))]
     alike = group_by(lambda each: (each[0]._meta.label_lower, each[0].status, each[1].line), failing)
     return [make_group(*of, some) for of, some in alike.items()]

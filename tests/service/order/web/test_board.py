@@ -37,7 +37,7 @@ from tests.service.order.conftest import Placed, Shop
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
-PARTS = ("waiting", "failing", "under-way", "oldest", "outcomes", "services", "service")
+PARTS = ("waiting", "failing", "batches", "under-way", "oldest", "outcomes", "services", "service")
 
 
 def read(client: Client, part: str, **query: str) -> str:
@@ -291,7 +291,7 @@ class TestThePage:
         note(services.SERVICES_SEEN, {"payment": {"flows": True}})
         folded = re.compile(r'<details class="fold" id="board-([a-z-]+)-1" open>')
         page = "".join(read(admin_client, part) for part in PARTS)
-        assert folded.findall(page) == ["failing", "oldest", "outcomes", "services", "service"]
+        assert folded.findall(page) == ["failing", "batches", "oldest", "outcomes", "services", "service"]
         note(services.SERVICES_SEEN, {"payment": {"flows": False}})
         assert not folded.search(read(admin_client, "services"))
         OutboxMessage.objects.create(kind="task", name="x", payload={}, fault="too long")

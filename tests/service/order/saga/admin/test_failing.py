@@ -63,6 +63,15 @@ def test_the_board_says_how_many_fail_for_which_cause_how_often_and_when_they_ar
     assert "6 times" in text
 
 
+def test_the_board_reads_only_so_many_and_says_so(
+    admin_client: Client, failing_undos: list[Placed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("celery_config.saga.admin.board.MOST_POLLED", 2)
+    page = read_board(admin_client)
+    assert "at least 2 sagas, being cancelled" in page
+    assert "3 sagas fail" in shown(admin_client, follow(page, "Look and hurry"))
+
+
 def test_three_clicks_and_a_reason_hurry_all_of_it(admin_client: Client, failing_undos: list[Placed]) -> None:
     listed = shown(admin_client, follow(read_board(admin_client), "Look and hurry"))
     assert "3 sagas fail" in listed
