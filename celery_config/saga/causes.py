@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from celery_config.common.services import SERVICES
@@ -53,6 +54,7 @@ WORDS_OF_A_PART = re.compile(r'"(?:reason|detail|message)"\s*:\s*"((?:[^"\\]|\\.
 WORDS = ("reason", "detail", "message")
 
 
+@lru_cache(maxsize=1000)  # a page of many flows asks for the same few, thousands of times
 def phrase_command(command: type[Command] | str) -> str:
     """What a command asks for: `VoidPayment` -> "void the payment"; its wire name may be given, too."""
     name = command.wire_name() if isinstance(command, type) else command

@@ -100,12 +100,12 @@ class OperatorPages(ReadOnlyAdmin):
     """Examples of what a provider answers, by the wire name of the command, for calls that are settled by hand."""
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Add to each row of the page why it waits, or was stopped: with two queries for all."""
+        """Add to each row of the page why it waits, fails or was stopped: with two queries for all."""
         page: Any = super().get_changelist_instance(request)
         rows = list(page.result_list)
         facts = read_flows(rows)
         for row in rows:
-            row.line = find_line(facts[row.pk])
+            row.line = find_line(facts[row.pk]) or find_hindrance(facts[row.pk])
         page.result_list = rows
         page.cause = build_cause(page, facts.values(), may_act=self.has_act_permission(request))
         page.acted = find_acted(page)
@@ -214,7 +214,9 @@ class OperatorPages(ReadOnlyAdmin):
         else:
             rows = filter_cause(rows, cause)
         first, left = take_first(rows.order_by("pk"))
-        return show_bulk_page(self, request, first, verb, back=get_cause_url(self.model, cause), left=left)
+        (line,) = cause.values()
+        back = get_cause_url(self.model, cause)
+        return show_bulk_page(self, request, first, verb, back=back, left=left, line=line)
 
     def make_batch_from(
         self, request: HttpRequest, rows: QuerySet[Any], verb: str, back: str
