@@ -10,10 +10,11 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from celery_config.saga.admin.batches import label_state, tell
-from celery_config.saga.admin.widgets import LINK, count_rows, describe_verb, get_page_url
+from celery_config.saga.admin.widgets import LINK, count_rows, get_page_url
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.reading import read_parts
 from celery_config.saga.batches.states import BatchState
+from celery_config.saga.operations.acts import title_act
 from celery_config.web.board import TABLE, Section, find_list, make_table, needs
 from celery_config.web.columns import format_ago
 
@@ -40,7 +41,7 @@ def show_batches(request: HttpRequest) -> Iterator[Section]:
 def make_row(batch: Batch) -> list[Any]:
     parts = read_parts(batch)
     count = sum(part.count for part in parts)
-    what = f"{describe_verb(batch.verb)}: {count_rows(apps.get_model(batch.kind), count)}"
+    what = title_act(batch.verb, count_rows(apps.get_model(batch.kind), count))
     return [
         format_html(LINK, get_page_url(batch), what),
         label_state(batch.state),

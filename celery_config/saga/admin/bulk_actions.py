@@ -24,6 +24,7 @@ from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.story import format_waiting
 from celery_config.saga.admin.widgets import (
     LINK,
+    break_words,
     count_rows,
     get_page_url,
     keep_on_one_line,
@@ -33,12 +34,12 @@ from celery_config.saga.admin.widgets import (
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations import bulk_previews, operators
-from celery_config.saga.operations.advice import TITLES, advise
+from celery_config.saga.operations.acts import describe_effect, name_act, title_act
+from celery_config.saga.operations.advice import advise
 from celery_config.saga.operations.bulk_previews import Prospect
 from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flows
-from celery_config.saga.operations.wording import describe_effect
-from celery_config.saga.states import OPEN
+from celery_config.saga.states import OPEN, Status
 from celery_config.web.board import make_table
 from celery_config.web.columns import EMPTY
 
@@ -86,7 +87,7 @@ def show_bulk_page(
     return render_confirmation(
         admin,
         request,
-        title=f"{TITLES[verb]}: {'more than ' if is_whole else ''}{count_rows(admin.model, len(rows))}",
+        title=title_act(verb, f"{'more than ' if is_whole else ''}{count_rows(admin.model, len(rows))}"),
         about=find_flow(admin.model).verbs[verb].label,
         warnings=[more] if left else [],
         first=len(rows) if left else 0,
@@ -95,7 +96,7 @@ def show_bulk_page(
         mend=advise(line) if line else advise_each(rows),
         lasting=bulk_previews.describe_lasting(rows),
         form=form,
-        button="Check all of them" if is_whole else TITLES[verb],
+        button="Check all of them" if is_whole else name_act(verb),
         back=back,
         tables=[(name_table(len(rows)), build_table(admin, prospects[:MOST_SHOWN]))],
         hidden=hidden,
@@ -121,12 +122,12 @@ def name_table(count: int) -> str:
 
 
 def build_table(admin: ModelAdmin[Any], prospects: Sequence[Prospect]) -> dict[str, Any]:
-    facts = read_flows([each.row for each in prospects])
+    facts = read_flows([each.row for each in prospects if not has_line(each.row)])
     shown = [
         [
             format_html(LINK, get_page_url(each.row), keep_on_one_line(str(each.row))),
             make_status_label(each.row.status),
-            format_waiting(facts[each.row.pk]),
+            break_words(each.row.fingerprint) if has_line(each.row) else format_waiting(facts[each.row.pk]),
             describe_money(each),
             each.becomes,
         ]
@@ -134,6 +135,11 @@ def build_table(admin: ModelAdmin[Any], prospects: Sequence[Prospect]) -> dict[s
     ]
     headers = [str(admin.opts.verbose_name), "status", "why it waits", "money", "would be"]
     return make_table(headers, shown)
+
+
+def has_line(row: Any) -> bool:
+    """Whether the row itself says why it waits."""
+    return bool(row.status == Status.PARKED and row.fingerprint)
 
 
 def describe_money(prospect: Prospect) -> SafeString | str:
@@ -152,7 +158,6 @@ def act_on_each(
             done.append(operators.perform(row, verb, by=request.user.get_username(), why=why))
         except OperatorRefused as refusal:
             refused.append((str(row), str(refusal)))
-    title = TITLES[verb]
     if refused:
         some = group_by(lambda each: each[1], refused)
         lines = [
@@ -164,6 +169,6 @@ def act_on_each(
     if not done:
         return ""
     effects = Counter(describe_effect(each.effect) for each in done)
-    told = [(title, count_rows(admin.model, count), effect) for effect, count in effects.most_common()]
-    admin.message_user(request, format_html_join(SafeString("<br>"), "{}, {}: {}", told), messages.SUCCESS)
+    told = [(title_act(verb, count_rows(admin.model, n)), effect) for effect, n in effects.most_common()]
+    admin.message_user(request, format_html_join(SafeString("<br>"), "{}: {}", told), messages.SUCCESS)
     return get_acted_url(admin.model, f"{done[0].pk}-{done[-1].pk}")

@@ -16,7 +16,8 @@ from django.urls import reverse
 from celery_config.saga.admin.widgets import count_rows
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.flow_facts import FlowFacts
-from celery_config.saga.operations.advice import TITLES, advise, recommend_verb
+from celery_config.saga.operations.acts import name_act
+from celery_config.saga.operations.advice import advise, recommend_verb
 from celery_config.saga.operations.failing import find_failing_ids
 from celery_config.saga.states import Status
 
@@ -116,7 +117,7 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
     all_of = f": all {count}" if count > 1 else ""
     offered = [
         {
-            "title": f"{TITLES[name]}{all_of}",
+            "title": f"{name_act(name)}{all_of}",
             "path": f"{each}?{urlencode({VERB: name, **cause})}",
             "is_recommended": name == recommended,
         }

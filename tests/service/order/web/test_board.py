@@ -21,9 +21,9 @@ from django.utils import timezone
 from celery_config.contracts.payment import AuthorizePayment
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.observations import note, read_observations
-from celery_config.saga.admin.widgets import name_step
 from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause, StepTry
 from celery_config.saga.operations import overview, services
+from celery_config.saga.operations.acts import name_step
 from celery_config.saga.operations.overview import Money
 from celery_config.saga.operations.wording import STATUS_WORDS
 from celery_config.saga.states import Status

@@ -101,7 +101,7 @@ class TestTheFragment:
         client = Client()
         client.force_login(staff)
         with django_assert_max_num_queries(10):
-            assert "take over by ada: mine" in shown(client, page(placed, "story"))
+            assert "Take over by ada: mine" in shown(client, page(placed, "story"))
 
     def test_the_whole_page_takes_few_queries(
         self, admin_client: Client, placed: Placed, django_assert_max_num_queries: Any

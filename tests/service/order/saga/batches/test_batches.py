@@ -426,7 +426,7 @@ class TestRefused:
     def test_an_ended_one_is_not_steered(self, parked: list[Placed], told: Told, act: str) -> None:
         batch = choose()
         start(batch)
-        with pytest.raises(OperatorRefused, match="a batch that is ended"):
+        with pytest.raises(OperatorRefused, match="does not fit a batch that is “ended”"):
             steer(batch.pk, act, **STEER)
 
 
@@ -550,7 +550,7 @@ class TestPages:
     ) -> None:
         batch = choose()
         page = admin_client.get(reverse("admin:batches_batch_pause", args=[batch.pk])).content.decode()
-        assert "It would be refused: the batch is “being checked”" in page
+        assert "It would be refused: “Pause the batch” does not fit a batch that is “being checked”" in page
 
 
 class TestTheBoard:
