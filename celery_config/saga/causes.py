@@ -81,7 +81,7 @@ def describe_failure(failure: Mapping[str, Any], service: str, phrase: str) -> s
     code, reason = str(failure.get("code", "")), str(failure.get("reason", ""))
     asked = f"when asked to {phrase}"
     if code == LOST:
-        mend = f"`./manage.py {service} recover` mends it"
+        mend = f"./manage.py {service} recover mends it"
         return f"{service} {CauseKind.LOST} ({phrase}): its database was set back; {mend}"
     if answered := ANSWERED.search(reason):
         status, words = answered[1], find_words(answered[2] or "")

@@ -120,3 +120,12 @@ def test_what_its_service_gave_up_is_shown_until_it_is_sent_again(
     (group,) = failing.read_failing()
     assert (group.line, group.tries, group.ids) == (LINE, 5, [placed.saga_id])
     assert group.next_at is not None
+
+
+def test_a_list_reads_only_so_many_and_says_so(
+    admin_client: Client, failing_undos: list[Placed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failing, "MOST_READ", 2)
+    listed = shown(admin_client, follow(read_board(admin_client), "Look and hurry"))
+    assert "At least 2 sagas fail" in listed
+    assert "Bring to an end: the first 2" in listed

@@ -193,7 +193,7 @@ class TestThePage:
         lost = {"code": "step_lost", "reason": "set back"}
         refusals.record_failure(placed.saga_id, "authorize-payment", "undo", lost)
         html = shown(admin_client, page(placed))
-        assert "`./manage.py payment recover` mends it" in html
+        assert "./manage.py payment recover mends it" in html
         assert "recommended</small>" not in html
 
     def test_says_only_where_a_service_differs_from_the_log_and_as_of_when(

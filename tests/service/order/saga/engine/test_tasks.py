@@ -78,7 +78,7 @@ class TestErrbacks:
             assert saga.status == "compensated"
             return
         assert (saga.status, saga.cause["parked"], saga.due_at) == ("parked", reason, None)
-        assert saga.fingerprint.endswith("its database was set back; `./manage.py payment recover` mends it")
+        assert saga.fingerprint.endswith("its database was set back; ./manage.py payment recover mends it")
 
     def test_of_a_fence_proves_nothing(self, placed: Placed) -> None:
         """Rule 13: it only makes the saga due."""
