@@ -173,7 +173,7 @@ def draw_state(state: State) -> RenderableType:
         if rates
         else labels.NOT_KNOWN
     )
-    orders.add_row("rates", told)
+    orders.add_row("Rates", told)
     counts = [f"{way[status]} {STATUS_WORDS[status]}" for status in OPEN]
     orders.add_row(labels.ON_THEIR_WAY, ", ".join(counts))
     overdue = f", {state['parked_overdue']} {labels.OVERDUE}" if state["parked_overdue"] else ""

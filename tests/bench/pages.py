@@ -134,9 +134,8 @@ def play_bad_day() -> None:
         cause = cast[order.pk].cause
         if order.saga is None:
             continue
-        if cause in (CauseKind.ANSWERED, CauseKind.SILENT):
-            runner.request_stop(order.saga, code="cancelled", reason="as rehearsed")
         if cause is CauseKind.ANSWERED:
+            runner.request_stop(order.saga, code="cancelled", reason="as rehearsed")
             refusals.record_failure(order.saga, "authorize-payment", "undo", failure)
     rehearsal.park_failing(cast)
     watchdog.redrive_due(SAGAS, clock.now())

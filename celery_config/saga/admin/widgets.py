@@ -80,6 +80,8 @@ def render_confirmation(admin: ModelAdmin[Any], request: HttpRequest, **context:
             alone, and `whole` if a batch takes all.
     """
     request.current_app = admin.admin_site.name  # type: ignore[attr-defined]
+    if about := context.get("about"):
+        context["about"] = end_sentence(about)
     whole = {**admin.admin_site.each_context(request), "opts": admin.opts, **context}
     return TemplateResponse(request, "saga/act.html", whole)
 
