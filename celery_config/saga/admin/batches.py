@@ -26,9 +26,10 @@ from celery_config.saga.batches.states import BatchState, ItemState
 from celery_config.saga.batches.steering import STEERS, explain_refusal, find_state_after, name_steer, steer
 from celery_config.saga.batches.telling import WORDS, describe_change_of, tell_batch
 from celery_config.saga.operations.acts import name_act, title_act
-from celery_config.web.admin import ReadOnlyAdmin, WordsFilter
+from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.board import make_table
 from celery_config.web.columns import EMPTY, column, format_number, format_time, label_column, make_label
+from celery_config.web.lists import WordsFilter
 from celery_config.web.live import answer_fragment
 
 BATCH = "batch"
@@ -41,6 +42,10 @@ COLOURS = {
     BatchState.PAUSED.value: "warning",
     BatchState.STOPPED.value: "danger",
     BatchState.ENDED.value: "success",
+}
+TONES = {
+    state: {"info": "busy", "warning": "held", "danger": "bad", "success": "good"}[colour]
+    for state, colour in COLOURS.items()
 }
 STATE = label_column("state", COLOURS, words=WORDS)
 VERB = column("text", "verb", "verb", lambda batch: name_act(batch.verb))
@@ -123,6 +128,7 @@ class BatchAdmin(ActPermission, ReadOnlyAdmin):
         ]
         return {
             "sentence": tell(batch, parts),
+            "tone": TONES[batch.state],
             "url": get_page_url(batch, "progress") if is_live else "",
             "verbs": verbs if self.has_act_permission(request) else [],
             "tables": [

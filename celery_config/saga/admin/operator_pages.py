@@ -8,8 +8,8 @@ from celery_config.saga.admin.cause import FailingFilter, FingerprintFilter
 from celery_config.saga.admin.pages_of_many import PagesOfMany
 from celery_config.saga.admin.pages_of_one import PagesOfOne
 from celery_config.saga.admin.widgets import WORDS_OF_STATUSES
-from celery_config.web.admin import WordsFilter
 from celery_config.web.columns import EMPTY, column, number_column, time_column
+from celery_config.web.lists import WordsFilter
 
 # The label says it: beside wall-clock times, saga times look wrong.
 DRIVEN = (

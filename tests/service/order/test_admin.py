@@ -18,7 +18,7 @@ from celery_config.saga import states
 from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
-from celery_config.web.admin import BoundedPaginator
+from celery_config.web.lists import BoundedPaginator
 from celery_config.web.tokens import issue_token
 from order_project.domain import Flow, RequestLine
 from order_project.erasure.data import erase_customer

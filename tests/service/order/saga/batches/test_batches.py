@@ -503,6 +503,8 @@ class TestPages:
         assert "Money when checked" in page, "what was held then may be gone by now"
         assert "order_saga/story" in page, "the verbs look like buttons and open a dialog"
         assert "etry …" not in page
+        assert "more_horiz" not in page, "a phone has no button for a menu with nothing in it"
+        assert "story-held" in page, "it waits for somebody"
         start_page = reverse("admin:batches_batch_start", args=[batch.pk])
         assert "the provider is back" in admin_client.get(start_page).content.decode()
         done = admin_client.post(start_page, {"why": "it is checked"}, follow=True)
