@@ -60,6 +60,11 @@ ENVELOPE: dict[str, Any] = {
             "type": "string",
             "description": "proves the source of an event that every service may announce",
         },
+        "requestid": {"type": "string", "description": "the request that began the order"},
+        "traceparent": {
+            "type": "string",
+            "description": "the trace of the order, see https://www.w3.org/TR/trace-context/",
+        },
         "epoch": {
             "type": "string",
             "description": "of the database of a published table; versions of different epochs do not compare",

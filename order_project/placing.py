@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db import IntegrityError
 
@@ -26,6 +27,7 @@ from order_project.errors import BadLines, OrderTooLarge, TooManyUnderWay, Unkno
 from order_project.models import Customer, Order, OrderLine
 from order_project.requests import OrderRequest, OrderSubmission, Placed, PlacingResult
 
+log = structlog.get_logger(__name__)
 ORDER = (
     "id", "customer", "status", "currency", "total", "weight_grams", "address", "saga", "tracking_number",
     "cancel_code", "cancel_reason", "reference",
@@ -47,6 +49,8 @@ class Drafts:
     """Submissions sorted: those that may be placed, with the statements that write them, and refusals by order id."""
 
     accepted: list[OrderSubmission]
+    sagas: list[UUID | None]
+    """Those of the accepted ones, in their order; a choreographed order has none."""
     statements: list[Statement]
     refused: dict[UUID, PlacingResult]
 
@@ -119,6 +123,7 @@ def write_drafts(client: str, submissions: Sequence[OrderSubmission]) -> Drafts:
             claims = idempotency.claim_statements(client, drafts.accepted)
             with report_in_flight():
                 bulk.execute_atomically(*claims, *drafts.statements)
+            log_accepted(client, drafts)
             return drafts
         except IntegrityError:
             # The statement waited for the transaction that holds the key or erases the customer, so both are visible.
@@ -129,6 +134,14 @@ def write_drafts(client: str, submissions: Sequence[OrderSubmission]) -> Drafts:
             if found <= taken and missing <= gone:
                 raise
             taken, gone = taken | found, gone | missing
+
+
+def log_accepted(client: str, drafts: Drafts) -> None:
+    """Write a line for each order. By it the request that placed an order is found, and what became of a request."""
+    for submission, saga in zip(drafts.accepted, drafts.sagas, strict=True):
+        # The events of a choreographed order have its id as their saga, too.
+        ids = {"order": str(submission.id), "saga": str(saga or submission.id)}
+        log.info("order accepted", client=client, flow=submission.request.flow.value, **ids)
 
 
 def missing_customers(submissions: Sequence[OrderSubmission]) -> frozenset[UUID]:
@@ -170,7 +183,8 @@ def draft_orders(submissions: Sequence[OrderSubmission], gone: frozenset[UUID] =
             else:
                 placed.append((draft, saga_id))
     accepted = [draft.submission for draft, _ in placed]
-    return Drafts(accepted, [*statements, *order_statements(placed)], refused)
+    sagas = [saga for _, saga in placed]
+    return Drafts(accepted, sagas, [*statements, *order_statements(placed)], refused)
 
 
 def announce_drafts(

@@ -12,6 +12,13 @@ from typing import Annotated, Any
 import msgspec
 from kombu.message import Message
 
+from celery_config.common.correlation import (
+    LONGEST_REQUEST_ID,
+    REQUEST_ID_PATTERN,
+    TRACEPARENT_LENGTH,
+    TRACEPARENT_PATTERN,
+)
+
 NOT_BEFORE = "not_before"
 """Our header for an ETA; Celery does not know it and therefore does not wait."""
 DELIVERY_COUNT = "x-delivery-count"
@@ -22,6 +29,8 @@ back whole batches, and running them one by one would only be slow."""
 
 # An id becomes a property of the next message, which has room for 255 bytes.
 Id = Annotated[str, msgspec.Meta(max_length=255)]
+RequestId = Annotated[str, msgspec.Meta(pattern=f"^{REQUEST_ID_PATTERN}$", max_length=LONGEST_REQUEST_ID)]
+TraceParent = Annotated[str, msgspec.Meta(pattern=f"^{TRACEPARENT_PATTERN}$", max_length=TRACEPARENT_LENGTH)]
 
 
 class Headers(msgspec.Struct):
@@ -47,6 +56,8 @@ class Headers(msgspec.Struct):
     replaced_task_nesting: int | None = None
     stamped_headers: list[str] | None = None
     stamps: dict[str, Any] | None = None
+    request_id: RequestId | None = None
+    traceparent: TraceParent | None = None
     delivery_count: int = msgspec.field(default=0, name=DELIVERY_COUNT)
 
     def __post_init__(self) -> None:

@@ -14,9 +14,11 @@ from kombu.entity import PERSISTENT_DELIVERY_MODE
 from celery_config.broker.routes import find_route
 from celery_config.broker.topology import EVENTS, TASK_EXCHANGES, may_write
 from celery_config.common import codec
+from celery_config.common.correlation import HEADERS
 
 # Options that say where a message goes; all others (retries, chain, argsrepr, …) become a part of it.
 ROUTING_OPTIONS = {"task_id", "link_error", "exchange", "routing_key", "mandatory"}
+OTHER_OPTIONS = {*ROUTING_OPTIONS, *HEADERS}
 # Celery's defaults for missing headers; each header that is sent costs both ends.
 CELERY_DEFAULTS = {
     "retries": 0,
@@ -63,7 +65,7 @@ def prepare_message(app: Celery, message: dict[str, Any]) -> PreparedMessage:
     if sender := message.get("sender"):
         structlog.contextvars.bind_contextvars(task=sender)
     check_route(str(app.main), options.get("exchange"), options.get("routing_key"))
-    properties = {name: value for name, value in options.items() if name not in ROUTING_OPTIONS}
+    properties = {name: value for name, value in options.items() if name not in OTHER_OPTIONS}
     task_id = options.get("task_id") or str(uuid4())
     if len(str(task_id)) > LONGEST_NAME:
         raise NotSendable(f"its id is longer than {LONGEST_NAME} bytes")
@@ -80,7 +82,8 @@ def prepare_message(app: Celery, message: dict[str, Any]) -> PreparedMessage:
         task=message["task"],
         id=task_id,
         body=codec.encode(built.body),
-        headers={n: value for n, value in built.headers.items() if value != CELERY_DEFAULTS.get(n)},
+        headers={n: value for n, value in built.headers.items() if value != CELERY_DEFAULTS.get(n)}
+        | {name: options[name] for name in HEADERS if name in options},
         properties={**built.properties, "delivery_mode": PERSISTENT_DELIVERY_MODE},
         exchange=options["exchange"],
         routing_key=options["routing_key"],

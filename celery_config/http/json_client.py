@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ Answers = Mapping[int | tuple[int, str], type[Exception]]
 ANSWERS: Answers = {408: OutcomeUnknown, 422: Refused, 425: OutcomeUnknown, 429: OutcomeUnknown}
 UNAVAILABLE = 503
 KEY_HEADER = "Idempotency-Key"
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class JsonClient:
@@ -47,10 +49,12 @@ class JsonClient:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = DeadlineClient(seconds=seconds)
 
-    def post(self, path: str, body: Mapping[str, Any], *, key: str) -> dict[str, Any]:
+    def post(
+        self, path: str, body: Mapping[str, Any], *, key: str, headers: Mapping[str, str] = NO_HEADERS
+    ) -> dict[str, Any]:
         """Do something once, however often it is called with this idempotency key."""
-        headers = {**self._headers, KEY_HEADER: key, "Content-Type": "application/json"}
-        return self._call("POST", path, headers=headers, content=json.dumps(body))
+        sent = {**headers, **self._headers, KEY_HEADER: key, "Content-Type": "application/json"}
+        return self._call("POST", path, headers=sent, content=json.dumps(body))
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Read something; no error of it proves anything of a call, so it is never Refused."""

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from celery.app.task import Context
 from celery.exceptions import Ignore
 
+from celery_config.common.correlation import REQUEST_ID, TRACEPARENT, Origin, check_request_id, name_request
 from celery_config.errors import Refused
 
 M = TypeVar("M")
@@ -42,6 +43,22 @@ class Delivery(Generic[M]):
     replies: dict[str, Any] = field(default_factory=dict)
     """The replies of the chain's earlier links, by step."""
     began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def origin(self) -> Origin:
+        """What began the flow that it belongs to: by its headers, or by the attributes of the event that it carries."""
+        event = self.request.kwargs or {}
+        return Origin(
+            check_request_id(self.request.get(REQUEST_ID) or event.get("requestid")),
+            self.request.get(TRACEPARENT) or event.get("traceparent") or "",
+        )
+
+    @property
+    def log_ids(self) -> dict[str, str]:
+        """The ids of a log line about it."""
+        kwargs = self.request.kwargs or {}
+        ids = {name: str(kwargs[name]) for name in ("saga", "step", "operation") if kwargs.get(name)}
+        return ids | name_request(self.origin.request_id)
 
 
 @dataclass(frozen=True)

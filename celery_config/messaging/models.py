@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 
 from celery_config.broker.routes import MAX_ROUTE
+from celery_config.common.correlation import LONGEST_REQUEST_ID, name_request
 from celery_config.common.identifiers import abbreviate_id
 from celery_config.db.functions import Now
 from celery_config.messaging.states import Action, Undo
@@ -34,6 +35,14 @@ class BarrierRow(models.Model):
     undo = models.CharField(max_length=10, blank=True, default="", choices=[(u.value, u.value) for u in Undo])
     request: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
     reply: models.JSONField[Any, Any] = models.JSONField(null=True, blank=True)
+    # Of a call: its webhook knows nothing of the message that made it.
+    request_id = models.CharField(
+        max_length=LONGEST_REQUEST_ID,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="the request that began the flow, if the step called a provider",
+    )
     note = models.TextField(
         blank=True, db_default="", default="", help_text="who settled it by hand, and why"
     )
@@ -67,6 +76,11 @@ class BarrierRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step} of {abbreviate_id(self.saga)}"
+
+    @property
+    def log_ids(self) -> dict[str, str]:
+        """The ids of a log line about it."""
+        return {"saga": str(self.saga), "step": self.step, **name_request(self.request_id)}
 
 
 UNSENT = models.Q(published_at__isnull=True, fault__isnull=True)

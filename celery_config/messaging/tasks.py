@@ -18,6 +18,7 @@ from django.db import Error as DatabaseFailure
 
 from celery_config.broker import topology
 from celery_config.broker.incoming_headers import NOT_BEFORE, seconds_until
+from celery_config.common.correlation import copy_headers
 from celery_config.contracts.base import decode
 from celery_config.errors import Forged, HandlerExited, ServiceUnavailable, show_error
 from celery_config.failpoints.points import Point, reach
@@ -159,7 +160,11 @@ class DurableTask(Task):
             outcome = self.work.conclude(delivery, outcome)
             reach(Point.NEXT_UNPUBLISHED)
             return outcome
-        self.work.conclude(delivery, outcome)
+        with structlog.contextvars.bound_contextvars(**delivery.log_ids):
+            self.work.conclude(delivery, outcome)
+            return self.decide_failure(delivery, outcome)
+
+    def decide_failure(self, delivery: Delivery[Any], outcome: Exception) -> Outcome:
         if isinstance(outcome, (Ignore, Reject)):
             return outcome
         if not isinstance(outcome, self.throws):
@@ -286,6 +291,7 @@ def retry_message(name: str, request: Context, retries: int) -> dict[str, Any]:
             "chain": request.chain,
             "link_error": request.errbacks,
             "retries": retries,
+            **copy_headers(request),
             # Headers must fit into one frame.
             "argsrepr": (getattr(request, "argsrepr", None) or "")[:LONGEST_SHOWN],
             "kwargsrepr": (getattr(request, "kwargsrepr", None) or "")[:LONGEST_SHOWN],

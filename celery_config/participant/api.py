@@ -23,6 +23,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common import metrics
+from celery_config.common.correlation import read_origin
 from celery_config.common.identifiers import parse_uuid
 from celery_config.errors import (
     CallFailed,
@@ -152,7 +153,9 @@ def run_command(task: str, message: dict[str, Any], replies: dict[str, Any]) -> 
         raise NotFound(f"{task} is no command of this service")
     work = found.work
     try:
-        delivery = Delivery(Context(), work.read_message(task, message, replies), replies)
+        # The orchestrator calls under the id of the request that began the saga.
+        context = Context(read_origin().make_headers())
+        delivery = Delivery(context, work.read_message(task, message, replies), replies)
         # The answer is a part of the command, for the log and the failpoints.
         structlog.contextvars.bind_contextvars(task=task)
         return work.conclude(delivery, resolve_outcome(work.handle([delivery])))

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from celery_config.broker.message_authentication import MANDATE, PROOFS, check_proofs
+from celery_config.common.correlation import Origin
 from celery_config.contracts.base import LOST, Event, StepGaveUp, decode, encode
 from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
 from celery_config.erasure import tombstones
@@ -74,6 +75,13 @@ class TriggeringEvent:
     """What the order service asks each service for (rule 29, authenticity); answers pass it on."""
     proofs: str = ""
     """That steps ran; an answer passes them on, with that of its own step."""
+    requestid: str = ""
+    traceparent: str = ""
+
+    @property
+    def origin(self) -> Origin:
+        """What began the order; answers pass it on."""
+        return Origin(self.requestid, self.traceparent)
 
 
 def build_answer_event(
@@ -81,7 +89,7 @@ def build_answer_event(
 ) -> dict[str, Any]:
     """Return the CloudEvent that answers an event; `key` is the id of the step that did it."""
     event_id = uuid5(key, f"{event.wire_name()}/{trigger.drive}")
-    passed_on = {MANDATE: trigger.mandate, PROOFS: trigger.proofs}
+    passed_on = {MANDATE: trigger.mandate, PROOFS: trigger.proofs, **trigger.origin.make_attributes()}
     return build_event(
         event,
         order=trigger.saga,
@@ -218,7 +226,8 @@ class ReactionHandler:
         Raises:
             msgspec.ValidationError: the event lacks a field that the command needs.
         """
-        rule, trigger = self.rule, decode(TriggeringEvent, delivery.request.kwargs)
+        rule, origin = self.rule, delivery.origin
+        trigger = replace(decode(TriggeringEvent, delivery.request.kwargs), traceparent=origin.traceparent)
         command = decode(rule.command, trigger.data)
         name = rule.action.wire_name()
         request = delivery.request
@@ -226,7 +235,7 @@ class ReactionHandler:
         repeats = bool(trigger.drive or request.retries or redelivered)
         return ReactionStep(
             trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats,
-            known_done=name in trigger.known.split(),
+            known_done=name in trigger.known.split(), origin=origin,
         )  # fmt: skip
 
     def run_and_reannounce(self, steps: Sequence[Any]) -> list[Outcome]:

@@ -317,7 +317,7 @@ def report_lost(step: StepRequest, error: StepLost) -> Outcome:
     """Tell the orchestrator, or wait for `recover`. No barrier row is written: it would say that the step never ran."""
     if epochs.find_recovery():
         return ServiceUnavailable(f"{error}; it waits until `recover` is done")
-    log.error("lost: the database was set back", saga=str(step.saga), step=step.name, reason=str(error))
+    log.error("lost: the database was set back", **step.log_ids, reason=str(error))
     with structlog.contextvars.bound_contextvars(event="report of a lost step"), transaction.atomic():
         step.report_lost(error)
     return ReportedLost(str(error))
@@ -326,7 +326,7 @@ def report_lost(step: StepRequest, error: StepLost) -> Outcome:
 def reject_expired(step: StepRequest) -> Reject:
     """Reject a step whose barrier row is missing and may have been deleted: it may have been carried out."""
     fault = f"saga {step.saga} began more than {settings.SAGA_RETENTION_DAYS:g} days ago, and is not open"
-    log.error("to the dead letters", fault=fault)
+    log.error("to the dead letters", fault=fault, **step.log_ids)
     return Reject(fault, requeue=False)
 
 
@@ -339,7 +339,13 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> StepReques
     command = fill_command(handler.command, message.command, message.needs or {}, delivery.replies)
     known_done = message.known == KNOWN_DONE
     return StepRequest(
-        message.saga, message.step, message.operation, command.subject, command, known_done=known_done
+        message.saga,
+        message.step,
+        message.operation,
+        command.subject,
+        command,
+        known_done=known_done,
+        origin=delivery.origin,
     )
 
 
@@ -382,7 +388,9 @@ def measure_step(task: str, delivery: Delivery[Any], outcome: Outcome, **about: 
     how, detail = describe_outcome(outcome)
     seconds = time.perf_counter() - delivery.began
     metrics.STEP_SECONDS.labels(task, how).observe(seconds)
-    log.info(how, **about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {}))
+    log.info(
+        how, **delivery.log_ids | about, ms=round(seconds * 1000, 1), **({"detail": detail} if detail else {})
+    )
 
 
 @metrics.prepare_at_start

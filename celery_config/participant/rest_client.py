@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.conf import settings
 from celery_config.errors import CallFailed, OutcomeUnknown, ServiceUnavailable, StepSuperseded
 from celery_config.failpoints.points import Point, reach
 from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
-from celery_config.http.json_client import JsonClient
+from celery_config.http.json_client import NO_HEADERS, JsonClient
 from celery_config.messaging.deliveries import Outcome
 
 FAILURES_IN_A_ROW = 5
@@ -33,13 +34,22 @@ class Participant:
     at_once: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(AT_ONCE))
     """A bulkhead (Nygard, Release It!): calls beyond its web threads wait here, before their time limit begins."""
 
-    def ask(self, task: str, message: dict[str, Any], replies: dict[str, Any], *, key: str) -> Outcome:
+    def ask(
+        self,
+        task: str,
+        message: dict[str, Any],
+        replies: dict[str, Any],
+        *,
+        key: str,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Outcome:
         """Send a command and return what the participant's task would have returned.
 
         Args:
             task: its wire name.
             message: what the broker would have carried.
             replies: those of the earlier steps, by step.
+            headers: tell what began the saga.
             key: names the command in both services' logs; the barrier's own key is in the message.
 
         Raises:
@@ -51,7 +61,9 @@ class Participant:
         body = {"task": task, "message": message, "replies": replies}
         try:
             with self.at_once:
-                answer = self.breaker.call(lambda: self.client.post("/api/commands/", body, key=key))
+                answer = self.breaker.call(
+                    lambda: self.client.post("/api/commands/", body, key=key, headers=headers)
+                )
         except CircuitOpen as error:
             reach(Point.CIRCUIT_OPEN)
             raise ServiceUnavailable(str(error)) from error

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from celery_config.common.arguments import MAX_DAYS
 from celery_config.reconciliation.source import UNREADABLE, ReconciliationSource
 from celery_config.web.fields import FiniteFloatField, IdField, StrictBooleanField
-from celery_config.web.filters import check_given_once
+from celery_config.web.filters import parse_parameters
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.problems import BUSY_SECONDS, ApiError
@@ -89,11 +89,9 @@ class ReconciliationApi(APIView):
     @extend_schema(parameters=[BooksInput], responses=BooksOutput)
     def get(self, request: Request) -> Response:
         """The books of the source compared with ours; without findings they agree."""
-        check_given_once(request)
-        given = BooksInput(data=request.query_params)
-        given.is_valid(raise_exception=True)
+        given = parse_parameters(BooksInput, request)
         try:
-            result = self.source.compare(given.validated_data.get("days"))
+            result = self.source.compare(given.get("days"))
         except UNREADABLE as error:
             raise ApiError(
                 f"The {self.source.name}'s books cannot be read now. Try again.",

@@ -6,6 +6,12 @@ from typing import Any, ClassVar
 
 from django.db import models
 
+from celery_config.common.correlation import (
+    LONGEST_REQUEST_ID,
+    TRACEPARENT_LENGTH,
+    Origin,
+    name_request,
+)
 from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.db.functions import IdEnding, Now
 from celery_config.messaging.models import DealtWithRow
@@ -67,9 +73,32 @@ class WatchedRow(models.Model):
         default="",
         help_text="what parked it, without what is its own",
     )
+    request_id = models.CharField(
+        max_length=LONGEST_REQUEST_ID,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="the request that began it; every line of log about it has this id",
+    )
+    traceparent = models.CharField(
+        max_length=TRACEPARENT_LENGTH,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="the trace it belongs to",
+    )
 
     class Meta:
         abstract = True
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.request_id, self.traceparent)
+
+    @property
+    def log_ids(self) -> dict[str, str]:
+        """The ids of a log line about it."""
+        return {"saga": str(self.pk), **name_request(self.request_id)}
 
 
 class SagaInstance(WatchedRow):

@@ -16,6 +16,7 @@ from django_filters.rest_framework import (
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
+from rest_framework.serializers import Serializer
 from rest_framework.settings import api_settings
 
 from celery_config.common.visible_text import is_visible
@@ -114,6 +115,20 @@ def check_given_once(request: Request) -> None:
     """
     if repeated := [name for name, values in request.query_params.lists() if len(values) > 1]:
         raise ValidationError({name: [ErrorDetail(REPEATED, "repeated_filter")] for name in repeated})
+
+
+def parse_parameters(serializer: type[Serializer[Any]], request: Request) -> Any:
+    """Return the valid parameters of a request's address.
+
+    DRF takes an empty one for one that is not given, as in a form that a browser sends; here its field refuses it.
+
+    Raises:
+        ValidationError: it names the wrong parameters.
+    """
+    check_given_once(request)
+    given = serializer(data=request.query_params.dict())
+    given.is_valid(raise_exception=True)
+    return given.validated_data
 
 
 class StrictFilterBackend(DjangoFilterBackend):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -16,12 +15,11 @@ from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 from rest_framework.permissions import SAFE_METHODS
 
+from celery_config.common.correlation import HTTP_HEADER, check_request_id
 from celery_config.failpoints.points import Point, reach
 from celery_config.web.client_addresses import is_internal
 from celery_config.web.idempotency_keys import FIELD, HEADER, USE_HEADER, KeyUse, find_key_use
 
-# What a proxy or client may send as an id: nothing that could forge a log line or a header.
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 URL_ENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 UTF_8 = ("utf-8", "utf8", "us-ascii")
 
@@ -55,14 +53,14 @@ class RequestContextMiddleware(Middleware):
     """Gives every request an id, which its log lines and its response carry."""
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
+        # A proxy or a client may name it.
+        request_id = check_request_id(request.headers.get(HTTP_HEADER)) or str(uuid4())
         structlog.contextvars.clear_contextvars()
         endpoint = f"{request.method} {request.path_info.rstrip('/').rpartition('/')[2]}"
         structlog.contextvars.bind_contextvars(request_id=request_id, endpoint=endpoint)
         response = self.get_response(request)
         reach(Point.RESPONSE_PENDING)
-        response["X-Request-ID"] = request_id
+        response[HTTP_HEADER] = request_id
         return response
 
 

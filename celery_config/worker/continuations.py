@@ -11,6 +11,7 @@ from typing import Any
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
 
+from celery_config.common.correlation import copy_headers
 from celery_config.messaging.deliveries import Outcome
 
 Message = dict[str, Any]
@@ -42,7 +43,13 @@ def build_message(
         "task": signature["task"],
         "args": [*(args or []), *signature.get("args", ())],
         "kwargs": signature.get("kwargs", {}),
-        "options": {**signature["options"], "parent_id": request.id, "root_id": root, **options},
+        "options": {
+            **signature["options"],
+            **copy_headers(request),
+            "parent_id": request.id,
+            "root_id": root,
+            **options,
+        },
     }
 
 

@@ -10,6 +10,7 @@ from uuid import uuid5
 from django.conf import settings
 
 from celery_config.broker.message_authentication import MANDATE
+from celery_config.common.correlation import Origin, read_origin
 from celery_config.contracts.base import contract_fields, encode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
 from celery_config.db import bulk
@@ -22,6 +23,7 @@ from order_project.models import Choreography
 
 INSERTED = (
     "order", "status", "placed", "cause", "failure", "attempt", "drives", "deadline_at", "since", "due_at",
+    "request_id", "traceparent",
 )  # fmt: skip
 
 
@@ -33,30 +35,45 @@ def prepare_announcements(now: datetime, deadline: float, orders: Sequence[Order
         deadline: seconds, at a scale of one.
     """
     deadline_at = now + timedelta(seconds=settings.TIMES.deadline(deadline))
+    origin = read_origin()
     made = [
-        Choreography(order_id=order.order, placed=encode(order), since=now, deadline_at=deadline_at)
+        Choreography(
+            order_id=order.order,
+            placed=encode(order),
+            since=now,
+            deadline_at=deadline_at,
+            request_id=origin.request_id,
+            traceparent=origin.traceparent,
+        )
         for order in orders
     ]
     for row in made:
         schedule_check(row, now)
     return [
         *bulk.insert_statement(Choreography, made, INSERTED),
-        *writing.event_statements(map(build_announcement, orders)),
+        *writing.event_statements(build_announcement(order, origin) for order in orders),
     ]
 
 
 def build_announcement(
-    event: OrderPlaced | OrderWithdrawn, drive: int = 0, known: Iterable[str] = ()
+    event: OrderPlaced | OrderWithdrawn, origin: Origin, drive: int = 0, known: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return the CloudEvent; each drive has a new one.
 
     Args:
+        origin: what began the order.
         known: the steps that were seen to be done and not undone.
     """
     event_id = uuid5(event.order, f"{event.wire_name()}/{drive}")
     more = {MANDATE: make_mandate(event)} if isinstance(event, OrderPlaced) else {}
     return build_event(
-        event, order=event.order, drive=drive, known=" ".join(known), event_id=event_id, **more
+        event,
+        order=event.order,
+        drive=drive,
+        known=" ".join(known),
+        event_id=event_id,
+        **more,
+        **origin.make_attributes(),
     )
 
 

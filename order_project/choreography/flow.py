@@ -104,17 +104,19 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
             return self.withdraw(row, cause or TOO_OLD, seen)
         row.attempt += 1
         if send is Announcement.ORDER:
-            return build_announcement(decode(OrderPlaced, row.placed), row.attempt, find_done(seen))
+            return build_announcement(
+                decode(OrderPlaced, row.placed), row.origin, row.attempt, find_done(seen)
+            )
         known = find_cause(seen)
         event = OrderWithdrawn(order=row.pk, code=known.get("code", ""), reason=known.get("reason", ""))
-        return build_announcement(event, row.attempt, find_done(seen))
+        return build_announcement(event, row.origin, row.attempt, find_done(seen))
 
     def withdraw(self, row: Choreography, cause: Cause, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """Withdraw an order for the first time: that counts as seen, and stops it."""
         event = OrderWithdrawn(order=row.pk, code=cause["code"], reason=cause["reason"])
         record_events([(row.pk, event)])
         seen[WITHDRAWN] = plain_values(event)
-        return build_announcement(event, known=find_done(seen))
+        return build_announcement(event, row.origin, known=find_done(seen))
 
     def explain_status(self, row: Choreography, cause: Cause | None, facts: SeenByOrder) -> None:
         seen = facts[row.pk]
@@ -139,7 +141,7 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
         if compensated := ended.get(Status.COMPENSATED):
             services.cancel_orders([(decode(OrderPlaced, row.placed), row.cause) for row in compensated])
         for each in moved:
-            log.info("choreographed order stands", order=str(each.row.pk), status=each.after)
+            log.info("choreographed order stands", status=each.after, **each.row.log_ids)
 
     def read_logs(self, rows: Sequence[Choreography]) -> Mapping[UUID, Mapping[str, Known]]:
         return read_logs(rows)

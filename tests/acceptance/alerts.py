@@ -13,11 +13,18 @@ import httpx
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from compose.monitoring.dashboards import SUMS, read_sums
 from docs.alerts_table import RULES, read_rules
 from tests.prometheus import find_or_install_promtool
 
 ALERTS = [rule["alert"] for rule in read_rules()]
-NAMED = {name for rule in read_rules() for name in re.findall(r"order_saga_\w+", rule["expr"])}
+EXPRESSIONS = [*(rule["expr"] for rule in read_rules()), *read_sums().values()]
+NAMED = {
+    name
+    for expression in EXPRESSIONS
+    for name in re.findall(r"\b(?:order_saga|process)_\w+\b(?!,)", expression)
+}
+"""Metrics that the alerts and the dashboards read."""
 # Minutes. A phase is longer than the longest `for` and window of a rule.
 PHASE, SETTLING, STEP = 90, 20, 5
 SAMPLES = PHASE // STEP
@@ -76,7 +83,9 @@ def evaluate(folder: Path, *tests: dict[str, Any]) -> None:
     """Let promtool carry out the tests."""
     file = folder / "rules_test.yaml"
     file.write_text(
-        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": f"{STEP}m", "tests": list(tests)})
+        yaml.safe_dump(
+            {"rule_files": [str(RULES), str(SUMS)], "evaluation_interval": f"{STEP}m", "tests": list(tests)}
+        )
     )
     promtool = find_or_install_promtool()
     done = subprocess.run(
@@ -102,6 +111,14 @@ def scrape(targets: Mapping[tuple[str, str], str]) -> Series:
         found[f"up{{{target}}}"] = 1
         found |= parse(text, target)
     return found
+
+
+def list_names(targets: Mapping[tuple[str, str], str]) -> set[str]:
+    """The names of all that these processes export."""
+    texts = [
+        httpx.get(url, trust_env=False, timeout=10.0).raise_for_status().text for url in targets.values()
+    ]
+    return {name for text in texts for name in re.findall(r"^(?:# TYPE )?(\w+)", text, re.MULTILINE)}
 
 
 def parse(text: str, target: str) -> Series:

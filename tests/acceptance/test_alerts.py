@@ -16,7 +16,7 @@ from celery_config.broker.topology import commands_queue
 from celery_config.common.identifiers import uuid7
 from celery_config.common.services import SERVICES
 from tests.acceptance import alerts
-from tests.acceptance.alerts import evaluate, write_test
+from tests.acceptance.alerts import NAMED, evaluate, write_test
 from tests.acceptance.shop import CURRENCY, Shop, until
 from tests.acceptance.test_operators import Door, Faults, assert_compensated, park_unvoided
 from tests.acceptance.test_unknown_outcomes import Outside
@@ -50,6 +50,7 @@ CONDITIONS = {
     "BooksNotCompared": ('order_saga_books_swept_timestamp_seconds{books="provider"}', 1e9, -200_000),
 }  # fmt: skip
 QUIET: tuple[str, ...] = ()
+NEEDS_A_CLUSTER: set[str] = set()
 HOUR = 3600.0
 
 
@@ -86,6 +87,46 @@ class TestEachRule:
         for series, *_ in CONDITIONS.values():
             name, _, labels = series.partition("{")
             assert name == "up" or {*re.findall(r"(\w+)=", labels)} <= known[name], series
+
+
+class TestSums:
+    """How several processes of a service are added up."""
+
+    def test_what_each_web_reads_counts_once_and_what_each_process_counts_is_added(
+        self, tmp_path: Path
+    ) -> None:
+        waits, sent = "order_saga_outbox_age_seconds", "order_saga_outbox_published_total"
+        series = {
+            f'{waits}{{service="payment",instance="a"}}': "40x20",
+            f'{waits}{{service="payment",instance="b"}}': "50x20",
+            f'{sent}{{service="payment",kind="task",instance="a"}}': "0+60x20",
+            f'{sent}{{service="payment",kind="task",instance="b"}}': "0+30x20",
+        }
+        of_payment = 'service="payment"'
+        recorded = {
+            f"service:{waits}:max": (of_payment, 50),
+            "service_kind:order_saga_outbox_published:rate5m": (f'{of_payment}, kind="task"', 1.5),
+        }
+        evaluate(
+            tmp_path,
+            {
+                "name": "sums",
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "promql_expr_test": [
+                    {
+                        "expr": name,
+                        "eval_time": "15m",
+                        "exp_samples": [{"labels": f'{{__name__="{name}", {labels}}}', "value": value}],
+                    }
+                    for name, (labels, value) in recorded.items()
+                ],
+            },
+        )
+
+    def test_all_that_alerts_and_dashboards_read_is_exported(self, shop: Shop) -> None:
+        exported = alerts.list_names(list_targets(shop))
+        assert {re.sub(r"_bucket$", "", name) for name in NAMED} - exported == NEEDS_A_CLUSTER
 
 
 @contextmanager
@@ -127,13 +168,17 @@ def alarm(shop: Shop) -> Iterator[None]:
 
 
 def scrape(shop: Shop) -> alerts.Series:
+    return alerts.scrape(list_targets(shop))
+
+
+def list_targets(shop: Shop) -> dict[tuple[str, str], str]:
     targets = {}
     for service in SERVICES:
         targets[service, "web"] = f"{shop.stack.url(service)}/metrics"
         for kind in ("worker", "relay"):
             port = shop.process(f"{service}-{kind}").argv[-1]
             targets[service, kind] = f"http://127.0.0.1:{port}/metrics"
-    return alerts.scrape(targets)
+    return targets
 
 
 def stands_for(shop: Shop, cause: str) -> bool:

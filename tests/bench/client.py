@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from celery_config.common import tracing
 from tests.bench.service import set_up_django
 from tests.bench.sides import PEERS, SIDES, Side, make_side
 
@@ -31,6 +32,7 @@ def main(argv: list[str]) -> int:
 
     if options.side not in PEERS:
         set_up_django("order")
+        tracing.start_tracing("order", "client")
     print_json(run(make_side(options.side), options))
     return 0
 
@@ -48,7 +50,7 @@ def run(side: Side, options: argparse.Namespace) -> dict[str, Any]:
         for number, request in enumerate(side.make_requests(options.orders, options.refused)):
             if options.rate:
                 time.sleep(max(0.0, start + number / options.rate - time.monotonic()))
-            placed.append(pool.submit(side.place, request))
+            placed.append(pool.submit(place, side, request))
         wait_for_ends(placed, side.count_ended)
     cpu = time.process_time() - cpu
     times = side.read_times()
@@ -58,6 +60,14 @@ def run(side: Side, options: argparse.Namespace) -> dict[str, Any]:
         "statuses": side.count_statuses(),
         "placing_cpu_ms": 1000 * cpu,
     }
+
+
+def place(side: Side, request: Any) -> None:
+    """Place an order within the span that its trace begins with: a web's request has one."""
+    span = tracing.start_span("place", kind="SERVER")
+    with tracing.let_present(span):
+        side.place(request)
+    tracing.end_span(span)
 
 
 def wait_for_ends(placed: list[Future[None]], count: Callable[[], int]) -> None:

@@ -19,7 +19,7 @@ from compose.local.errors import LocalError
 from compose.local.output import print_error
 from compose.local.shopper import Shopper
 from compose.local.stack import Stack
-from tests.bench import authentication, flows, growth, providers, retention, soak, system, workers
+from tests.bench import costs, flows, growth, providers, retention, soak, system, workers
 from tests.bench.bare.system import SANDBOX, BareSystem
 from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.loads import (
@@ -45,7 +45,7 @@ GROWTH = [1_000, 100_000, 1_000_000]
 INSTEAD = {
     "growth": growth.measure_growth,
     "workers": workers.measure_workers,
-    "authentication": authentication.measure_authentication,
+    "cost": costs.measure_cost,
     "soak": soak.measure_soak,
     "retention": retention.measure_retention,
     "flows": flows.compare_flows,
@@ -104,9 +104,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--workers", type=parse_counts, metavar="N,N,…", help="the speed by workers a service"
     )
     instead.add_argument(
-        "--authentication",
-        action="store_true",
-        help="the cost of the proofs of messages: off and required in turn",
+        "--cost", choices=sorted(costs.SWITCHES), help="what it costs, with it off and on in turn"
     )
     instead.add_argument(
         "--soak",

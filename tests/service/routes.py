@@ -75,6 +75,19 @@ def assert_parameters_are_given_once(client: Client) -> None:
     assert asked
 
 
+def assert_no_parameter_is_empty(client: Client) -> None:
+    """What a value of its type cannot be is refused; else the caller would not know that it does not count."""
+    for route, call in read_document()["paths"].items():
+        for each in call.get("get", {}).get("parameters", ()):
+            schema = each["schema"]
+            is_text = schema["type"] == "string" and not schema.keys() & {"format", "enum"}
+            takes_empty = is_text and re.search(schema.get("pattern", ""), "")
+            if each["in"] != "query" or takes_empty or "{" in route:
+                continue
+            answer = client.get(route, {each["name"]: ""})
+            assert answer.status_code in (400, 403), (route, each["name"])
+
+
 def make_value(schema: dict[str, Any]) -> str:
     """A value that a parameter takes."""
     if "examples" in schema:

@@ -61,7 +61,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     Database: Any = SimpleNamespace(
         **{
             **vars(psycopg),
-            "connect": LimitedConnection.connect,
+            # Looked up at each call: tracing wraps the method of psycopg's own class.
+            "connect": lambda *args, **options: LimitedConnection.connect(*args, **options),
             # A database that takes no writes is as good as away; for psycopg it is an error inside the server.
             "OperationalError": (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction),
         }

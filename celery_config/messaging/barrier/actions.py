@@ -229,7 +229,13 @@ def new_action_rows(
 ) -> dict[UUID, NewRow]:
     name, stored = handler.command.wire_name(), requests or {}
     return {
-        s.key: s.new_row(name, action, command_hash=command_hash(s.command), request=stored.get(s.key))
+        s.key: s.new_row(
+            name,
+            action,
+            command_hash=command_hash(s.command),
+            request=stored.get(s.key),
+            request_id=s.origin.request_id if s.key in stored else "",
+        )
         for s in steps
     }
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from celery_config.broker import topology
+from celery_config.common.correlation import Origin, name_request
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, Event, Reply, command_id, decode, encode
 from celery_config.db import bulk
@@ -105,6 +106,8 @@ class StepRequest:
     command: Command | None = field(default=None, repr=False)
     known_done: bool = field(default=False, kw_only=True)
     """Whether the sender knows that the action was done; then its barrier row exists, or the database was set back."""
+    origin: Origin = field(default_factory=Origin, kw_only=True)
+    """What began the flow."""
 
     @cached_property
     def id(self) -> UUID:
@@ -114,6 +117,11 @@ class StepRequest:
     def key(self) -> UUID:
         """The key of its barrier row, which action, undo and fence share."""
         return command_id(self.saga, self.name, "do")
+
+    @property
+    def log_ids(self) -> dict[str, str]:
+        """The ids of a log line about it."""
+        return {"saga": str(self.saga), "step": self.name, **name_request(self.origin.request_id)}
 
     @property
     def needs_a_row(self) -> bool:
@@ -142,6 +150,7 @@ class StepRequest:
             "args": [],
             "kwargs": kwargs | settings.MESSAGE_KEYS.sign_message(settings.SERVICE, task, kwargs),
             "options": {
+                **self.origin.make_headers(),
                 **topology.route_task(ORCHESTRATOR, task, urgent=True),
                 **topology.flower_options(saga=self.saga, step=self.name, subject=self.subject),
             },

@@ -20,7 +20,7 @@ from celery_config.messaging.barrier.decisions import Row
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.states import Action, Undo
 
-INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", "request")
+INSERTED = ("key", "saga", "step", "command", "command_hash", "action", "undo", "request", "request_id")
 MOST_SAGAS = 100
 """Of how many sagas a reader may ask for the rows at once."""
 
@@ -41,6 +41,7 @@ class NewRow:
     command_hash: str = ""
     undo: str = Undo.NONE
     request: Any = None
+    request_id: str = ""
     reply: Any = None
     note: str = ""
     created_at: Any = None

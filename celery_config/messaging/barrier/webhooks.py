@@ -88,8 +88,10 @@ def receive_notification(find: FindHandler, notification: OutcomeNotification) -
     try:
         # A savepoint: what a handler wrote before our rows contradicted it is rolled back.
         with transaction.atomic():
+            row = lock_row(notification)
+            bound |= row.log_ids if row else {}
             store_answer = store_undo_answer if notification.undo else store_action_answer
-            settled = store_answer(find, notification)
+            settled = store_answer(find, notification, row)
     except (OrderSagaError, IntegrityError) as error:
         log.error("event contradicts what we know; nothing was changed", reason=str(error), **bound)
         keep_contradiction(notification, str(error))
@@ -101,13 +103,19 @@ def receive_notification(find: FindHandler, notification: OutcomeNotification) -
     return NotificationResult.SETTLED if settled else NotificationResult.KNOWN
 
 
-def store_action_answer(find: FindHandler, notification: OutcomeNotification) -> bool:
+def lock_row(notification: OutcomeNotification) -> BarrierRow | None:
+    """Lock and return the row of the step that made the call; of an undo only while it is in doubt."""
+    if notification.undo:
+        return lock_open_undo(notification)
+    return BarrierRow.objects.select_for_update().filter(key=notification.key).first()
+
+
+def store_action_answer(find: FindHandler, notification: OutcomeNotification, row: BarrierRow | None) -> bool:
     """Store the answer of an action's call over its open intent; return False if the row says the same already.
 
     Raises:
         Contradicted: the row or the request says otherwise.
     """
-    row = BarrierRow.objects.select_for_update().filter(key=notification.key).first()
     done = not isinstance(notification.answer, Refused)
     decision = on_notification(store.pure_row(row) if row else None, done=done)
     if row is None:
@@ -128,11 +136,10 @@ def store_action_answer(find: FindHandler, notification: OutcomeNotification) ->
     return True
 
 
-def store_undo_answer(find: FindHandler, notification: OutcomeNotification) -> bool:
+def store_undo_answer(find: FindHandler, notification: OutcomeNotification, row: BarrierRow | None) -> bool:
     """Store the answer of an undo's call, if its intent is open; return False if it is not: nothing is in doubt."""
     assert notification.undo is not None
     assert not isinstance(notification.answer, Refused), "an undo is not refused"
-    row = find_open_undo(notification)
     if row is None:
         return False
     handler = find_calling_handler(find, notification.undo.wire_name())
@@ -146,7 +153,7 @@ def store_undo_answer(find: FindHandler, notification: OutcomeNotification) -> b
     return True
 
 
-def find_open_undo(notification: OutcomeNotification) -> BarrierRow | None:
+def lock_open_undo(notification: OutcomeNotification) -> BarrierRow | None:
     """The row whose undo made the call. Its key is the action's, so the search is among the subject's open undos."""
     about = contract_fields(notification.command)[0].name
     rows = BarrierRow.objects.select_for_update().filter(

@@ -30,6 +30,7 @@ from celery_config.db.functions import Now, cached_sql
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.event_envelopes import events_message
 from celery_config.messaging.models import SET_ASIDE, UNSENT, OutboxMessage
+from celery_config.messaging.outbox.publish_spans import trace_messages
 
 log = structlog.get_logger(__name__)
 Kind = OutboxMessage.Kind
@@ -216,7 +217,9 @@ def send_rows(publisher: Publisher, rows: Sequence[Promise], faults: dict[int, s
     sent: list[Promise] = []
     for pack in (MOST_EVENTS, 1):
         messages = pack_messages(rows, pack)
-        taken = publisher.publish([message for message, _ in messages])
+        sending = [message for message, _ in messages]
+        with trace_messages(sending):
+            taken = publisher.publish(sending)
         sent += [row for i, (_, some) in enumerate(messages) if i in taken for row in some]
         failed = [(fault, messages[i][1]) for i, fault in publisher.faults.items()]
         faults.update({some[0].id: fault for fault, some in failed if len(some) == 1})

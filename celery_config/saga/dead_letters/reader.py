@@ -18,6 +18,7 @@ from kombu.transport import pyamqp
 from celery_config.broker import topology, transport
 from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.common import metrics
+from celery_config.common.correlation import REQUEST_ID, check_request_id, name_request
 from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
@@ -160,7 +161,8 @@ def report_letters(letters: Sequence[Letter], consequences: Sequence[str]) -> No
     for letter, consequence in zip(letters, consequences, strict=True):
         metrics.DEAD_LETTERS.labels(letter.reason).inc()
         about = {"task": letter.task, "saga": str(letter.saga), "step": letter.step, "reason": letter.reason}
-        log.error("dead letter", consequence=consequence, **about)
+        request = name_request(check_request_id(letter.headers.get(REQUEST_ID)))
+        log.error("dead letter", consequence=consequence, **about, **request)
 
 
 def apply_letters(letters: Sequence[Letter]) -> list[str]:

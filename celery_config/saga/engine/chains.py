@@ -18,6 +18,7 @@ import msgspec
 
 from celery_config.broker.message_authentication import AFTER, MessageKeys
 from celery_config.broker.topology import flower_options, route_task, task_queue
+from celery_config.common.correlation import Origin
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import Command, command_id, contract_fields
 from celery_config.errors import ChainTooLarge
@@ -50,6 +51,8 @@ class ChainBuilder:
     """What is known of the steps; each link says it of its own step."""
     keys: MessageKeys = dataclasses.field(default_factory=MessageKeys)
     """They prove that the links are ours (rule 29, authenticity)."""
+    origin: Origin = dataclasses.field(default_factory=Origin)
+    """What began the saga. The first message says it, and the services pass it on."""
 
     def build(self, send: Send, replies: Mapping[str, Any] | None = None) -> Link:
         """The message that `send` stands for.
@@ -68,6 +71,7 @@ class ChainBuilder:
                 service = self.saga.steps[self.saga.index(planned.step)].command.service
                 about = (service, self.saga_id, planned.step, planned.operation.value)
                 locks[service] = (planned.step, self.keys.make_locks(*about))
+        links[0]["options"] |= self.origin.make_headers()
         return join_links(links, replies or {}, LARGEST_CHAIN + (REDRIVE_MARGIN if self.attempt else 0))
 
     def build_link(self, link: PlannedLink, locks: Locks | None = None) -> Link:

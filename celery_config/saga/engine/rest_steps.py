@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 import structlog
 from django.utils import timezone
 
+from celery_config.common.correlation import make_http_headers
 from celery_config.contracts.base import command_id, encode
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.barrier.failed_tries import describe_error
@@ -46,7 +47,13 @@ def call_participant(delivery: Delivery[CallMessage]) -> Outcome:
     key = f"{message.saga}/{message.step}/{message.operation}"
     with structlog.contextvars.bound_contextvars(task=f"{CALL} {message.task}"):
         reach(Point.BEFORE_CALL)
-        answer = participant(service).ask(message.task, message.message, delivery.replies, key=key)
+        answer = participant(service).ask(
+            message.task,
+            message.message,
+            delivery.replies,
+            key=key,
+            headers=make_http_headers(delivery.request),
+        )
         reach(Point.AFTER_CALL)
     return answer
 

@@ -116,7 +116,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
     ) -> Decision[Send] | None:
         saga = find_saga(row.name, row.version)
         if saga is None:
-            log.error("unknown saga version", saga=str(row.pk), name=row.name, version=row.version)
+            log.error("unknown saga version", **row.log_ids, name=row.name, version=row.version)
             return None
         return decide(saga, make_view(row, now, facts.logs.get(row.pk, {})), trigger)
 
@@ -129,7 +129,9 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         row.attempt += 1
         replies = facts.replies.get(row.pk, {}) if isinstance(send, Drive) else {}
         log = facts.logs.get(row.pk, {})
-        chains = ChainBuilder(definition(row), row.pk, row.data, row.attempt, log, settings.MESSAGE_KEYS)
+        chains = ChainBuilder(
+            definition(row), row.pk, row.data, row.attempt, log, settings.MESSAGE_KEYS, row.origin
+        )
         return row.pk, chains.build(send, replies)
 
     def explain_status(self, row: SagaInstance, cause: Cause | None, facts: SagaFacts) -> None:
@@ -183,7 +185,7 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         for row in ended:
             seconds = (timezone.now() - row.started_at).total_seconds()
             metrics.SAGA_SECONDS.labels(row.name, row.status).observe(seconds)
-            log.info("saga ended", saga=str(row.pk), subject=row.subject, outcome=row.status, **row.cause)
+            log.info("saga ended", subject=row.subject, outcome=row.status, **row.log_ids, **row.cause)
 
     def read_logs(self, rows: Sequence[SagaInstance]) -> Mapping[UUID, Mapping[str, Known]]:
         return step_log.read_known(rows)
@@ -303,7 +305,7 @@ def definition(row: SagaInstance) -> type[Saga]:
 def record_decision(made: Transition[SagaInstance]) -> SagaDecision:
     """Return the row that keeps a decision off the happy path."""
     said = {"came": str(made.trigger), "sent": str(made.decision.send or "")}
-    log.info("saga decided", saga=str(made.row.pk), before=made.before, after=made.after, **said)
+    log.info("saga decided", before=made.before, after=made.after, **made.row.log_ids, **said)
     return SagaDecision(
         saga=made.row,
         status_before=made.before,

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from celery_config.common.correlation import read_origin
 from celery_config.contracts.base import encode
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
@@ -29,7 +30,7 @@ from celery_config.saga.models import SagaInstance, SagaPause, SagaStep
 
 SAGA_COLUMNS = (
     "id", "name", "version", "subject", "status", "data", "cause", "attempt", "drives",
-    "deadline_at", "since", "due_at",
+    "deadline_at", "since", "due_at", "request_id", "traceparent",
 )  # fmt: skip
 STEP_COLUMNS = ("saga", "name", "position", "kind", "command", "logged")
 
@@ -70,18 +71,21 @@ def prepare_starts(saga: type[Saga], wanted: Sequence[tuple[UUID, Any]]) -> Prep
     Raises:
         SagaPaused, Recovering: none can start.
     """
-    now = read_time_unless_paused(saga)
+    now, origin = read_time_unless_paused(saga), read_origin()
     instances: list[SagaInstance] = []
     chains: list[tuple[UUID, dict[str, Any]]] = []
     outcomes: list[UUID | ChainTooLarge] = []
     for subject, data in wanted:
         row = SagaInstance(name=saga.name, version=saga.version, subject=str(subject), data=encode(data))
+        row.request_id, row.traceparent = origin.request_id, origin.traceparent
         row.status = first_status(saga).value
         row.since = now
         row.deadline_at = now + timedelta(seconds=settings.TIMES.deadline(saga.deadline))
         schedule_check(row, now)
         try:
-            builder = ChainBuilder(saga, row.pk, row.data, attempt=0, keys=settings.MESSAGE_KEYS)
+            builder = ChainBuilder(
+                saga, row.pk, row.data, attempt=0, keys=settings.MESSAGE_KEYS, origin=origin
+            )
             chain = builder.build(Drive(saga.steps[0].name))
         except ChainTooLarge as error:
             outcomes.append(error)

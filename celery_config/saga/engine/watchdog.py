@@ -128,9 +128,10 @@ def redrive_rows(
 
 def park_undrivable(flow: WatchedFlow[Any, Any], now: datetime, row_id: UUID, error: Exception) -> None:
     """Park a row that cannot be driven; a human finds out why."""
-    log.error("a saga cannot be driven: it is parked", saga=str(row_id), exc_info=error)
     with transaction.atomic():
         found = [row for row in flow.lock([row_id]) if row.status in OPEN]
+        for row in found:
+            log.error("a saga cannot be driven: it is parked", **row.log_ids, exc_info=error)
         work = UnitOfWork(flow, now, flow.read_facts(found))
         for row in found:
             work.park(

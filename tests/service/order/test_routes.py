@@ -10,6 +10,7 @@ from django.test import Client
 from tests.service.declared_answers import read_documented_codes
 from tests.service.routes import (
     api_routes,
+    assert_no_parameter_is_empty,
     assert_parameters_are_given_once,
     assert_reached_without_slash,
     declared_keys,
@@ -47,6 +48,10 @@ def test_a_text_that_nobody_can_see_is_refused_wherever_people_write_one() -> No
 
 def test_a_parameter_of_a_list_that_is_given_twice_is_refused(admin_client: Client) -> None:
     assert_parameters_are_given_once(admin_client)
+
+
+def test_a_parameter_of_a_type_is_not_empty(admin_client: Client) -> None:
+    assert_no_parameter_is_empty(admin_client)
 
 
 def test_each_code_of_a_field_is_documented() -> None:

@@ -42,6 +42,7 @@ EXAMPLE = ROOT / "compose" / ".env.example"
 FILE = ROOT / "compose" / "compose.yaml"
 PROCESSES = ("migrate", "web", "worker", "relay")
 PLACEHOLDER = "change-me"
+MONITORING = ("prometheus", "grafana")
 BROKER_USERS = (*SERVICES, FLOWER_USER, "admin")
 
 
@@ -52,7 +53,7 @@ def example() -> dict[str, str]:
 
 
 def resolve(environment: dict[str, str], env_file: Path) -> "subprocess.CompletedProcess[str]":
-    command = [COMPOSE, "-f", FILE, "--env-file", env_file, "config", "--format", "json"]
+    command = [COMPOSE, "-f", FILE, "--env-file", env_file, "--profile", "*", "config", "--format", "json"]
     # Only what is set here may stand for what .env would hold.
     plain = {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/")}
     return subprocess.run(
@@ -198,7 +199,7 @@ class TestConfiguration:
             for process in PROCESSES:
                 command = " ".join(containers[f"{service}-{process}"]["command"])
                 assert re.search(rf"\b{service}\b", command), command
-        others = {"postgres", "rabbitmq", "configuration", "sandbox", "flower"}
+        others = {"postgres", "rabbitmq", "configuration", "sandbox", "flower", *MONITORING}
         assert set(containers) == {f"{s}-{p}" for s in SERVICES for p in PROCESSES} | others
 
     def test_servers_are_of_the_promised_versions_and_pinned(
@@ -206,6 +207,8 @@ class TestConfiguration:
     ) -> None:
         assert re.fullmatch(r"postgres:17\.\d+-\w+", containers["postgres"]["image"])
         assert re.fullmatch(r"rabbitmq:4\.\d+\.\d+-management", containers["rabbitmq"]["image"])
+        assert re.fullmatch(r"prom/prometheus:v3\.\d+\.\d+", containers["prometheus"]["image"])
+        assert re.fullmatch(r"grafana/grafana:\d+\.\d+\.\d+", containers["grafana"]["image"])
         dockerfile = (ROOT / "compose" / "Dockerfile").read_text()
         (base,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, re.MULTILINE)
         assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", base)
@@ -235,7 +238,10 @@ class TestConfiguration:
         )
 
     def test_ports_are_configurable(self) -> None:
-        moved = {f"{name}_PORT": str(9000 + n) for n, name in enumerate((*SERVICES, "flower", "rabbitmq"))}
+        moved = {
+            f"{name}_PORT": str(9000 + n)
+            for n, name in enumerate((*SERVICES, "flower", "rabbitmq", "grafana"))
+        }
         moved = {name.upper(): port for name, port in moved.items()}
         done = resolve(moved, EXAMPLE)
         services = json.loads(done.stdout)["services"]
@@ -269,7 +275,7 @@ class TestConfiguration:
                 assert broker == (None if process == "web" else "service_healthy")
             needs = containers[f"{service}-migrate"]["depends_on"]
             assert needs["postgres"]["condition"] == "service_healthy"
-        for server in ("postgres", "rabbitmq"):
+        for server in ("postgres", "rabbitmq", *MONITORING):
             needs = containers[server]["depends_on"]
             assert needs["configuration"]["condition"] == "service_completed_successfully"
 
@@ -339,6 +345,7 @@ class TestConfinement:
                 "configuration": {f"rabbitmq_{user}_password" for user in BROKER_USERS},
                 "sandbox": {f"{service}_webhook_secret" for service in WEBHOOKS},
                 "flower": {"flower_password", "rabbitmq_flower_password"},
+                "grafana": {"grafana_password"},
             }.get(container, set())
         return {variable.upper() for variable in own}
 
@@ -368,14 +375,16 @@ class TestConfinement:
             **{f"{s}-web": [("127.0.0.1", str(SERVICES[s].port))] for s in SERVICES},
             "flower": [("127.0.0.1", "5555")],
             "rabbitmq": [("127.0.0.1", "15672")],
+            "grafana": [("127.0.0.1", "3000")],
         }
         inside = {name for name, network in system["networks"].items() if (network or {}).get("internal")}
         assert set(containers["postgres"]["networks"]) <= inside
-        # The broker's page and Flower are for operators, and no web shares their way out.
-        for name in ("rabbitmq", "flower"):
+        # These pages are for operators, and no web shares their way out.
+        for name in ("rabbitmq", "flower", "grafana"):
             assert set(containers[name]["networks"]) - inside == {"operations"}
         assert [n for n, c in containers.items() if "operations" in c.get("networks", ())] == [
             "flower",
+            "grafana",
             "rabbitmq",
         ]
         assert set(containers["sandbox"]["networks"]) <= inside

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils.module_loading import import_string
 
-from celery_config.common import metrics, process
+from celery_config.common import metrics, process, tracing
 from celery_config.db import functions, limits
 from celery_config.messaging.outbox import relay
 from celery_config.messaging.outbox.notifier import RelayListener
@@ -29,6 +29,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         current_app.finalize()
         duties = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
+        tracing.start_tracing(settings.SERVICE, "relay")
         metrics.serve(metrics.RELAY, options["metrics_port"])
         process.tune_gc()
         functions.force_index_plans()

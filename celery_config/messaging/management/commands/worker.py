@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from celery_config.broker.topology import Topology
-from celery_config.common import metrics, process
+from celery_config.common import metrics, process, tracing
 from celery_config.common.arguments import parse_text, parse_whole_number
 from celery_config.db import functions, limits
 
@@ -38,6 +38,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         current_app.loader.import_default_modules()
+        tracing.start_tracing(settings.SERVICE, "worker")
         metrics.serve(metrics.WORKER, options["metrics_port"])
         process.tune_gc()
         functions.force_index_plans()

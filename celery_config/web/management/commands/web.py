@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.core.servers.basehttp import get_internal_wsgi_application
 
+from celery_config.common import tracing
 from celery_config.common.arguments import parse_port, parse_text
 from celery_config.common.services import SERVICES
 from celery_config.web.server import CannotListen, Limits, WebServer, serve
@@ -45,6 +46,7 @@ class Command(BaseCommand):
             body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
             connections=allow_connections(settings.WEB_CONNECTIONS),
         )
+        tracing.start_tracing(settings.SERVICE, "web")
         application = get_internal_wsgi_application()
 
         def make_server() -> WebServer:
