@@ -54,10 +54,13 @@ WORDS_OF_A_PART = re.compile(r'"(?:reason|detail|message)"\s*:\s*"((?:[^"\\]|\\.
 WORDS = ("reason", "detail", "message")
 
 
-@lru_cache(maxsize=1000)  # a page of many flows asks for the same few, thousands of times
 def phrase_command(command: type[Command] | str) -> str:
     """What a command asks for: `VoidPayment` -> "void the payment"; its wire name may be given, too."""
-    name = command.wire_name() if isinstance(command, type) else command
+    return phrase_name(command.wire_name() if isinstance(command, type) else command)
+
+
+@lru_cache(maxsize=1000)  # a page of many flows asks for the same few, thousands of times
+def phrase_name(name: str) -> str:
     verb, _, what = snake_case(name.rpartition(".")[2]).partition("_")
     return f"{verb} the {what.replace('_', ' ')}" if what else verb
 

@@ -43,9 +43,10 @@ class BatchReason:
 
 def read_parts(batch: Batch) -> list[BatchPart]:
     """Return how many flows of a batch stand where, as they were counted last; the largest part first."""
-    alike = group_by(lambda row: tuple(row[name] for name in ALIKE), batch.sums)
+    alike = group_by(lambda row: (row["state"], row["would_be"], row["outcome"]), batch.sums)
     parts = [
-        BatchPart(*names, sum(row["count"] for row in some), sum_up(some)) for names, some in alike.items()
+        BatchPart(state, would_be, outcome, sum(row["count"] for row in some), sum_up(some))
+        for (state, would_be, outcome), some in alike.items()
     ]
     return sorted(parts, key=lambda part: -part.count)
 

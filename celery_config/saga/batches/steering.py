@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -63,7 +64,7 @@ def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
         was = batch.state
         if why_not := explain_refusal(batch, act):
             raise OperatorRefused(why_not)
-        changed = {"state": find_state_after(batch, act), "note": ""}
+        changed: dict[str, Any] = {"state": find_state_after(batch, act), "note": ""}
         if act == "start":
             changed["started_at"] = Now()
         if act == "stop":
