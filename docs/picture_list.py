@@ -27,7 +27,7 @@ SAGA = (
 )  # fmt: skip
 BOARD = (
     "celery_config/web/templates/order_saga", "celery_config/saga/admin", "celery_config/saga/operations",
-    "order_project/board.py",
+    "celery_config/common/labels.py", "order_project/board.py",
 )  # fmt: skip
 SUPPORT = ("order_project/templates/support", "order_project/support", *SAGA)
 

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 
-from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, text_filter
+from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from celery_config.web.columns import (
     column,
     id_column,
@@ -17,6 +17,7 @@ from celery_config.web.columns import (
     number_column,
     weight_column,
 )
+from celery_config.web.lists import text_filter
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from celery_config.web.search import find_keys, match_ending
 from inventory_app import domain, selectors, services

@@ -18,7 +18,7 @@ from inventory_app import domain
 from inventory_app.domain import Change, ReservationState
 
 validate_sku = RegexValidator(
-    SKU_PATTERN, "Not a SKU: no slash, no space at an end, nothing that cannot be seen, not `.` or `..`."
+    SKU_PATTERN, "Not a SKU: no slash, no space at an end, nothing that cannot be seen, not “.” or “..”."
 )
 
 

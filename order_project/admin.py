@@ -26,7 +26,7 @@ from celery_config.saga.admin.operator_pages import OperatorPages
 from celery_config.saga.admin.sagas import StepInline
 from celery_config.saga.admin.story import StoriesAdmin
 from celery_config.saga.models import SagaInstance
-from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
+from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline
 from celery_config.web.change_log import CREATED, Kind, record_changes
 from celery_config.web.columns import (
     column,
@@ -44,6 +44,7 @@ from celery_config.web.columns import (
     words_column,
 )
 from celery_config.web.elsewhere import tasks_url
+from celery_config.web.lists import text_filter
 from celery_config.web.order_rows import link_effects
 from celery_config.web.search import find_keys, match_ending
 from order_project.choreography.admin import ChoreographyAdmin

@@ -29,6 +29,7 @@ from celery_config.messaging.idempotency import (
 from celery_config.notifications import api as notifications_api
 from celery_config.saga.batches import api as batches_api
 from celery_config.saga.models import SagaInstance, SagaStep
+from celery_config.saga.operations import acts_api, history_api
 from celery_config.saga.operations import api as saga_api
 from celery_config.web.fields import StrictCharField, StrictIntegerField
 from celery_config.web.filters import StrictFilterBackend, StrictFilterSet
@@ -395,7 +396,7 @@ class RefundList(generics.ListAPIView[Refund]):
         return services.request_refund(order=order.pk, by=request.user.get_username(), **given)
 
 
-class OrderHistory(saga_api.History):
+class OrderHistory(history_api.History):
     """The history of an order, however it is carried out."""
 
     def get_row(self, pk: UUID) -> Any:
@@ -410,7 +411,7 @@ urlpatterns = [
     *batches_api.urlpatterns,
     *proof_api.urlpatterns,
     *notifications_api.urlpatterns,
-    *saga_api.operator_paths("order", CHOREOGRAPHIES, history=OrderHistory),
+    *acts_api.operator_paths("order", CHOREOGRAPHIES, history=OrderHistory),
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
     path("customers/<uuid:pk>/forget/", CustomerForget.as_view(), name="customer-forget"),

@@ -267,7 +267,7 @@ def describe_outbox(name: str, state: Mapping[str, Any]) -> Iterator[str]:
     if aside := state.get("set_aside"):  # older versions do not say
         yield f"{name}: {aside} outbox rows are set aside, because they cannot be sent; see the admin's outbox"
     if state.get("recovering"):
-        yield f"{name}: its database was restored, and `./manage.py {name} recover` is not done"
+        yield f"{name}: its database was restored, and ./manage.py {name} recover is not done"
     if unanswered := state.get("unanswered"):
         yield f"{name}: {unanswered}"
 

@@ -17,16 +17,13 @@ from celery_config.messaging.contradictions import TRIED_WORDS
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaDecision, SagaInstance
 from celery_config.saga.operations import barrier_client
+from celery_config.saga.operations.acts import describe_effect, describe_target
 from celery_config.saga.operations.differences import describe_held
 from celery_config.saga.operations.explanation import explain
 from celery_config.saga.operations.flow_reader import read_flow
 from celery_config.saga.operations.history import tell_decision
 from celery_config.saga.operations.strip import draw_strip
-from celery_config.saga.operations.wording import (
-    describe_effect,
-    describe_status,
-    describe_target,
-)
+from celery_config.saga.operations.wording import describe_status
 from order_project import selectors
 from order_project.models import Choreography, Order, SeenEvent
 

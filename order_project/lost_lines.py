@@ -15,7 +15,7 @@ from celery_config.saga.operations.audit_trail import check_reason, record_actio
 
 RECOVER, SETTLE = "recover", "settle lines"
 LINES_LOST = (
-    "its lines are lost: ask its client, and say so with `./manage.py order settle_lines` when it is settled"
+    "its lines are lost: ask its client, and say so with ./manage.py order settle_lines when it is settled"
 )
 WHAT = "the order, without its lines"
 

@@ -49,8 +49,8 @@ from order_project.sagas.place_order import PlaceOrder
 
 CAUSE = {"step": "", "code": "recovered", "reason": "recovered from the other services' books"}
 RECORD_LOST = (
-    "the record of the erasure is lost, with its receipts; if it had not reached every service, `./manage.py SERVICE"
-    " recover` carries it out there"
+    "the record of the erasure is lost, with its receipts; if it had not reached every service, ./manage.py SERVICE"
+    " recover carries it out there"
 )
 BLANK_ADDRESS = dict.fromkeys(KEPT_PARTS, "")
 

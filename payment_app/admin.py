@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from celery_config.common.money import money
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, text_filter
+from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline
 from celery_config.web.columns import (
     column,
     id_column,
@@ -27,6 +27,7 @@ from celery_config.web.columns import (
     words_column,
 )
 from celery_config.web.elsewhere import find_url
+from celery_config.web.lists import text_filter
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from celery_config.web.search import find_keys, match_ending
 from payment_app.models import Account, BillingCustomer, Currency, LedgerTransaction, Payment, Posting, Refund

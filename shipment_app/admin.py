@@ -8,7 +8,7 @@ from django.contrib import admin
 from unfold.decorators import display
 
 from celery_config.common.countries import name_country
-from celery_config.web.admin import ReadOnlyAdmin, text_filter
+from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import (
     ADDRESS_LINES,
     column,
@@ -18,6 +18,7 @@ from celery_config.web.columns import (
     table_column,
     weight_column,
 )
+from celery_config.web.lists import text_filter
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from shipment_app.models import DeliveryAddress, Shipment
 

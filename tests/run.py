@@ -39,6 +39,11 @@ GROUPS = ("checks", "unit", "service", "acceptance")
 SERVERLESS = {"checks", "unit"}
 NOWHERE = "http://127.0.0.1:9"
 """No program listens at this port."""
+NO_SERVICES = {
+    f"{service.upper()}_URL": f"http://127.0.0.1:{port}"
+    for service, port in zip(SERVICES, (11, 13, 17, 19), strict=True)
+}
+"""A port for each service, at which no program listens: tests tell the services apart by them."""
 # The tests of what all services share run with the settings of the service that has the fewest tests.
 SHARED_WITH = "shipment"
 
@@ -190,8 +195,8 @@ def private_postgres(var: Path) -> Iterator[PostgresServer]:
 def service_suite(server: PostgresServer, service: str, *args: str) -> Suite:
     """Return a run of pytest with a service's settings and databases; `args` are what to run, and options."""
     env = {f"{s.upper()}_DATABASE_URL": server.url(s) for s in SERVICES}
-    # Else a test that starts no sandbox of its own asks the one of a stack that is running on this machine.
-    env["SANDBOX_URL"] = NOWHERE
+    # Else a test that starts no sandbox or service of its own asks those of a stack that is running on this machine.
+    env |= {"SANDBOX_URL": NOWHERE, **NO_SERVICES}
     return pytest(service, *args, f"--ds={SERVICES[service].settings_module}", env=env)
 
 

@@ -37,7 +37,7 @@ def find_fault(message: Message, known: Container[str] | None = None, *, receive
     if REFUSED in headers:
         return str(headers[REFUSED])
     if not (isinstance(headers.get("task"), str) and isinstance(headers.get("id"), str)):
-        return "not a Celery task message: the headers `task` and `id` are missing, or not text"
+        return "not a Celery task message: the headers “task” and “id” are missing, or not text"
     try:
         msgspec.convert(headers, Headers)
     except msgspec.ValidationError as error:

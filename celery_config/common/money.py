@@ -60,6 +60,7 @@ def is_fund(row: Any) -> bool:
     return name is not None and name.get("IsFund") == "true"
 
 
+@functools.lru_cache(maxsize=10_000)  # a list formats the same amounts again and again
 def money(amount: int, currency: str) -> str:
     """`money(1999, "GBP")` -> `£19.99`; `amount` in minor units of the `currency`, which ISO 4217 has or had.
 

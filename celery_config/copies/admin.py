@@ -12,8 +12,9 @@ from celery_config.copies import freshness
 from celery_config.copies.models import CopyState, Tombstone
 from celery_config.copies.registry import copies
 from celery_config.db import functions
-from celery_config.web.admin import ReadOnlyAdmin, text_filter
+from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import make_label, number_column, spell_code, words_column
+from celery_config.web.lists import text_filter
 
 NAME = words_column("name", "copy")
 

@@ -7,6 +7,7 @@ from django.utils.module_loading import autodiscover_modules
 
 class CopiesConfig(AppConfig):
     name = "celery_config.copies"
+    verbose_name = "Copied data"
 
     def ready(self) -> None:
         from celery_config.copies import checks, triggers  # noqa: F401  (registers the checks)

@@ -38,4 +38,4 @@ def find_refusal() -> str:
         standby, read_only = cursor.fetchone() if postgresql else (False, False)
     if standby:
         return f"{REFUSES}: it is a standby"
-    return f"{REFUSES}: it is read-only (`default_transaction_read_only`)" if read_only else ""
+    return f"{REFUSES}: it is read-only (default_transaction_read_only)" if read_only else ""

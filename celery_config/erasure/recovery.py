@@ -39,7 +39,7 @@ def recover_erasures(
         yield Question(
             "",
             f"{len(needed)} erased customers, orders and sagas are here again, and their orders have not ended: when"
-            " they have, run `recover` again",
+            " they have, run recover again",
         )
     if lost := lost - needed:
         what = f"tombstones of {len(lost)} erased customers, orders and sagas"

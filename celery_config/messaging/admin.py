@@ -33,7 +33,7 @@ from celery_config.messaging.models import (
     OutboxMessage,
 )
 from celery_config.messaging.outbox import publishing
-from celery_config.web.admin import ReadOnlyAdmin, WordsFilter, text_filter
+from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import (
     EMPTY,
     id_column,
@@ -47,6 +47,7 @@ from celery_config.web.columns import (
     words_column,
 )
 from celery_config.web.elsewhere import find_url, tasks_url
+from celery_config.web.lists import WordsFilter, text_filter
 
 MAX_SHOWN = 60
 OUTCOMES = {

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Max, Min
 from django.http import HttpRequest
 
+from celery_config.common import labels
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.db.functions import Now
 from celery_config.messaging.measures import RELAY_LAG_LIMIT, count_contradictions
@@ -39,7 +40,7 @@ def make_outbox_tile() -> Tile:
     seconds = (oldest["now"] - oldest["at"]).total_seconds() if oldest["at"] else 0.0
     late = seconds >= RELAY_LAG_LIMIT
     return Tile(
-        "Messages to send",
+        labels.TO_SEND,
         f"{seconds:.0f} s late" if late else "in time",
         "the relay does not run, or the broker takes none" if late else "",
         ACT if late else GOOD,
@@ -51,7 +52,7 @@ def make_set_aside_tile() -> Tile:
     count = count_set_aside()
     note = "each says why; somebody decides" if count else ""
     return Tile(
-        "Messages that cannot be sent",
+        labels.NOT_SENDABLE,
         count,
         note,
         ACT if count else GOOD,

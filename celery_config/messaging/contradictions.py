@@ -58,7 +58,7 @@ def advise(service: str, outside: str) -> str:
     """
     return (
         f"It changed nothing here. Compare the order with the page of {outside}:"
-        f" `./manage.py {service} reconcile` lists where the two books differ."
+        f" ./manage.py {service} reconcile lists where the two books differ."
         f" If {outside} is right, undo there what we did not ask for. If the event is wrong, there is nothing to do;"
         " tell those who sent it."
     )

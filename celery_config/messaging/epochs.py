@@ -173,7 +173,7 @@ def check_not_recovering() -> None:
     row = Epoch.objects.filter(recovering_since__isnull=False).first()
     if row:
         raise Recovering(
-            f"This service's database was restored ({row.why}). It takes nothing new from clients until `recover` is"
+            f"This service's database was restored ({row.why}). It takes nothing new from clients until its recovery is"
             " done. What you asked for was not done; ask again later with the same key."
         )
 

@@ -75,7 +75,7 @@ def measure_trouble() -> Iterator[Metric]:
 def measure_recovery() -> Iterator[Metric]:
     yield read_gauge(
         "order_saga_recovering",
-        "Whether clients are refused because the database was restored and `recover` is not done.",
+        "Whether clients are refused because the database was restored and the recovery is not done.",
         epochs.is_recovering(),
     )
 
@@ -116,7 +116,7 @@ def check_recovery() -> str:
     """Empty as a rule: only a database that was restored is recovered."""
     if not epochs.is_recovering():
         return ""
-    return f"the database was restored, and `./manage.py {settings.SERVICE} recover` is not done"
+    return f"the database was restored, and ./manage.py {settings.SERVICE} recover is not done"
 
 
 def check_set_aside() -> str:

@@ -179,7 +179,7 @@ class Epoch(models.Model):
     began_at = models.DateTimeField(db_default=Now())
     why = models.CharField(max_length=300, blank=True, db_default="", default="")
     recovering_since = models.DateTimeField(
-        null=True, blank=True, help_text="clients are refused until `recover` is done"
+        null=True, blank=True, help_text="clients are refused until the recovery is done"
     )
 
     def __str__(self) -> str:

@@ -22,7 +22,7 @@ from celery_config.notifications.delivery import send_again, send_test
 from celery_config.notifications.forms import NoteForm, NothingForm, RuleForm
 from celery_config.notifications.models import Delivery, Incident, NotificationRule, Outcome
 from celery_config.notifications.states import CONDITIONS, STATE_COLOURS, IncidentState, find_state
-from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, WordsFilter
+from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from celery_config.web.columns import (
     EMPTY,
     column,
@@ -32,6 +32,7 @@ from celery_config.web.columns import (
     make_label,
     number_column,
 )
+from celery_config.web.lists import WordsFilter
 
 OUTCOME_COLOURS = {
     Outcome.DUE.value: "warning",

@@ -34,7 +34,8 @@ def check_books() -> str:
     if found is None:
         return ""
     if differences := found.content["differences"]:
+        books = found.content["books"]
         return (
-            f"warning: {differences} differences from the {found.content['books']}'s books; see `reconcile`"
+            f"warning: {differences} differences from the {books}'s books; the command reconcile lists them"
         )
     return "ok"

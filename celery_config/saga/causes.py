@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from celery_config.common.services import SERVICES
@@ -55,7 +56,11 @@ WORDS = ("reason", "detail", "message")
 
 def phrase_command(command: type[Command] | str) -> str:
     """What a command asks for: `VoidPayment` -> "void the payment"; its wire name may be given, too."""
-    name = command.wire_name() if isinstance(command, type) else command
+    return phrase_name(command.wire_name() if isinstance(command, type) else command)
+
+
+@lru_cache(maxsize=1000)  # a page of many flows asks for the same few, thousands of times
+def phrase_name(name: str) -> str:
     verb, _, what = snake_case(name.rpartition(".")[2]).partition("_")
     return f"{verb} the {what.replace('_', ' ')}" if what else verb
 
@@ -79,7 +84,7 @@ def describe_failure(failure: Mapping[str, Any], service: str, phrase: str) -> s
     code, reason = str(failure.get("code", "")), str(failure.get("reason", ""))
     asked = f"when asked to {phrase}"
     if code == LOST:
-        mend = f"`./manage.py {service} recover` mends it"
+        mend = f"./manage.py {service} recover mends it"
         return f"{service} {CauseKind.LOST} ({phrase}): its database was set back; {mend}"
     if answered := ANSWERED.search(reason):
         status, words = answered[1], find_words(answered[2] or "")

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission, User
-from django.core.paginator import Paginator
 from django.db import transaction
-from django.db.models import CharField, DateTimeField, IntegerField, Model, Q, QuerySet, TextField
+from django.db.models import CharField, IntegerField, Q, QuerySet, TextField
 from django.forms import Media
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.forms import (
     AdminPasswordChangeForm,
     PaginationInlineFormSet,
@@ -30,90 +23,19 @@ from unfold.forms import (
 )
 from unfold.views import ChangeList
 
-from celery_config.web.columns import ago_column, json_column
+from celery_config.web.columns import json_column
 from celery_config.web.forms import AutocompleteWidget, StrictIntegerField, is_valid_key
 from celery_config.web.fresh_forms import MADE_FROM, make_fresh
+from celery_config.web.lists import (
+    BoundedPaginator,
+    OfferedFiltersOnly,
+    find_sorted_fields,
+    present_in_list,
+    text_filter,
+)
 from celery_config.web.models import ChangeRecord, UserToken
 from celery_config.web.search import WordSearch
 from celery_config.web.text import validate_visible
-
-
-def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
-    """A filter with a text field. A list of all values would read the whole table for each page."""
-    return field, FieldTextFilter
-
-
-class WordsFilter(admin.SimpleListFilter):
-    """A filter by a state, in the words of its column."""
-
-    words: ClassVar[Mapping[str, str]]
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*self.words.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        field = str(self.parameter_name).partition("__")[0]
-        return queryset.filter(**{field: self.value()}) if self.value() in self.words else queryset
-
-
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts up to `max_count` rows. To count all would read the whole table for each page."""
-
-    max_count = 10_000
-    template_name = "order_saga/pagination.html"
-    has_more = False
-    """Whether there are more rows than `count`, once that is read."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: Any = self.object_list.order_by()  # type: ignore[attr-defined]
-        counted = int(rows[: self.max_count + 1].count())
-        self.has_more = counted > self.max_count
-        return min(counted, self.max_count)
-
-    @property
-    def shown_count(self) -> str:
-        return f"over {self.count:,}" if self.has_more else f"{self.count:,}"
-
-
-@functools.cache
-def find_sorted_fields(model: type[Model]) -> set[str]:
-    """The fields in whose order an index holds every row: unique ones, and those of an index of one field."""
-    alone = {
-        index.fields[0].lstrip("-")
-        for index in model._meta.indexes
-        if len(index.fields) == 1 and not index.condition
-    }
-    fields: Any = model._meta.fields
-    return alone | {field.name for field in fields if field.unique or field.db_index}
-
-
-@functools.cache
-def present_in_list(model: type[Model], name: Any) -> Any:
-    """The column of a list that shows a field: a time as so long ago, any other as it is."""
-    if not isinstance(name, str) or name not in {field.name for field in model._meta.fields}:
-        return name
-    field: Any = model._meta.get_field(name)
-    return ago_column(name, str(field.verbose_name)) if isinstance(field, DateTimeField) else name
-
-
-class OfferedFiltersOnly(ChangeList):  # type: ignore[misc]
-    """A list that is filtered by what it offers. Django's own takes any lookup from an address, also one that the
-    database fails at: a year that it does not have, or a broken pattern."""
-
-    def get_filters(self, request: HttpRequest) -> Any:
-        """
-        Raises:
-            IncorrectLookupParameters: the address has another filter.
-        """
-        try:
-            found: Any = super().get_filters(request)
-        except DisallowedModelAdminLookup as error:
-            raise IncorrectLookupParameters(error) from error
-        if foreign := found[2].keys() - {*self.model_admin.linked_lookups}:
-            raise IncorrectLookupParameters(f"no filter of this list: {', '.join(sorted(foreign))}")
-        return found
-
 
 OF_SLUGS = ("urlify.js", "prepopulate.js", "xregexp.js", "xregexp.min.js")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
+Read = TypeVar("Read")
 GOOD, LOOK, ACT = "good", "look", "act"
 TILES = "order_saga/board/tiles.html"
 TABLE = "order_saga/board/table.html"
@@ -76,6 +77,15 @@ def make_table(headers: Sequence[str], rows: Iterable[Sequence[Any]], nothing: s
         "rows": [[*zip(headers, row, strict=True)] for row in rows],
         "nothing": nothing,
     }
+
+
+def read_once(request: HttpRequest, read: Callable[[], Read]) -> Read:
+    """Read what several parts show: the home, which has all parts, reads it once."""
+    kept = vars(request).setdefault("board_read", {})
+    if read not in kept:
+        kept[read] = read()
+    found: Read = kept[read]
+    return found
 
 
 Provider = Callable[[HttpRequest], Iterable[Section]]

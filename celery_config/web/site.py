@@ -28,9 +28,10 @@ class ServiceSite(UnfoldAdminSite):
     index_title = "Board"
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
-        apps: dict[str, dict[str, Any]] = self._build_app_dict(request, app_label)
         if app_label:
-            return list(apps.values())
+            whole = LISTED_WITH.get(app_label, app_label)
+            return [each for each in self.get_app_list(request) if each["app_label"] == whole]
+        apps: dict[str, dict[str, Any]] = self._build_app_dict(request)
         for part, whole in LISTED_WITH.items():
             if part in apps and whole in apps:
                 apps[whole]["models"] += apps.pop(part)["models"]

@@ -17,8 +17,11 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 
+from celery_config.common import labels
 from celery_config.common.arguments import parse_rate
 from celery_config.common.services import SERVICES
+from celery_config.saga.operations.wording import STATUS_WORDS
+from celery_config.saga.states import OPEN
 from compose.local import running
 from compose.local.environment import var_folder
 from compose.local.errors import LocalError
@@ -101,7 +104,7 @@ def read_state(environment: Mapping[str, str], client: httpx.Client) -> State:
     return {
         "at": datetime.now(UTC).isoformat(),
         "rates": {name: count_orders(order, metric) for name, metric in RATES.items()} if order else None,
-        "on_their_way": {name: by_status.get(name, 0) for name in ("running", "stopping", "forward")},
+        "on_their_way": {status.value: by_status.get(status, 0) for status in OPEN},
         "parked": by_status.get("parked", 0),
         "parked_overdue": int(largest(order, "order_saga_parked_overdue") or 0),
         "dead_letters": int(largest(order, "order_saga_dead_letters_open") or 0),
@@ -168,36 +171,40 @@ def draw_state(state: State) -> RenderableType:
     told = (
         f"{rates['placed']:g} placed, {rates['ended']:g} ended a second in the last minute"
         if rates
-        else "not known"
+        else labels.NOT_KNOWN
     )
-    orders.add_row("rates", told)
+    orders.add_row("Rates", told)
+    counts = [f"{way[status]} {STATUS_WORDS[status]}" for status in OPEN]
+    orders.add_row(labels.ON_THEIR_WAY, ", ".join(counts))
+    overdue = f", {state['parked_overdue']} {labels.OVERDUE}" if state["parked_overdue"] else ""
+    orders.add_row(labels.WAITING, f"{state['parked']}{overdue}", style="red" if state["parked"] else "")
     orders.add_row(
-        "on their way",
-        f"{way['running']} running, {way['stopping']} being cancelled, {way['forward']} being finished",
+        labels.DEAD_LETTERS, str(state["dead_letters"]), style="red" if state["dead_letters"] else ""
     )
-    overdue = f", {state['parked_overdue']} overdue" if state["parked_overdue"] else ""
-    orders.add_row(
-        "wait for a decision", f"{state['parked']}{overdue}", style="red" if state["parked"] else ""
-    )
-    orders.add_row("dead letters", str(state["dead_letters"]), style="red" if state["dead_letters"] else "")
     stands = ", ".join(f"{seconds:.0f} s for {cause}" for cause, seconds in state["standing"].items())
-    orders.add_row("saga time", f"stands: {stands}" if stands else "runs", style="red" if stands else "")
-    services = Table("service", "works", "outbox", "copies behind", "not sendable", title="Services")
+    told = f"{labels.STANDS}: {stands}" if stands else labels.RUNS
+    orders.add_row(labels.SAGA_TIME, told, style="red" if stands else "")
+    services = Table(
+        labels.SERVICE, labels.MOVES, labels.DOES_NOT_MOVE, labels.TO_SEND, labels.COPIES, labels.NOT_SENDABLE,
+        title=labels.SERVICES,
+    )  # fmt: skip
     for name, each in state["services"].items():
-        works = "\n".join(each["faults"]) or "yes"
+        faults = each["faults"]
         values = (
-            format_seconds(each["outbox_age"]),
-            format_seconds(each["copy_lag"]),
+            labels.STANDS if faults else labels.MOVES,
+            "\n".join(faults),
+            describe_lag(each["outbox_age"], "late"),
+            describe_lag(each["copy_lag"], "behind"),
             format_count(each["set_aside"]),
         )
-        services.add_row(name, works, *values, style="red" if each["faults"] else "")
+        services.add_row(name, *values, style="red" if faults else "")
     return Group(orders, services, draw_queues(state["queues"]))
 
 
 def draw_queues(queues: Mapping[str, Mapping[str, int | None]]) -> RenderableType:
     if not queues:
-        return "Queues: not known."
-    table = Table("queue", "messages", "workers", title="Queues")
+        return f"{labels.QUEUES}: {labels.NOT_KNOWN}."
+    table = Table(*labels.QUEUE_HEADERS, title=labels.QUEUES)
     for name, each in queues.items():
         table.add_row(
             name,
@@ -208,9 +215,9 @@ def draw_queues(queues: Mapping[str, Mapping[str, int | None]]) -> RenderableTyp
     return table
 
 
-def format_seconds(seconds: float | None) -> str:
-    return "not known" if seconds is None else f"{seconds:.1f} s"
+def describe_lag(seconds: float | None, late: str) -> str:
+    return labels.NOT_KNOWN if seconds is None else f"{seconds:.1f} s {late}"
 
 
 def format_count(count: float | None) -> str:
-    return "not known" if count is None else f"{count:g}"
+    return labels.NOT_KNOWN if count is None else f"{count:g}"

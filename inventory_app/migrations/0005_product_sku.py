@@ -15,6 +15,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='product',
             name='sku',
-            field=celery_config.copies.fields.KeyField(max_length=64, primary_key=True, serialize=False, validators=[django.core.validators.RegexValidator('^(?!\\.\\.?$)[^\\s/\\\\]([^\\t\\r\\n/\\\\]*[^\\s/\\\\])?$', 'Not a SKU: no slash, no space at an end, not `.` or `..`.')], verbose_name='SKU'),
+            field=celery_config.copies.fields.KeyField(max_length=64, primary_key=True, serialize=False, validators=[django.core.validators.RegexValidator('^(?!\\.\\.?$)[^\\s/\\\\]([^\\t\\r\\n/\\\\]*[^\\s/\\\\])?$', 'Not a SKU: no slash, no space at an end, not “.” or “..”.')], verbose_name='SKU'),
         ),
     ]

@@ -15,6 +15,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='product',
             name='sku',
-            field=celery_config.copies.fields.KeyField(max_length=64, primary_key=True, serialize=False, validators=[django.core.validators.RegexValidator('^(?!\\.\\.?$)[^\\s/\\\\\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufffd]([^/\\\\\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufffd]*[^\\s/\\\\\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufffd])?$(?!\\n)', 'Not a SKU: no slash, no space at an end, nothing that cannot be seen, not `.` or `..`.')], verbose_name='SKU'),
+            field=celery_config.copies.fields.KeyField(max_length=64, primary_key=True, serialize=False, validators=[django.core.validators.RegexValidator('^(?!\\.\\.?$)[^\\s/\\\\\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufffd]([^/\\\\\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufffd]*[^\\s/\\\\\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufffd])?$(?!\\n)', 'Not a SKU: no slash, no space at an end, nothing that cannot be seen, not “.” or “..”.')], verbose_name='SKU'),
         ),
     ]

@@ -17,9 +17,9 @@ from celery_config.saga.admin.operator_pages import (
     OperatorPages,
     StatusFilter,
 )
-from celery_config.saga.admin.widgets import STATUS, describe_verb
+from celery_config.saga.admin.widgets import STATUS
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations.wording import describe_effect, describe_target
+from celery_config.saga.operations.acts import describe_effect, describe_target, name_act
 from celery_config.web.admin import ReadOnlyInline
 from celery_config.web.columns import (
     EMPTY,
@@ -73,7 +73,7 @@ class ChoreographyAdmin(OperatorPages):
         did = OperatorAction.objects.filter(subject=row.subject)
         actions = [
             (
-                describe_verb(each.verb),
+                name_act(each.verb),
                 describe_target(each.what),
                 each.by,
                 each.why,

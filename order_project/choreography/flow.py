@@ -206,16 +206,29 @@ def find_done(seen: Seen) -> list[str]:
     ]
 
 
-def park(row: Choreography, seen: Seen) -> None:
-    """Park an order; `seen` gives the reason."""
-    why = parking.DRIVEN_OUT
+def find_fault_of(row: Choreography, seen: Seen) -> str:
+    """Return what stands in the way of a parked order."""
     if is_contradicted(seen):
-        why = fault = CONTRADICTED
-    else:
-        steps = list_steps(CHOREOGRAPHIES.build_course(row, derive_log(seen, {}, row.failure)))
-        facts = FlowFacts(
+        return str(CONTRADICTED)
+    steps = list_steps(CHOREOGRAPHIES.build_course(row, derive_log(seen, {}, row.failure)))
+    return find_fault(
+        FlowFacts(
             noun="", status=Status.PARKED, steps=steps, now=row.since, cause=row.cause, choreographed=True
         )
-        fault = find_fault(facts)
+    )
+
+
+def update_fault(row: Choreography, seen: Seen) -> bool:
+    """Set what stands in the way of an order that was silent when it was parked; return whether it was."""
+    is_told = row.status == Status.PARKED and row.fingerprint.startswith(CauseKind.SILENT)
+    if is_told:
+        row.fingerprint = parking.make_fingerprint(find_fault_of(row, seen))
+    return is_told
+
+
+def park(row: Choreography, seen: Seen) -> None:
+    """Park an order; `seen` gives the reason."""
+    fault = find_fault_of(row, seen)
+    why = fault if is_contradicted(seen) else parking.DRIVEN_OUT
     is_held = not seen.keys() & {COLLECTED, RELEASED}
     parking.park(row, why, fault, [seen.get(RECEIVED, {})] if is_held else [])

@@ -13,7 +13,7 @@ from celery_config.saga.engine.step_log import own_commands
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from order_project.choreography.derivation import EventsSeen, StepLost
 from order_project.choreography.events import record_events
-from order_project.choreography.flow import CHOREOGRAPHIES
+from order_project.choreography.flow import CHOREOGRAPHIES, update_fault
 
 
 def handle_events(received: Sequence[Received]) -> None:
@@ -40,6 +40,8 @@ def handle_events(received: Sequence[Received]) -> None:
         work.apply_trigger(row, EventsSeen())
         if row.pk in lost:
             work.apply_trigger(row, StepLost())
+        if update_fault(row, work.facts[row.pk]):
+            work.changed[row.pk] = row
     work.write()
 
 

@@ -35,6 +35,7 @@ BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
     "incidents": (2, ["celery_config.notifications.board.show_incidents"]),
     "failing": (2, ["celery_config.saga.admin.board.show_failing"]),
+    "batches": (2, ["celery_config.saga.admin.batch_board.show_batches"]),
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
     "outcomes": (10, ["order_project.board.show_orders"]),

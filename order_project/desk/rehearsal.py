@@ -19,12 +19,14 @@ from django.db import transaction
 from celery_config.broker.topology import route_task
 from celery_config.contracts.base import encode
 from celery_config.contracts.inventory import ReserveStock, StockReserved
+from celery_config.contracts.payment import AuthorizePayment
 from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import writing
 from celery_config.saga.causes import CauseKind
 from celery_config.saga.engine import clock, runner
 from celery_config.saga.engine.chains import LARGEST_CHAIN
+from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.engine.patience import end_patience
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
@@ -37,11 +39,13 @@ from order_project.desk.faults import require_sandbox
 from order_project.domain import Flow
 from order_project.models import Choreography, Order
 from order_project.requests import Placed
+from order_project.sagas.place_order import PlaceOrderStockFirst
 
 PATIENCE = 110.0
 """Seconds that a rehearsal may take."""
 LOOK_SECONDS = 0.2
 LETTER_SECONDS = 30.0
+CARD_REFUSED = {"code": "card_declined", "reason": "the card was declined"}
 UNKNOWN_TASK = "shipment.weigh_parcel"
 """As if an order service were newer than the shipment service."""
 TITLES = {
@@ -103,7 +107,7 @@ def list_parts() -> list[Part]:
             )
             for fate in FATES.values()
         ),
-        Part(FATES["void-fails"], cause=CauseKind.SILENT),
+        Part(FATES["fine"], cause=CauseKind.SILENT),
         Part(FATES["void-fails"], Flow.CHOREOGRAPHED, cause=CauseKind.ANSWERED),
         Part(FATES["fine"], Flow.CHOREOGRAPHED),
         Part(FATES["fine"], cause=CauseKind.LOST),
@@ -131,6 +135,8 @@ def place_cast(rng: random.Random) -> Cast:
         cast[result.order] = part
     for saga in SagaInstance.objects.filter(subject__in=[str(order) for order in cast]):
         match cast[UUID(saga.subject)].cause:
+            case CauseKind.SILENT:
+                fall_silent(saga)
             case CauseKind.LOST:
                 lose_reservation(saga)
             case CauseKind.UNDRIVABLE:
@@ -138,13 +144,32 @@ def place_cast(rng: random.Random) -> Cast:
     return cast
 
 
-def lose_reservation(saga: SagaInstance) -> None:
-    """Let a saga that is cancelled know of a reservation of which inventory knows nothing, as if that were set back."""
+def fall_silent(saga: SagaInstance) -> None:
+    """Let no service hear of a saga that is cancelled, as if the broker had lost all its messages."""
     lose_message(saga)
-    reply = encode(StockReserved(reservation=uuid4()))
-    step = SagaStep.objects.filter(saga=saga, command=ReserveStock.wire_name())
-    step.update(logged=StepState.DONE, reply=reply, updated_at=Now())
     runner.request_stop(saga.pk, code="cancelled", reason="as rehearsed")
+    lose_message(saga)
+
+
+def lose_reservation(saga: SagaInstance) -> None:
+    """Let a saga know of a reservation of which inventory knows nothing, as if inventory's database were set back.
+
+    It is one that holds the stock first, and whose card was refused: else the money would have a part in it.
+    """
+    lose_message(saga)
+    saga.version = PlaceOrderStockFirst.version
+    saga.save(update_fields=["version"])
+    steps = {each.command: each.name for each in PlaceOrderStockFirst.steps}
+    for position, name in enumerate(steps.values()):
+        SagaStep.objects.filter(saga=saga, name=name).update(position=position)
+    log_step(saga, steps[ReserveStock], StepState.DONE, reply=encode(StockReserved(reservation=uuid4())))
+    log_step(saga, steps[AuthorizePayment], StepState.REFUSED, refusal=CARD_REFUSED)
+    cause = {"step": steps[AuthorizePayment], **CARD_REFUSED}
+    runner.handle_triggers({saga.pk: StepFailed(steps[AuthorizePayment], "do")}, {saga.pk: cause})
+
+
+def log_step(saga: SagaInstance, name: str, state: StepState, **told: object) -> None:
+    SagaStep.objects.filter(saga=saga, name=name).update(logged=state, updated_at=Now(), **told)
 
 
 def outgrow_chain(saga: SagaInstance) -> None:

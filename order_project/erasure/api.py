@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.idempotency import Answer, answer_once, find_row
-from celery_config.saga.operations.api import WhyInput
+from celery_config.saga.operations.acts_api import WhyInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.refusals import Refusals

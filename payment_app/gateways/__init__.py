@@ -45,7 +45,7 @@ def make_gateway(settings: Any, *, seconds: float) -> Gateway:
     made: Gateway = make_from_setting("PAYMENT_GATEWAY", settings, BUILT_IN, seconds=seconds)
     if not getattr(made, "currencies", None):
         raise ValueError(
-            f"PAYMENT_GATEWAY: {type(made).__name__} has no `currencies`; say what its provider takes, see"
+            f"PAYMENT_GATEWAY: {type(made).__name__} has no currencies; say what its provider takes, see"
             " docs/how-to/add-a-provider.md"
         )
     return made

@@ -110,7 +110,7 @@ def make_event(event: Event, operation: Operation) -> ProviderEvent | None:
         return replace(made, provider_id=thing.payment_intent or "", refund_id=thing.id) if paid else None
     if operation == "capture":
         if thing.amount_received is None:
-            raise EventUnreadable("the event lacks `amount_received`")
+            raise EventUnreadable("the event lacks amount_received")
         return replace(made, amount=convert_from_provider(CURRENCIES, thing.amount_received, currency))
     if event.type != "payment_intent.payment_failed":
         return made

@@ -131,6 +131,43 @@ INSERT INTO copies_tombstone (source, key, version, deleted_at)
 SELECT 'customer', gen_random_uuid()::text, 2, now() FROM generate_series(1, {sagas} / 100) AS n;
 """
 
+# A batch of the largest size in each state. What is open fails again and again, as while a provider is away.
+FILL_BATCHES = """
+INSERT INTO saga_sagastep (saga_id, name, position, kind, command, logged)
+SELECT saga.id, step.name, step.position, step.kind, step.command, ''
+FROM saga_sagainstance AS saga, (VALUES ('reserve-stock', 2, 'compensatable', 'inventory.reserve_stock'),
+    ('book-shipment', 3, 'compensatable', 'shipment.book_shipment'),
+    ('capture-payment', 4, 'pivot', 'payment.capture_payment'),
+    ('commit-stock', 5, 'retriable', 'inventory.commit_stock'),
+    ('dispatch-shipment', 6, 'retriable', 'shipment.dispatch_shipment')) AS step (name, position, kind, command)
+WHERE saga.ended_at IS NULL ON CONFLICT DO NOTHING;
+INSERT INTO saga_steptry (event, flow, step, operation, number, code, reason, at, next_at)
+SELECT gen_random_uuid(), saga.id, failed.step, failed.operation, 5, 'unknown_outcome',
+    'POST /v1/holds: answered 500: {{"error": {{"reason": "out of order"}}}}', now(), now() + interval '1 day'
+FROM saga_sagainstance AS saga JOIN (VALUES ('running', 'reserve-stock', 'do'), ('forward', 'reserve-stock', 'do'),
+    ('stopping', 'capture-payment', 'fence')) AS failed (status, step, operation) ON failed.status = saga.status;
+INSERT INTO batches_batch (id, kind, verb, chosen_by, by, why, state, one_first, per_minute, created_at, started_at,
+    ended_at, settled_at)
+SELECT gen_random_uuid(), 'saga.sagainstance', 'retry', '{{}}', 'ada', 'the provider is mended', state, true, 600,
+    now(), CASE WHEN state NOT IN ('checking', 'ready') THEN now() END,
+    CASE WHEN state IN ('stopped', 'ended') THEN now() END, CASE WHEN state = 'ended' THEN now() END
+FROM unnest(ARRAY['checking', 'ready', 'trying', 'running', 'paused', 'stopped', 'ended']) AS state;
+INSERT INTO batches_batchitem (batch_id, flow, seen_status, seen_since, state, would_be, reason, money_state, currency,
+    amount, acted_at, outcome)
+SELECT batch.id, flow.id, 'parked', now(), item.state, CASE item.state WHEN 'acted' THEN 'cancelled' ELSE '' END,
+    CASE item.state WHEN 'refused' THEN 'its data cannot be read'
+        WHEN 'left alone' THEN 'it has moved since it was chosen' ELSE '' END,
+    (ARRAY['held', 'in doubt'])[1 + flow.n % 2], 'EUR', 1785, CASE item.state WHEN 'acted' THEN now() END,
+    CASE WHEN item.state = 'acted' THEN (ARRAY['compensated', 'completed', 'parked', ''])[1 + flow.n % 4] ELSE '' END
+FROM batches_batch AS batch,
+    (SELECT id, row_number() OVER () AS n FROM saga_sagainstance LIMIT {items}) AS flow,
+    LATERAL (SELECT CASE WHEN batch.state = 'checking' AND flow.n % 2 = 0 THEN 'chosen'
+        WHEN batch.state IN ('checking', 'ready', 'trying') OR (batch.state IN ('running', 'paused') AND flow.n % 2 = 0)
+            THEN 'checked'
+        WHEN batch.state = 'stopped' AND flow.n % 2 = 0 THEN 'left alone'
+        WHEN flow.n % 50 = 0 THEN 'refused' ELSE 'acted' END AS state) AS item;
+"""
+
 
 @contextmanager
 def serve_order() -> Iterator[PostgresServer]:

@@ -25,8 +25,9 @@ from rich.table import Table
 
 from celery_config.common.arguments import parse_count, parse_text
 from celery_config.common.console import progress_bars
-from tests.bench.filled import FILL, FILL_MORE, Cost, fill_order, measure_cost, serve_order
+from tests.bench.filled import FILL, FILL_BATCHES, FILL_MORE, Cost, fill_order, measure_cost, serve_order
 
+LARGEST_BATCH = 100_000
 TIMES = 3
 SHOWN = 15
 WORDS = ("Ada", "ada@example.com", "R-77", "SB-77", "BENCH-77", "nowhere", "Product", "1a2b3c4d")
@@ -87,6 +88,8 @@ def main(argv: list[str]) -> int:
         for script in (FILL, FILL_MORE):
             seconds = fill_order(server, script, sagas=options.orders, open=min(600, options.orders // 10))
             console.print(f"filled in {seconds:.0f} s")
+        fill_order(server, FILL_BATCHES, items=min(LARGEST_BATCH, options.orders // 10))
+        count_batches()
         play_bad_day()
         sum_up()
         asked = [each for each in list_addresses(make_client()) if options.only in each.url]
@@ -131,9 +134,8 @@ def play_bad_day() -> None:
         cause = cast[order.pk].cause
         if order.saga is None:
             continue
-        if cause in (CauseKind.ANSWERED, CauseKind.SILENT):
-            runner.request_stop(order.saga, code="cancelled", reason="as rehearsed")
         if cause is CauseKind.ANSWERED:
+            runner.request_stop(order.saga, code="cancelled", reason="as rehearsed")
             refusals.record_failure(order.saga, "authorize-payment", "undo", failure)
     rehearsal.park_failing(cast)
     watchdog.redrive_due(SAGAS, clock.now())
@@ -144,6 +146,15 @@ def play_bad_day() -> None:
         fault="unknown task",
         consequence="none",
     )
+
+
+def count_batches() -> None:
+    """Count the flows of each batch, as the relay does."""
+    from celery_config.saga.batches.counting import count_flows
+    from celery_config.saga.batches.models import Batch
+
+    for batch in Batch.objects.all():
+        count_flows(batch.pk)
 
 
 def sum_up() -> None:
@@ -182,6 +193,8 @@ def list_addresses(client: Any) -> Iterator[Asked]:
         yield from list_lists(client, model)
         yield from list_row_addresses(model, model_admin)
     yield from list_causes()
+    yield from list_acted()
+    yield from list_batch_parts()
 
 
 def list_parts() -> Iterator[str]:
@@ -245,15 +258,44 @@ def list_lists(client: Any, model: type[Any]) -> Iterator[Asked]:
 
 
 def list_causes() -> Iterator[Asked]:
-    """Yield the page of a verb for all that wait for each cause."""
+    """Yield, for each cause for which some wait or fail, the list of these and the page of a verb for all of them."""
     from django.apps import apps
 
-    from celery_config.saga.admin.cause import FINGERPRINT, VERB, get_view_url
+    from celery_config.saga.admin.cause import FAILING, FINGERPRINT, VERB, get_cause_url, get_view_url
+    from celery_config.saga.operations.failing import read_failing
     from celery_config.saga.operations.overview import read_waiting
 
-    for each in read_waiting():
-        page = get_view_url(apps.get_model(each.group.kind), "each")
-        yield Asked(Kind.PAGE, f"{page}?" + urlencode({VERB: "retry", FINGERPRINT: each.group.fingerprint}))
+    causes = [(each.group.kind, {FINGERPRINT: each.group.fingerprint}) for each in read_waiting()]
+    causes += [(each.kind, {FAILING: each.line}) for each in read_failing()]
+    for kind, cause in causes:
+        model: Any = apps.get_model(kind)
+        yield Asked(Kind.PAGE, get_cause_url(model, cause))
+        yield Asked(Kind.PAGE, f"{get_view_url(model, 'each')}?{urlencode({VERB: 'retry', **cause})}")
+
+
+def list_acted() -> Iterator[Asked]:
+    """Yield the list of what was acted on at once, and the fragment that counts what became of it."""
+    from django.db.models import Min
+
+    from celery_config.saga.admin.acted import get_acted_url
+    from celery_config.saga.admin.bulk_actions import MOST_AT_ONCE
+    from celery_config.saga.models import OperatorAction, SagaInstance
+
+    first = OperatorAction.objects.filter(verb="retry").aggregate(at=Min("pk"))["at"]
+    if first is not None:
+        acts = f"{first}-{first + MOST_AT_ONCE - 1}"
+        yield Asked(Kind.PAGE, get_acted_url(SagaInstance, acts))
+        yield Asked(Kind.FRAGMENT, get_acted_url(SagaInstance, acts, "acted"))
+
+
+def list_batch_parts() -> Iterator[Asked]:
+    """Yield the lists to which the numbers of a batch's page lead."""
+    from celery_config.saga.admin.batches import find_part
+    from celery_config.saga.batches.models import Batch
+    from celery_config.saga.batches.reading import read_parts
+
+    for batch in Batch.objects.order_by("pk")[:1]:
+        yield from (Asked(Kind.PAGE, find_part(batch, part)) for part in read_parts(batch))
 
 
 def list_row_addresses(model: type[Any], model_admin: Any) -> Iterator[Asked]:
@@ -264,8 +306,8 @@ def list_row_addresses(model: type[Any], model_admin: Any) -> Iterator[Asked]:
         return
     rows = model._default_manager.order_by(model._meta.pk.name)
     kinds = [rows]
-    if "status" in {field.name for field in model._meta.fields}:
-        kinds = [rows.filter(status=status) for status, _ in model._meta.get_field("status").flatchoices]
+    for name in {field.name for field in model._meta.fields} & {"status", "state"}:
+        kinds = [rows.filter(**{name: value}) for value, _ in model._meta.get_field(name).flatchoices]
     found = [row for kind in kinds if (row := kind.first())]
     for pattern in model_admin.get_urls():
         if "object_id" not in str(pattern.pattern) or not pattern.name or pattern.name.endswith("_delete"):
@@ -275,7 +317,8 @@ def list_row_addresses(model: type[Any], model_admin: Any) -> Iterator[Asked]:
                 url = reverse(f"admin:{pattern.name}", args=[row.pk])
             except NoReverseMatch:
                 continue
-            yield Asked(Kind.FRAGMENT if pattern.name.endswith("_story") else Kind.PAGE, url)
+            is_fragment = pattern.name.endswith(("_story", "_progress"))
+            yield Asked(Kind.FRAGMENT if is_fragment else Kind.PAGE, url)
 
 
 def ask(asked: Asked) -> Answer:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import httpx
 import pytest
 
+from celery_config.common.services import SERVICES
 from compose.local import packages
 from tests import browser, run
 from tests.run import GROUPS, Result, Suite, keep_compiled, main, parse
@@ -41,3 +45,12 @@ def test_a_group_without_servers_installs_none(
 
 def test_what_python_compiles_is_kept_for_the_next_process() -> None:
     assert keep_compiled({"PATH": "/bin", "PYTHONDONTWRITEBYTECODE": "1"}) == {"PATH": "/bin"}
+
+
+def test_a_service_suite_asks_no_service_of_a_stack_that_runs_here() -> None:
+    suite = run.service_suite(cast(Any, SimpleNamespace(url=lambda name: f"postgresql://{name}")), "order")
+    urls = [suite.env[f"{service.upper()}_URL"] for service in SERVICES]
+    assert len(set(urls)) == len(SERVICES), "fakes tell the services apart by their ports"
+    assert not {httpx.URL(url).port for url in [*urls, suite.env["SANDBOX_URL"]]} & {
+        8090, *(service.port for service in SERVICES.values()),
+    }  # fmt: skip

@@ -57,7 +57,7 @@ def settle_manually(
         )
         raise OperatorRefused(
             f"{step} has no barrier row here{forgotten}: no call of it can be settled; if the saga log knows it as"
-            " done, this service's database was set back, and `recover` is the way"
+            " done, this service's database was set back, and ./manage.py SERVICE recover mends it"
         )
     undo = decode(handler.command, command) if operation == "undo" else None
     target = StepRequest(saga, step, operation, subject, undo)

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 (
                     "recovering_since",
                     models.DateTimeField(
-                        blank=True, help_text="clients are refused until `recover` is done", null=True
+                        blank=True, help_text="clients are refused until the recovery is done", null=True
                     ),
                 ),
             ],

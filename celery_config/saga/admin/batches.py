@@ -12,21 +12,24 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.decorators import action
 
 from celery_config.common.money import money
 from celery_config.saga.admin.forms import WhyForm
+from celery_config.saga.admin.permissions import ActPermission
 from celery_config.saga.admin.story import StoryMedia
 from celery_config.saga.admin.widgets import confirm_and_act, get_page_url, make_status_label
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.reading import BatchPart, find_flows, read_parts, read_reasons
 from celery_config.saga.batches.states import BatchState, ItemState
-from celery_config.saga.batches.steering import STEERS, steer
-from celery_config.saga.batches.telling import WORDS, describe_state, tell_batch
-from celery_config.saga.operations.advice import TITLES
-from celery_config.web.admin import ReadOnlyAdmin, WordsFilter
+from celery_config.saga.batches.steering import STEERS, explain_refusal, find_state_after, name_steer, steer
+from celery_config.saga.batches.telling import WORDS, describe_change_of, tell_batch
+from celery_config.saga.operations.acts import name_act, title_act
+from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.board import make_table
 from celery_config.web.columns import EMPTY, column, format_number, format_time, label_column, make_label
+from celery_config.web.lists import WordsFilter
 from celery_config.web.live import answer_fragment
 
 BATCH = "batch"
@@ -40,16 +43,18 @@ COLOURS = {
     BatchState.STOPPED.value: "danger",
     BatchState.ENDED.value: "success",
 }
+TONES = {
+    state: {"info": "busy", "warning": "held", "danger": "bad", "success": "good"}[colour]
+    for state, colour in COLOURS.items()
+}
 STATE = label_column("state", COLOURS, words=WORDS)
-VERB = column("text", "verb", "verb", lambda batch: TITLES.get(batch.verb, batch.verb))
+VERB = column("text", "verb", "verb", lambda batch: name_act(batch.verb))
 ABOUT = {
     "start": "What the dry run says is done now. A flow that has moved since it was chosen is left alone.",
     "pause": "No further flow is acted on until you let it go on.",
     "resume": "The flows that are left are acted on, without waiting for one that is tried first.",
     "stop": "What was not acted on is left alone for good.",
 }
-# A page that renews itself has a button *Pause*, too.
-STEER_TITLES = {"start": "Start", "pause": "Pause the batch", "resume": "Go on", "stop": "Stop the batch"}
 
 
 class BatchFilter(admin.SimpleListFilter):
@@ -70,7 +75,7 @@ class StateFilter(WordsFilter):
 
 
 @admin.register(Batch)
-class BatchAdmin(ReadOnlyAdmin):
+class BatchAdmin(ActPermission, ReadOnlyAdmin):
     list_display = ("created_at", VERB, STATE, "by", "why")
     list_filter = (StateFilter,)
     search_ids = ("id",)
@@ -83,9 +88,6 @@ class BatchAdmin(ReadOnlyAdmin):
     change_form_outer_before_template = "saga/batch.html"
     Media = StoryMedia
     nothing_yet = "There is no batch yet."
-
-    def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        return request.user.has_perm("saga.change_sagainstance")
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.progress_view)
@@ -115,17 +117,18 @@ class BatchAdmin(ReadOnlyAdmin):
         """Return the context of the fragment; it asks for itself again until each flow has its outcome."""
         parts = read_parts(batch)
         is_live = batch.settled_at is None
-        offered = [act for act, (states, _) in STEERS.items() if batch.state in states]
+        offered = [act for act, states in STEERS.items() if batch.state in states]
         verbs = [
             {
-                "title": STEER_TITLES[act],
+                "title": name_act(name_steer(act)),
                 "path": get_page_url(batch, act),
-                "is_recommended": act in ("start", "resume"),
+                "is_recommended": act == "start",
             }
             for act in offered
         ]
         return {
-            "sentence": tell_batch(batch.state, batch.note, [(p.state, p.outcome, p.count) for p in parts]),
+            "sentence": tell(batch, parts),
+            "tone": TONES[batch.state],
             "url": get_page_url(batch, "progress") if is_live else "",
             "verbs": verbs if self.has_act_permission(request) else [],
             "tables": [
@@ -135,19 +138,19 @@ class BatchAdmin(ReadOnlyAdmin):
             ],
         }
 
-    @action(description=STEER_TITLES["start"], icon="play_arrow", permissions=["act"])
+    @action(description=name_act(name_steer("start")), icon="play_arrow", permissions=["act"])
     def start(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_steer(request, object_id, "start")
 
-    @action(description=STEER_TITLES["pause"], icon="pause", permissions=["act"])
+    @action(description=name_act(name_steer("pause")), icon="pause", permissions=["act"])
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_steer(request, object_id, "pause")
 
-    @action(description=STEER_TITLES["resume"], icon="fast_forward", permissions=["act"])
+    @action(description=name_act(name_steer("resume")), icon="fast_forward", permissions=["act"])
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_steer(request, object_id, "resume")
 
-    @action(description=STEER_TITLES["stop"], icon="stop", permissions=["act"])
+    @action(description=name_act(name_steer("stop")), icon="stop", permissions=["act"])
     def stop(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_steer(request, object_id, "stop")
 
@@ -155,20 +158,30 @@ class BatchAdmin(ReadOnlyAdmin):
         batch = self.get_object(request, object_id)
         if batch is None:
             return self.redirect_to_list(request, object_id)
-        states, _ = STEERS[act]
-        fits = batch.state in states
+        going = {"change": describe_change_of(batch.state, find_state_after(batch, act))}
         return confirm_and_act(
             self, request, WhyForm(request.POST or None, initial={"why": batch.why}), get_page_url(batch),
-            partial(steer, batch.pk, act), title=f"{STEER_TITLES[act]}: {batch}", original=batch,
-            button=STEER_TITLES[act], about=ABOUT[act],
-            refused="" if fits else f"the batch is “{describe_state(batch.state)}”",
+            partial(steer, batch.pk, act), title=title_act(name_steer(act), batch), original=batch,
+            button=name_act(name_steer(act)), about=ABOUT[act], going=going,
+            refused=explain_refusal(batch, act),
         )  # fmt: skip
 
 
+def tell(batch: Batch, parts: list[BatchPart]) -> str:
+    """Return what a batch does, how far it is, and what may be done next."""
+    return tell_batch(batch.state, batch.note, [(part.state, part.outcome, part.count) for part in parts])
+
+
 def build_times(batch: Batch) -> dict[str, Any]:
-    label = make_label(WORDS[batch.state], {WORDS[state]: colour for state, colour in COLOURS.items()})
     times = [format_time(at) for at in (batch.started_at, batch.ended_at, batch.settled_at)]
-    return make_table(["state", "started", "ended", "each outcome known"], [[label, *times]])
+    return make_table(
+        ["state", "started", "ended", "each outcome known"], [[label_state(batch.state), *times]]
+    )
+
+
+def label_state(state: str) -> SafeString:
+    """Return where a batch stands, in words and its colour."""
+    return make_label(WORDS[state], {WORDS[each]: colour for each, colour in COLOURS.items()})
 
 
 def build_parts(batch: Batch, parts: list[BatchPart]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from celery_config.common import labels
 from celery_config.common.identifiers import uuid7_time
 from celery_config.common.money import money
 from celery_config.messaging.observations import read_observations
@@ -29,9 +30,9 @@ from celery_config.saga.admin.widgets import (
     get_page_url,
 )
 from celery_config.saga.measures import read_standstill
-from celery_config.saga.models import SagaPause
+from celery_config.saga.models import SagaClock, SagaPause
 from celery_config.saga.operations import overview, services
-from celery_config.saga.operations.failing import FailingGroup, read_failing
+from celery_config.saga.operations.failing import MOST_POLLED, FailingGroup, read_failing
 from celery_config.saga.operations.overview import OnItsWay, Waiting
 from celery_config.saga.operations.services import CONTRADICTIONS, ServiceHealth
 from celery_config.saga.operations.wording import STATUS_WORDS, capitalize, describe_status
@@ -47,6 +48,7 @@ from celery_config.web.board import (
     find_list,
     make_table,
     needs,
+    read_once,
 )
 from celery_config.web.columns import EMPTY, format_ago, format_number, make_label, shorten_id
 from celery_config.web.elsewhere import admin_url
@@ -71,7 +73,7 @@ def show_waiting(request: HttpRequest) -> Iterator[Section]:
     if waiting:
         yield Section("By cause", TABLE, make_waiting_table(waiting))
     # Below the causes, which a phone shows on its first screen.
-    if contradicted := services.list_contradicted(read_observations()):
+    if contradicted := services.list_contradicted(read_once(request, read_observations)):
         yield Section("From outside", TILES, [make_contradictions_tile(each) for each in contradicted])
 
 
@@ -79,7 +81,7 @@ def make_waiting_tile(waiting: list[Waiting]) -> Tile:
     count = sum(each.group.count for each in waiting)
     first = min((each.group.answer_by for each in waiting if each.group.answer_by), default=None)
     return Tile(
-        "Waiting for a decision",
+        labels.WAITING,
         format_number(count),
         format_html("the first is due {}", format_ago(first)) if first else "",
         ACT if count else GOOD,
@@ -90,7 +92,7 @@ def make_waiting_tile(waiting: list[Waiting]) -> Tile:
 def make_letters_tile() -> Tile:
     count, oldest = overview.count_dead_letters()
     return Tile(
-        "Dead letters",
+        labels.DEAD_LETTERS,
         format_number(count),
         format_html("the oldest came {}", format_ago(oldest)) if oldest else "",
         ACT if count else GOOD,
@@ -125,7 +127,7 @@ def make_waiting_table(waiting: list[Waiting]) -> dict[str, Any]:
 @needs(SEE)
 def show_failing(request: HttpRequest) -> Iterator[Section]:
     """What fails before it waits for a decision: it ends by itself some time after it is mended, or is hurried."""
-    failing = read_failing()
+    failing = read_failing(MOST_POLLED, clock=read_clock(request))
     yield Section("Tried again and again", TABLE, make_failing_table(failing), folds=not failing)
 
 
@@ -133,7 +135,7 @@ def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
     rows = [
         [
             break_words(each.line),
-            f"{count_rows(apps.get_model(each.kind), len(each.ids))}, {describe_status(each.status)}",
+            f"{describe_count(each)}, {describe_status(each.status)}",
             f"{each.tries} times",
             format_ago(each.next_at) if each.next_at else "now",
             format_html('<a class="text-link whole" href="{}">Look and hurry</a>', get_failing_url(each)),
@@ -143,17 +145,23 @@ def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
     return make_table(["cause", "what", "tried", "next", "hurry"], rows, "Nothing fails.")
 
 
+def describe_count(group: FailingGroup) -> str:
+    """Return "3 sagas", or "at least 90 sagas" where more fail than were read."""
+    counted = count_rows(apps.get_model(group.kind), len(group.ids))
+    return f"at least {counted}" if group.more else counted
+
+
 def get_failing_url(group: FailingGroup) -> str:
     """Return the address of the list of what fails for one cause, or of the page of the only one."""
     model = apps.get_model(group.kind)
-    if len(group.ids) == 1:
+    if len(group.ids) == 1 and not group.more:
         return get_view_url(model, "change", str(group.ids[0]))
     return get_cause_url(model, {FAILING: group.line})
 
 
 def format_due(at: datetime | None) -> SafeString | str:
     """How far away the time is by which somebody decides; a time that is over says so."""
-    label = make_label("overdue", WORDS) if at and at <= timezone.now() else ""
+    label = make_label(labels.OVERDUE, WORDS) if at and at <= timezone.now() else ""
     return format_html("{} {}", format_ago(at), label)
 
 
@@ -169,20 +177,25 @@ def show_under_way(request: HttpRequest) -> Iterator[Section]:
     for each in overview.read_open_counts():
         counts[each.status][each.kind] = each.count
     tiles = [make_open_tile(status, counts[status]) for status in NOTES]
-    tiles.append(make_time_tile())
+    tiles.append(make_time_tile(request))
     if request.user.has_perm("saga.view_sagapause"):
         tiles.append(make_pauses_tile())
-    yield Section("On their way", TILES, tiles)
+    yield Section(labels.ON_THEIR_WAY, TILES, tiles)
 
 
 @needs(SEE)
 def show_oldest(request: HttpRequest) -> Iterator[Section]:
     """What the oldest flows on their way wait for."""
-    rows = [make_oldest_row(each) for each in overview.read_oldest()]
+    rows = [make_oldest_row(each) for each in overview.read_oldest(clock=read_clock(request))]
     table = make_table(
         ["what", "began", "how it stands, and what it waits for"], rows, "Nothing is on its way."
     )
     yield Section("The oldest of them", TABLE, table, folds=True)
+
+
+def read_clock(request: HttpRequest) -> SagaClock | None:
+    clock, _, _ = read_once(request, read_standstill)
+    return clock
 
 
 def make_open_tile(status: Status, counts: dict[str, int]) -> Tile:
@@ -199,15 +212,15 @@ def make_open_tile(status: Status, counts: dict[str, int]) -> Tile:
     return Tile(capitalize(STATUS_WORDS[status]), format_number(sum(counts.values())), note, "", url)
 
 
-def make_time_tile() -> Tile:
-    clock, causes, _ = read_standstill()
+def make_time_tile(request: HttpRequest) -> Tile:
+    clock, causes, _ = read_once(request, read_standstill)
     if clock is None or not causes:
-        return Tile("Saga time", "runs", "", GOOD)
+        return Tile(labels.SAGA_TIME, labels.RUNS, "", GOOD)
     since = format_ago(clock.stands_since or clock.ticked_at)
     note = format_html(
         "{}; since {}. No order is driven or stopped by its deadline.", ", ".join(causes), since
     )
-    return Tile("Saga time", "stands", note, ACT)
+    return Tile(labels.SAGA_TIME, labels.STANDS, note, ACT)
 
 
 def make_oldest_row(each: OnItsWay) -> list[Any]:

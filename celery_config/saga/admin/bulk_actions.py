@@ -21,6 +21,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.acted import get_acted_url
 from celery_config.saga.admin.cause import VERB
 from celery_config.saga.admin.forms import WhyForm
+from celery_config.saga.admin.story import format_waiting
 from celery_config.saga.admin.widgets import (
     LINK,
     break_words,
@@ -33,28 +34,37 @@ from celery_config.saga.admin.widgets import (
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations import bulk_previews, operators
-from celery_config.saga.operations.advice import TITLES, advise
+from celery_config.saga.operations.acts import describe_effect, name_act, title_act
+from celery_config.saga.operations.advice import advise
 from celery_config.saga.operations.bulk_previews import Prospect
 from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flows
-from celery_config.saga.operations.wording import describe_effect
-from celery_config.saga.states import OPEN
+from celery_config.saga.states import OPEN, Status
 from celery_config.web.board import make_table
 from celery_config.web.columns import EMPTY
 
 # A page's form may not have many more fields.
 MOST_AT_ONCE = 500
 SHOWN = 10
+"""How many refused rows a message names."""
+MOST_SHOWN = 50
+"""Of the rows that are acted on, in the table of a page: their list has all."""
 WHOLE = "whole"
 WHOLE_TEXT = (
     "These are the first. A batch takes all: it asks the services about each, and you start it on its page."
 )
 REST_TEXT = "These are the first. Do the others after them."
-"""How many refused rows a message names."""
 
 
 def show_bulk_page(
-    admin: ModelAdmin[Any], request: HttpRequest, rows: Sequence[Any], verb: str, *, back: str, left: bool
+    admin: ModelAdmin[Any],
+    request: HttpRequest,
+    rows: Sequence[Any],
+    verb: str,
+    *,
+    back: str,
+    left: bool,
+    line: str = "",
 ) -> HttpResponse:
     """Show what the verb would do to these rows, and ask why; then act on each, and show what became of them.
 
@@ -63,6 +73,7 @@ def show_bulk_page(
     Args:
         back: where cancelling leads, and where a page leads on which nothing was done.
         left: whether there are more of the kind than a page takes.
+        line: the one cause of all; empty: each row has its own.
     """
     form = WhyForm(request.POST if "confirmed" in request.POST else None)
     if form.is_valid():
@@ -76,18 +87,18 @@ def show_bulk_page(
     return render_confirmation(
         admin,
         request,
-        title=f"{TITLES[verb]}: {'more than ' if is_whole else ''}{count_rows(admin.model, len(rows))}",
+        title=title_act(verb, f"{'more than ' if is_whole else ''}{count_rows(admin.model, len(rows))}"),
         about=find_flow(admin.model).verbs[verb].label,
         warnings=[more] if left else [],
         first=len(rows) if left else 0,
         whole=is_whole,
         outcomes=bulk_previews.count_outcomes(prospects),
-        mend=advise_each(rows),
+        mend=advise(line) if line else advise_each(rows),
         lasting=bulk_previews.describe_lasting(rows),
         form=form,
-        button="Check all of them" if is_whole else TITLES[verb],
+        button="Check all of them" if is_whole else name_act(verb),
         back=back,
-        tables=[("One by one", build_table(admin, prospects))],
+        tables=[(name_table(len(rows)), build_table(admin, prospects[:MOST_SHOWN]))],
         hidden=hidden,
     )
 
@@ -96,7 +107,7 @@ def advise_each(rows: Sequence[Any]) -> str:
     """Say what is to be mended for what keeps these rows from their end."""
     lines = {row.fingerprint for row in rows}
     open_rows = [row for row in rows if row.status in OPEN]
-    lines |= {find_hindrance(facts) for facts in read_flows(open_rows).values()}
+    lines |= {find_hindrance(facts) for facts in read_flows(open_rows, money=False).values()}
     return " ".join(sorted({*map(advise, lines)} - {""}))
 
 
@@ -106,12 +117,17 @@ def take_first(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
     return found[:MOST_AT_ONCE], len(found) > MOST_AT_ONCE
 
 
-def build_table(admin: ModelAdmin[Any], prospects: Iterable[Prospect]) -> dict[str, Any]:
+def name_table(count: int) -> str:
+    return "One by one" if count <= MOST_SHOWN else f"One by one, the first {MOST_SHOWN} of {count}"
+
+
+def build_table(admin: ModelAdmin[Any], prospects: Sequence[Prospect]) -> dict[str, Any]:
+    facts = read_flows([each.row for each in prospects if not has_line(each.row)])
     shown = [
         [
             format_html(LINK, get_page_url(each.row), keep_on_one_line(str(each.row))),
             make_status_label(each.row.status),
-            break_words(each.row.fingerprint) if each.row.fingerprint else EMPTY,
+            break_words(each.row.fingerprint) if has_line(each.row) else format_waiting(facts[each.row.pk]),
             describe_money(each),
             each.becomes,
         ]
@@ -119,6 +135,11 @@ def build_table(admin: ModelAdmin[Any], prospects: Iterable[Prospect]) -> dict[s
     ]
     headers = [str(admin.opts.verbose_name), "status", "why it waits", "money", "would be"]
     return make_table(headers, shown)
+
+
+def has_line(row: Any) -> bool:
+    """Whether the row itself says why it waits."""
+    return bool(row.status == Status.PARKED and row.fingerprint)
 
 
 def describe_money(prospect: Prospect) -> SafeString | str:
@@ -137,7 +158,6 @@ def act_on_each(
             done.append(operators.perform(row, verb, by=request.user.get_username(), why=why))
         except OperatorRefused as refusal:
             refused.append((str(row), str(refusal)))
-    title = TITLES[verb]
     if refused:
         some = group_by(lambda each: each[1], refused)
         lines = [
@@ -149,6 +169,6 @@ def act_on_each(
     if not done:
         return ""
     effects = Counter(describe_effect(each.effect) for each in done)
-    told = [(title, count_rows(admin.model, count), effect) for effect, count in effects.most_common()]
-    admin.message_user(request, format_html_join(SafeString("<br>"), "{}, {}: {}", told), messages.SUCCESS)
+    told = [(title_act(verb, count_rows(admin.model, n)), effect) for effect, n in effects.most_common()]
+    admin.message_user(request, format_html_join(SafeString("<br>"), "{}: {}", told), messages.SUCCESS)
     return get_acted_url(admin.model, f"{done[0].pk}-{done[-1].pk}")

@@ -16,7 +16,8 @@ from django.urls import reverse
 from celery_config.saga.admin.widgets import count_rows
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.flow_facts import FlowFacts
-from celery_config.saga.operations.advice import TITLES, advise, recommend_verb
+from celery_config.saga.operations.acts import name_act
+from celery_config.saga.operations.advice import advise, recommend_verb
 from celery_config.saga.operations.failing import find_failing_ids
 from celery_config.saga.states import Status
 
@@ -50,6 +51,8 @@ class FailingFilter(admin.SimpleListFilter):
     parameter_name = FAILING
     count = 0
     """How many fail for this cause, once the list is filtered."""
+    more = False
+    """Whether that is not all, perhaps: so many fail that not each is read."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         line = request.GET.get(FAILING)
@@ -58,7 +61,8 @@ class FailingFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         if not (line := self.value()):
             return rows
-        found = filter_failing(rows, line)
+        ids, self.more = find_failing_ids(rows.model, line)
+        found = rows.filter(pk__in=ids)
         self.count = found.count()
         return found
 
@@ -67,11 +71,8 @@ def filter_cause(rows: QuerySet[Any], cause: Mapping[str, str]) -> QuerySet[Any]
     """The rows that wait, or fail, for the cause that an address names; see `name_cause`."""
     if fingerprint := cause.get(FINGERPRINT):
         return rows.filter(status=Status.PARKED, fingerprint=fingerprint)
-    return filter_failing(rows, cause[FAILING])
-
-
-def filter_failing(rows: QuerySet[Any], line: str) -> QuerySet[Any]:
-    return rows.filter(pk__in=find_failing_ids(rows.model, line))
+    ids, _ = find_failing_ids(rows.model, cause[FAILING])
+    return rows.filter(pk__in=ids)
 
 
 def name_cause(asked: Mapping[str, Any]) -> dict[str, str]:
@@ -89,14 +90,14 @@ def get_view_url(model: type[Model], view: str, *args: str) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{view}", args=args)
 
 
-def find_cause(page: ChangeList) -> tuple[dict[str, str], int]:
-    """Return the cause by which a list is filtered, as an address names it, and how many have it."""
+def find_cause(page: ChangeList) -> tuple[dict[str, str], int, bool]:
+    """Return the cause by which a list is filtered, as an address names it, how many have it, and whether more may."""
     for each in page.filter_specs:
         if isinstance(each, FailingFilter) and each.count:
-            return {FAILING: str(each.value())}, each.count
+            return {FAILING: str(each.value())}, each.count, each.more
         if isinstance(each, FingerprintFilter) and (count := each.counts.get(each.value() or "", 0)):
-            return {FINGERPRINT: str(each.value())}, count
-    return {}, 0
+            return {FINGERPRINT: str(each.value())}, count, False
+    return {}, 0, False
 
 
 def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) -> dict[str, Any] | None:
@@ -104,7 +105,7 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
 
     The verb that is recommended for most rows of the page comes first.
     """
-    cause, count = find_cause(page)
+    cause, count, more = find_cause(page)
     (line,) = cause.values() or [""]
     if not line:
         return None
@@ -113,10 +114,10 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
     model: Any = page.model
     verbs = [name for name in find_flow(model).verbs if name != "resume" or name == recommended]
     each = get_view_url(model, "each")
-    all_of = f": all {count}" if count > 1 else ""
+    all_of = f": {'the first' if more else 'all'} {count}" if count > 1 else ""
     offered = [
         {
-            "title": f"{TITLES[name]}{all_of}",
+            "title": f"{name_act(name)}{all_of}",
             "path": f"{each}?{urlencode({VERB: name, **cause})}",
             "is_recommended": name == recommended,
         }
@@ -125,7 +126,7 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
     fails = FAILING in cause
     told = ("fails", "fail") if fails else ("waits", "wait")
     return {
-        "what": f"{count_rows(model, count)} {told[count > 1]}",
+        "what": f"{'at least ' if more else ''}{count_rows(model, count)} {told[count > 1]}",
         "why": line,
         "mend": advise(line),
         "verbs": offered if may_act else [],

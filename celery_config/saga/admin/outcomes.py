@@ -14,8 +14,9 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timezone import localtime
 
-from celery_config.saga.admin.widgets import LINK, name_step
+from celery_config.saga.admin.widgets import LINK
 from celery_config.saga.dsl import Saga
+from celery_config.saga.operations.acts import name_step
 from celery_config.saga.operations.wording import STATUS_WORDS
 from celery_config.saga.states import Status
 from celery_config.saga.sums.reading import (

@@ -12,10 +12,12 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from celery_config.saga.admin.forms import Choices, PauseForm, WhyForm
-from celery_config.saga.admin.widgets import confirm_and_act, describe_pause, name_step
+from celery_config.saga.admin.permissions import ActPermission
+from celery_config.saga.admin.widgets import confirm_and_act, describe_pause
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
 from celery_config.saga.operations import pauses
+from celery_config.saga.operations.acts import name_act, name_step, title_act
 from celery_config.saga.operations.wording import capitalize
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import column, format_time, make_link
@@ -23,12 +25,15 @@ from celery_config.web.columns import column, format_time, make_link
 HELD_UP = column("text", "pk", "held up", describe_pause)
 LIST = "admin:saga_sagapause_changelist"
 END_PAUSE = column(
-    "action", "pk", " ", lambda row: make_link("admin:saga_sagapause_resume", row.pk, "End pause…")
+    "action",
+    "pk",
+    " ",
+    lambda row: make_link("admin:saga_sagapause_resume", row.pk, f"{name_act('unpause')}…"),
 )
 
 
 @admin.register(SagaPause)
-class PauseAdmin(ReadOnlyAdmin):
+class PauseAdmin(ActPermission, ReadOnlyAdmin):
     list_display: Any = (HELD_UP, "since", "by", "why")
     ordering = ("id",)
     fields = (HELD_UP, "since", "by", "why")
@@ -36,14 +41,13 @@ class PauseAdmin(ReadOnlyAdmin):
     actions_detail = ("resume",)
     nothing_yet = "New sagas of every kind start."
 
-    def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        return request.user.has_perm("saga.change_sagainstance")
-
     def get_list_display(self, request: HttpRequest) -> Any:
         more = (END_PAUSE,) if self.has_act_permission(request) else ()
         return (*self.list_display, *more)
 
-    @action(description="Pause…", icon="pause", permissions=["act"], variant=ActionVariant.DANGER)
+    @action(
+        description=f"{name_act('pause')}…", icon="pause", permissions=["act"], variant=ActionVariant.DANGER
+    )
     def pause(self, request: HttpRequest) -> HttpResponse:
         form = PauseForm(request.POST or None, list_pausable())
 
@@ -56,10 +60,17 @@ class PauseAdmin(ReadOnlyAdmin):
             " Running ones go on."
         )
         return confirm_and_act(
-            self, request, form, reverse(LIST), pause, title="Pause new sagas", about=about, button="Pause"
+            self,
+            request,
+            form,
+            reverse(LIST),
+            pause,
+            title=f"{name_act('pause')} new sagas",
+            about=about,
+            button=name_act("pause"),
         )
 
-    @action(description="End pause…", icon="play_arrow", permissions=["act"])
+    @action(description=f"{name_act('unpause')}…", icon="play_arrow", permissions=["act"])
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         pause = self.get_object(request, object_id)
         if pause is None:
@@ -68,7 +79,7 @@ class PauseAdmin(ReadOnlyAdmin):
         return confirm_and_act(
             self, request, WhyForm(request.POST or None), reverse(LIST),
             partial(pauses.unpause, saga=pause.saga, step=pause.step),
-            title="End pause: let new sagas start", about=about, original=pause, button="End pause",
+            title=title_act("unpause", describe_pause(pause)), about=about, original=pause, button=name_act("unpause"),
         )  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from django.contrib import admin
 from celery_config.messaging.dealt_with import DEALT_WITH, DEALT_WITH_FILTER, DealtWithAdmin
 from celery_config.saga.admin.widgets import EFFECT, TARGET, VERB
 from celery_config.saga.models import DeadLetter, OperatorAction
-from celery_config.web.admin import ReadOnlyAdmin, text_filter
+from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import id_column, json_column, saga_column, words_column
+from celery_config.web.lists import text_filter
 
 REASON = words_column("reason")
 

@@ -23,6 +23,7 @@ from celery_config.saga.course import Answer, Course
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client, operators
+from celery_config.saga.operations.acts import name_act, title_act
 from celery_config.saga.operations.wording import describe_status
 
 ABOUT = (
@@ -59,8 +60,8 @@ def settle_page(
         return operators.settle_by_hand(row, step, operation, form.cleaned_data["answer"], by=by, why=why)
 
     return confirm_and_act(
-        admin, request, form, back, settle, title=f"Settle by hand: {row}", about=ABOUT, original=row,
-        button="Settle by hand", refused=explain_no_settlement(row.status, intents),
+        admin, request, form, back, settle, title=title_act("settle by hand", row), about=ABOUT, original=row,
+        button=name_act("settle by hand"), refused=explain_no_settlement(row.status, intents),
         **build_evidence(row, course, answers),
     )  # fmt: skip
 

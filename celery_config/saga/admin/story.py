@@ -13,11 +13,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.common.moments import Moment, format_moment
-from celery_config.saga.admin.widgets import get_page_url
+from celery_config.saga.admin.widgets import break_words, get_page_url
 from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.models import SagaInstance, WatchedRow
 from celery_config.saga.operations.advice import advise
-from celery_config.saga.operations.explanation import Explanation, explain, find_hindrance
+from celery_config.saga.operations.explanation import Explanation, explain, find_hindrance, find_line
 from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.operations.history import read_timeline
 from celery_config.saga.operations.strip import CellState, draw_strip
@@ -75,6 +75,12 @@ def find_tone(facts: FlowFacts) -> str:
 def format_explanation(told: Explanation) -> SafeString:
     """Return the sentence as HTML; the browser says how far away a time is, so that the text stays the same."""
     return format_html_join("", "{}", ([format_part(part, told)] for part in told.parts))
+
+
+def format_waiting(facts: FlowFacts) -> SafeString | str:
+    """Return why a flow waits: the cause of one that waits for a decision; the sentence of any other's page."""
+    parked = facts.status is Status.PARKED
+    return break_words(find_line(facts)) if parked else format_explanation(explain(facts))
 
 
 def format_part(part: str | Moment, told: Explanation) -> Any:

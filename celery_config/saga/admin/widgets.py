@@ -25,22 +25,27 @@ from django.utils.timezone import localtime
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
-from celery_config.saga.causes import phrase_command
 from celery_config.saga.course import Answer, Course
-from celery_config.saga.dsl import Saga, Step
+from celery_config.saga.dsl import Step
 from celery_config.saga.faults import list_steps
 from celery_config.saga.flow_facts import is_past_pivot
 from celery_config.saga.models import OperatorAction, SagaPause, WatchedRow
-from celery_config.saga.operations.advice import TITLES
+from celery_config.saga.operations.acts import (
+    describe_effect,
+    describe_target,
+    foretell,
+    name_act,
+    name_step,
+)
 from celery_config.saga.operations.differences import Difference, describe_held, list_differences
 from celery_config.saga.operations.effects import Effect, find_effects
 from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.previews import Preview
 from celery_config.saga.operations.strip import Cell, CellState, correct_state, draw_strip
 from celery_config.saga.operations.wording import (
     STATUS_WORDS,
-    describe_effect,
     describe_status,
-    describe_target,
+    end_sentence,
 )
 from celery_config.web.board import make_table
 from celery_config.web.columns import EMPTY, column, format_number, label_column, make_label
@@ -58,7 +63,7 @@ STATUS = label_column("status", COLOURS, words=WORDS_OF_STATUSES)
 LINK = '<a class="text-link" href="{}">{}</a>'
 SILENT = "does not answer"
 WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt": "warning", "held": "info"}
-VERB = column("text", "verb", "act", lambda did: describe_verb(did.verb))
+VERB = column("text", "verb", "act", lambda did: name_act(did.verb))
 TARGET = column("text", "what", "on what", lambda did: describe_target(did.what) or EMPTY)
 EFFECT = column("text", "effect", "effect", lambda did: describe_effect(did.effect))
 ACTED = ("at", VERB, TARGET, "by", "why", EFFECT)
@@ -75,6 +80,8 @@ def render_confirmation(admin: ModelAdmin[Any], request: HttpRequest, **context:
             alone, and `whole` if a batch takes all.
     """
     request.current_app = admin.admin_site.name  # type: ignore[attr-defined]
+    if about := context.get("about"):
+        context["about"] = end_sentence(about)
     whole = {**admin.admin_site.each_context(request), "opts": admin.opts, **context}
     return TemplateResponse(request, "saga/act.html", whole)
 
@@ -91,14 +98,14 @@ def confirm_and_act(
     back: str,
     act: Callable[..., OperatorAction],
     load_context: Callable[[], Mapping[str, Any]] = dict,
-    describe: Callable[[OperatorAction], str] | None = None,
+    after: str = "",
     **context: Any,
 ) -> HttpResponse:
     """Show the confirmation page; when it is sent with a reason, act, show the result, and return to `back`.
 
     Args:
         act: takes `by` and `why`.
-        describe: says what was done, and where to watch it.
+        after: a sentence that the message ends with: where to watch what becomes of it.
         load_context: returns more of the context; it is called only when the page is shown.
         context: as for `render_confirmation`.
     """
@@ -109,24 +116,28 @@ def confirm_and_act(
     except (OperatorRefused, ServiceCallError) as error:
         admin.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
     else:
-        admin.message_user(request, (describe or describe_action)(done), messages.SUCCESS)
+        admin.message_user(request, describe_done(context["title"], done, after), messages.SUCCESS)
     return redirect(back)
 
 
-def describe_action(done: OperatorAction) -> str:
-    what = f" {describe_target(done.what)}" if done.what else ""
-    return f"Done, {describe_verb(done.verb)}{what}: {describe_effect(done.effect)}"
+def describe_going(preview: Preview) -> dict[str, Any]:
+    """Return what a dialog says of what a verb would do, in the words of the message that follows."""
+    return {
+        "change": foretell(preview.before, preview.after, preview.sends),
+        "branches": preview.branches,
+        "is_flow": True,
+    }
 
 
-def describe_verb(verb: str) -> str:
-    """Return the name of an act as the pages have it."""
-    return TITLES.get(verb, verb)
+def describe_done(title: str, done: OperatorAction, after: str = "") -> str:
+    """Return what was done, in the words of the dialog that asked for it.
 
-
-def name_step(name: str) -> str:
-    """What a step does, in the words of the first definition that has it."""
-    found = (step for saga in Saga.registry.values() for step in saga.steps if step.name == name)
-    return next((phrase_command(step.command) for step in found), name)
+    Args:
+        title: of the dialog.
+    """
+    what = describe_target(done.what) if done.what else ""
+    on = f": {what}" if what and what not in title else ""
+    return f"{title}{on}: {end_sentence(describe_effect(done.effect))} {after}".strip()
 
 
 def describe_pause(pause: SagaPause) -> str:

@@ -27,7 +27,7 @@ from celery_config.saga.batches.reading import (
 from celery_config.saga.batches.steering import STEERS, steer
 from celery_config.saga.engine.flows import WatchedFlow, flows
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations.api import OPERATES, ActionOutput, WhyInput, answer_action
+from celery_config.saga.operations.acts_api import OPERATES, ActionOutput, WhyInput, answer_action
 from celery_config.saga.states import Status
 from celery_config.web.fields import (
     IdField,

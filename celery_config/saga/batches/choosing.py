@@ -10,6 +10,7 @@ from django.db.models import CharField, QuerySet, UUIDField, Value
 
 from celery_config.db import bulk
 from celery_config.errors import OperatorRefused
+from celery_config.saga.batches.counting import make_first_sums
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import ItemState
 from celery_config.saga.engine.flows import WatchedFlow
@@ -63,9 +64,10 @@ def make_batch(
             raise OperatorRefused(
                 f"more than {MOST:,} flows fit; choose fewer, and make another batch for the others"
             )
+        batch.sums = make_first_sums(count, ItemState.CHOSEN.value)
         if one_first is None and count > ONE_FIRST_ABOVE:
             batch.one_first = True
-            batch.save(update_fields=["one_first"])
+        batch.save(update_fields=["one_first", "sums"])
     return batch
 
 

@@ -33,6 +33,17 @@ class Batch(models.Model):
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True, help_text="when the outcome of each flow was known")
+    sums = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        help_text="how many flows stand where, when they were counted last",
+    )
+    reasons = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        help_text="why flows were refused or left alone, and how many",
+    )
+    counted_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = "batch"
@@ -90,7 +101,7 @@ class BatchItem(models.Model):
                 name="batch_item_under_way",
                 condition=models.Q(state=ItemState.ACTED.value, outcome=""),
             ),
-            # The page's sums are read from this index alone.
+            # The sums are counted from this index alone.
             models.Index(
                 fields=["batch", "state", "would_be", "outcome", "money_state", "currency"],
                 include=["amount"],

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import QuerySet
 
 from celery_config.common.grouping import group_by
 from celery_config.common.identifiers import parse_uuid
+from celery_config.saga.batches.counting import ALIKE
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.operations.held_money import Money, add_up
 
-ALIKE = ("state", "would_be", "outcome")
 SEPARATOR = ":"
-MOST_REASONS = 20
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,8 @@ class BatchReason:
 
 
 def read_parts(batch: Batch) -> list[BatchPart]:
-    """Return how many flows stand where, with one query; the largest part first."""
-    rows = BatchItem.objects.filter(batch=batch).order_by().values(*ALIKE, "currency", held=F("money_state"))
-    sums = rows.annotate(count=Count("pk"), amount=Sum("amount"))
-    alike = group_by(lambda row: (row["state"], row["would_be"], row["outcome"]), sums)
+    """Return how many flows of a batch stand where, as they were counted last; the largest part first."""
+    alike = group_by(lambda row: (row["state"], row["would_be"], row["outcome"]), batch.sums)
     parts = [
         BatchPart(state, would_be, outcome, sum(row["count"] for row in some), sum_up(some))
         for (state, would_be, outcome), some in alike.items()
@@ -59,11 +56,9 @@ def sum_up(rows: Iterable[Mapping[str, Any]]) -> tuple[Money, ...]:
     return tuple(add_up({**row, "state": row["held"]} for row in rows))
 
 
-def read_reasons(batch: Batch) -> Sequence[BatchReason]:
-    """Return why flows were refused or left alone, the most frequent first; at most `MOST_REASONS`."""
-    items = BatchItem.objects.filter(batch=batch).exclude(reason="").order_by()
-    rows = items.values("state", "reason").annotate(count=Count("pk")).order_by("-count")
-    return [BatchReason(**row) for row in rows[:MOST_REASONS]]
+def read_reasons(batch: Batch) -> list[BatchReason]:
+    """Return why flows were refused or left alone, the most frequent first."""
+    return [BatchReason(**row) for row in batch.reasons]
 
 
 def find_flows(name: str) -> QuerySet[BatchItem, Any]:

@@ -6,6 +6,7 @@ items; a claim saves work, and the items' states and the flows' locks decide.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now, fetch_now
 from celery_config.messaging.barrier.store import MOST_SAGAS
 from celery_config.messaging.outbox.relay import BackgroundDuty
+from celery_config.saga.batches import counting
 from celery_config.saga.batches.acting import Piece
 from celery_config.saga.batches.dry_run import check_items
 from celery_config.saga.batches.models import Batch, BatchItem
@@ -33,6 +35,10 @@ PIECE = 50
 CLAIM_SECONDS = 30.0
 """How long a relay that was killed keeps others from its items."""
 CHECKED_FIELDS = ("claimed_until", "state", "reason", "would_be", "money_state", "currency", "amount")
+COUNT_SECONDS = 2.0
+"""As often as a page asks."""
+RECOUNT_SECONDS = 60.0
+"""So long the sums may be wrong after a relay was killed between an act and its count."""
 TRIED_IN_VAIN = "the first one waits for a decision again; look at it before the others"
 ACTING = (BatchState.TRYING, BatchState.RUNNING)
 
@@ -45,93 +51,121 @@ def start_if_any(duty: BackgroundDuty) -> None:
 
 def run_batches() -> None:
     """Work on all batches, a piece of each in turn, until nothing is left to do at this moment."""
-    busy = set(Batch.objects.filter(settled_at__isnull=True).values_list("pk", flat=True))
+    found = Batch.objects.filter(settled_at__isnull=True).order_by("pk").values_list("pk", flat=True)
+    busy = [BatchRun(pk) for pk in found]
     while busy:
-        for pk in sorted(busy):
-            try:
-                if not run_piece(pk):
-                    busy.discard(pk)
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception:
-                log.exception("a batch failed; the others go on", batch=str(pk))
-                busy.discard(pk)
+        busy = [run for run in busy if run_safely(run)]
 
 
-def run_piece(pk: UUID) -> bool:
-    """Do the next piece of a batch; return whether there is more to do at once."""
-    batch = Batch.objects.get(pk=pk)
-    flow = find_flow(apps.get_model(batch.kind))
-    note_outcomes(batch, flow)
-    steps: dict[str, Callable[[Batch, WatchedFlow[Any, Any]], bool]] = {
-        BatchState.CHECKING: check_piece,
-        BatchState.TRYING: try_one,
-        BatchState.RUNNING: act_on_piece,
-    }
-    step = steps.get(batch.state)
-    more = step(batch, flow) if step else False
-    settle(batch)
-    return more
+def run_safely(run: BatchRun) -> bool:
+    """Do the next piece of a batch; return whether there is more to do at once. A batch that fails stops no other.
 
-
-def check_piece(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
-    """Check some flows; once all are, the batch is ready to be started."""
-    items = claim(batch, ItemState.CHOSEN, MOST_SAGAS)
-    if items:
-        check_items(flow, batch.verb, items)
-        for item in items:
-            item.claimed_until = None
-        bulk.update(BatchItem, items, CHECKED_FIELDS)
-    left = batch.items.filter(state=ItemState.CHOSEN)
-    Batch.objects.filter(~Exists(left), pk=batch.pk, state=BatchState.CHECKING).update(state=BatchState.READY)
-    return bool(items)
-
-
-def try_one(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
-    """Act on one flow, and wait for its end: then the others follow, or the batch is paused."""
-    first = batch.items.filter(state=ItemState.ACTED).order_by("acted_at").first()
-    if first is None:
-        return act_on_some(batch, flow, 1)
-    if first.outcome == ItemOutcome.PARKED:
-        paused = {"state": BatchState.PAUSED, "note": TRIED_IN_VAIN}
-        Batch.objects.filter(pk=batch.pk, state=BatchState.TRYING).update(**paused)
+    Raises:
+        OperationalError, InterfaceError: the database is away.
+    """
+    try:
+        return run.do_piece()
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("a batch failed; the others go on", batch=str(run.pk))
         return False
-    if first.outcome == ItemOutcome.UNDER_WAY:
+
+
+class BatchRun:
+    """What one relay does for a batch until nothing is left to do at this moment."""
+
+    def __init__(self, pk: UUID) -> None:
+        self.pk = pk
+        self.batch: Batch
+        self.flow: WatchedFlow[Any, Any]
+        self.counted = time.monotonic()
+        self.is_changed = False
+        """Whether a flow stands elsewhere than when they were counted last."""
+
+    def do_piece(self) -> bool:
+        """Do the next piece; return whether there is more to do at once."""
+        self.batch = Batch.objects.get(pk=self.pk)
+        self.flow = find_flow(apps.get_model(self.batch.kind))
+        self.is_changed |= note_outcomes(self.batch, self.flow) > 0
+        steps: dict[str, Callable[[], bool]] = {
+            BatchState.CHECKING: self.check_piece,
+            BatchState.TRYING: self.try_one,
+            BatchState.RUNNING: self.act_on_piece,
+        }
+        step = steps.get(self.batch.state)
+        more = step() if step else False
+        self.count_if_due(more=more)
+        settle(self.batch)
+        return more
+
+    def count_if_due(self, *, more: bool) -> None:
+        """Count what was changed when it is done, and every so often until then; and what a killed relay changed."""
+        at = self.batch.counted_at
+        is_old = at is None or timezone.now() - at > timedelta(seconds=RECOUNT_SECONDS)
+        is_due = self.is_changed and (not more or time.monotonic() - self.counted > COUNT_SECONDS)
+        if is_due or is_old:
+            counting.count_flows(self.pk)
+            self.counted, self.is_changed = time.monotonic(), False
+
+    def check_piece(self) -> bool:
+        """Check some flows; once all are, the batch is ready to be started."""
+        items = claim(self.batch, ItemState.CHOSEN, MOST_SAGAS)
+        if items:
+            check_items(self.flow, self.batch.verb, items)
+            for item in items:
+                item.claimed_until = None
+            bulk.update(BatchItem, items, CHECKED_FIELDS)
+            self.is_changed = True
+        left = self.batch.items.filter(state=ItemState.CHOSEN)
+        checking = Batch.objects.filter(~Exists(left), pk=self.pk, state=BatchState.CHECKING)
+        checking.update(state=BatchState.READY)
+        return bool(items)
+
+    def try_one(self) -> bool:
+        """Act on one flow, and wait for its end: then the others follow, or the batch is paused."""
+        first = self.batch.items.filter(state=ItemState.ACTED).order_by("acted_at").first()
+        if first is None:
+            return self.act_on_some(1)
+        trying = Batch.objects.filter(pk=self.pk, state=BatchState.TRYING)
+        if first.outcome == ItemOutcome.PARKED:
+            trying.update(state=BatchState.PAUSED, note=TRIED_IN_VAIN)
+            return False
+        if first.outcome == ItemOutcome.UNDER_WAY:
+            return False
+        trying.update(state=BatchState.RUNNING)
+        return True
+
+    def act_on_piece(self) -> bool:
+        """Act on as many flows as are due now; return whether there may be more at once. Between waves there is not."""
+        if not self.batch.per_minute:
+            return self.act_on_some(PIECE)
+        count, seconds = plan_wave(self.batch.per_minute)
+        now = fetch_now()
+        due = Q(next_at__isnull=True) | Q(next_at__lte=now)
+        # One relay gets the wave: the row decides.
+        is_ours = Batch.objects.filter(due, pk=self.pk).update(next_at=now + timedelta(seconds=seconds))
+        if is_ours:
+            self.act_on_some(count)
         return False
-    Batch.objects.filter(pk=batch.pk, state=BatchState.TRYING).update(state=BatchState.RUNNING)
-    return True
 
-
-def act_on_piece(batch: Batch, flow: WatchedFlow[Any, Any]) -> bool:
-    """Act on as many flows as are due now; return whether there may be more at once. Between waves there is not."""
-    if not batch.per_minute:
-        return act_on_some(batch, flow, PIECE)
-    count, seconds = plan_wave(batch.per_minute)
-    now = fetch_now()
-    due = Q(next_at__isnull=True) | Q(next_at__lte=now)
-    # One relay gets the wave: the row decides.
-    is_ours = Batch.objects.filter(due, pk=batch.pk).update(next_at=now + timedelta(seconds=seconds))
-    if is_ours:
-        act_on_some(batch, flow, count)
-    return False
+    def act_on_some(self, count: int) -> bool:
+        """Act on so many flows at most; return whether there may be more."""
+        items = claim(self.batch, ItemState.CHECKED, count)
+        if items:
+            Piece(self.batch, self.flow).act(items)
+            self.is_changed = True
+            return True
+        left = self.batch.items.filter(state=ItemState.CHECKED)
+        acting = Batch.objects.filter(~Exists(left), pk=self.pk, state__in=ACTING)
+        acting.update(state=BatchState.ENDED, ended_at=Now())
+        return False
 
 
 def plan_wave(per_minute: int) -> tuple[int, float]:
     """Return how many flows a wave has, and how many seconds the next one waits: about a wave a second."""
     count = min(PIECE, max(1, per_minute // 60))
     return count, count * 60 / per_minute
-
-
-def act_on_some(batch: Batch, flow: WatchedFlow[Any, Any], count: int) -> bool:
-    """Act on so many flows at most; return whether there may be more."""
-    items = claim(batch, ItemState.CHECKED, count)
-    if items:
-        Piece(batch, flow).act(items)
-        return True
-    left = batch.items.filter(state=ItemState.CHECKED)
-    ended = {"state": BatchState.ENDED, "ended_at": Now()}
-    Batch.objects.filter(~Exists(left), pk=batch.pk, state__in=ACTING).update(**ended)
-    return False
 
 
 def claim(batch: Batch, state: ItemState, count: int) -> list[BatchItem]:
@@ -146,16 +180,18 @@ def claim(batch: Batch, state: ItemState, count: int) -> list[BatchItem]:
     return items
 
 
-def note_outcomes(batch: Batch, flow: WatchedFlow[Any, Any]) -> None:
-    """Write down what became of the flows that were acted on, with one statement."""
+def note_outcomes(batch: Batch, flow: WatchedFlow[Any, Any]) -> int:
+    """Write down what became of the flows that were acted on, with one statement; return of how many it is new."""
     flows = flow.model._default_manager.filter(pk=OuterRef("flow"))
     ends = (*ENDED, Status.PARKED)
     pending = batch.items.filter(state=ItemState.ACTED, outcome=ItemOutcome.UNDER_WAY)
-    pending.filter(Exists(flows.filter(status__in=ends))).update(outcome=Subquery(flows.values("status")[:1]))
+    ended = pending.filter(Exists(flows.filter(status__in=ends)))
+    return int(ended.update(outcome=Subquery(flows.values("status")[:1])))
 
 
 def settle(batch: Batch) -> None:
-    """Note that nothing of the batch is left: each flow has its outcome, or was left alone."""
+    """Note that nothing of the batch is left: each flow has its outcome, or was left alone. It is counted once more."""
     over = Batch.objects.filter(pk=batch.pk, state__in=(BatchState.ENDED, BatchState.STOPPED))
     under_way: QuerySet[BatchItem] = batch.items.filter(state=ItemState.ACTED, outcome=ItemOutcome.UNDER_WAY)
-    over.filter(~Exists(under_way)).update(settled_at=timezone.now())
+    if over.filter(~Exists(under_way)).update(settled_at=timezone.now()):
+        counting.count_flows(batch.pk)

@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Value, When
 
 from celery_config.common.identifiers import abbreviate_id
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
+from celery_config.saga.batches.counting import count_flows
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import BatchState, ItemState
-from celery_config.saga.batches.telling import describe_state
+from celery_config.saga.batches.telling import describe_change_of, describe_state
 from celery_config.saga.models import OperatorAction
+from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.audit_trail import check_reason, record_action
 
 UNFINISHED = (
     BatchState.CHECKING, BatchState.READY, BatchState.TRYING, BatchState.RUNNING, BatchState.PAUSED,
 )  # fmt: skip
-FIRST = Case(When(one_first=True, then=Value(BatchState.TRYING)), default=Value(BatchState.RUNNING))
 STEERS = {
-    "start": ((BatchState.READY,), FIRST),
-    "pause": ((BatchState.TRYING, BatchState.RUNNING), Value(BatchState.PAUSED)),
+    "start": (BatchState.READY,),
+    "pause": (BatchState.TRYING, BatchState.RUNNING),
     # Also without waiting for the one that is tried: an operator has looked at it.
-    "resume": ((BatchState.PAUSED, BatchState.TRYING), Value(BatchState.RUNNING)),
-    "stop": (UNFINISHED, Value(BatchState.STOPPED)),
+    "resume": (BatchState.PAUSED, BatchState.TRYING),
+    "stop": UNFINISHED,
 }
+"""The acts on a batch, and the states that allow each."""
+AFTER = {"pause": BatchState.PAUSED, "resume": BatchState.RUNNING, "stop": BatchState.STOPPED}
 STOPPED = "the batch was stopped"
+
+
+def name_steer(act: str) -> str:
+    """Return the name of an act on a batch in the trail."""
+    return f"{act} a batch"
+
+
+def find_state_after(batch: Batch, act: str) -> BatchState:
+    """Return the state in which an act leaves a batch."""
+    if act == "start":
+        return BatchState.TRYING if batch.one_first else BatchState.RUNNING
+    return AFTER[act]
+
+
+def explain_refusal(batch: Batch, act: str) -> str:
+    """Return why a batch's state does not allow an act; empty: it does."""
+    name, state = name_act(name_steer(act)), describe_state(batch.state)
+    return "" if batch.state in STEERS[act] else f"“{name}” does not fit a batch that is “{state}”"
 
 
 def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
@@ -38,28 +59,27 @@ def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
         Batch.DoesNotExist: there is none.
     """
     check_reason(why)
-    before, after = STEERS[act]
     with transaction.atomic():
         batch = Batch.objects.select_for_update().get(pk=pk)
         was = batch.state
-        changed = {"state": after, "note": ""}
+        if why_not := explain_refusal(batch, act):
+            raise OperatorRefused(why_not)
+        changed: dict[str, Any] = {"state": find_state_after(batch, act), "note": ""}
         if act == "start":
             changed["started_at"] = Now()
         if act == "stop":
             changed["ended_at"] = Now()
-        if not Batch.objects.filter(pk=pk, state__in=before).update(**changed):
-            raise OperatorRefused(
-                f"a batch that is {was} does not {act}; one that does is {' or '.join(before)}"
-            )
+        Batch.objects.filter(pk=pk).update(**changed)
         if act == "stop":
             left = BatchItem.objects.filter(batch=pk, state__in=(ItemState.CHOSEN, ItemState.CHECKED))
             left.update(state=ItemState.LEFT, reason=STOPPED)
+            count_flows(pk)
         batch.refresh_from_db()
         return record_action(
-            f"{act} a batch",
+            name_steer(act),
             by=by,
             why=why,
             subject=str(pk),
             what=abbreviate_id(pk),
-            result_text=f"{describe_state(was)} → {describe_state(batch.state)}",
+            result_text=describe_change_of(was, batch.state),
         )

@@ -23,6 +23,11 @@ def describe_state(state: str) -> str:
     return WORDS[state]
 
 
+def describe_change_of(before: str, after: str) -> str:
+    """Return what becomes of a batch, as its dialog and its message say it: "ready to start → at work"."""
+    return f"{describe_state(before)} → {describe_state(after)}"
+
+
 def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> str:
     """Return one sentence: what is being done, how far it is, and what the operator may do next.
 
@@ -43,7 +48,7 @@ def tell_batch(state: str, note: str, parts: Iterable[tuple[str, str, int]]) -> 
         case BatchState.READY:
             return f"Checked: {whole}. Nothing is changed yet. Start it to act on {waiting}."
         case BatchState.TRYING:
-            others = waiting if acted else waiting - 1
+            others = waiting if acted else max(0, waiting - 1)
             return f"One is tried first. The other {others} follow when it has ended."
         case BatchState.RUNNING:
             return f"It is at work: acted on {acted}, {waiting} left."

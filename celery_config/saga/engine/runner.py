@@ -5,7 +5,7 @@ No other part of the engine writes these rows; the messages of a decision go to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -14,8 +14,10 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from celery_config.db import bulk
+from celery_config.saga.causes import CauseKind
 from celery_config.saga.dsl import Step, find_saga
-from celery_config.saga.engine import clock, refusals, step_log
+from celery_config.saga.engine import clock, parking, refusals, step_log
 from celery_config.saga.engine.flows import Cause, WatchedFlow
 from celery_config.saga.engine.machine import CLOSED, CancelRequested, Compensated, Completed, Stop, Trigger
 from celery_config.saga.engine.plan import plan_links
@@ -83,6 +85,19 @@ def handle_triggers(
             work.apply_trigger(row, triggers[row.pk], causes.get(row.pk))
         work.write()
         return found
+
+
+@transaction.atomic
+def update_faults(sagas: Collection[UUID]) -> None:
+    """Write down what stands in the way of parked sagas that were silent, and of which something was heard now."""
+    silent = SagaInstance.objects.filter(
+        pk__in=sagas, status=Status.PARKED, fingerprint__startswith=CauseKind.SILENT
+    )
+    rows = list(silent.select_for_update().order_by("pk"))
+    logs = SAGAS.read_logs(rows) if rows else {}
+    for row in rows:
+        row.fingerprint = parking.make_fingerprint(SAGAS.find_fault(row, logs.get(row.pk, {})))
+    bulk.update(SagaInstance, rows, ["fingerprint"])
 
 
 def complete_sagas(ends: Mapping[UUID, ChainEnd]) -> set[UUID]:

@@ -97,6 +97,7 @@ def handle_step_lost(deliveries: Sequence[Delivery[StepLostMessage]]) -> list[Ou
                 reason = {"code": LOST, "reason": each.reason}
                 refusals.record_failure(each.saga, each.step, each.operation, reason)
             runner.handle_triggers({each.saga: StepLost(each.step, each.operation) for each in part}, causes)
+            runner.update_faults([each.saga for each in part])
     return [None] * len(deliveries)
 
 
@@ -227,6 +228,8 @@ def write_saga_log(received: Sequence[Received]) -> None:
     pivots, logged = pivot_names(), step_log.merge_entries(redact_erased(entries))
     if explained := failed | {each.saga for each in logged if each.outcome is StepState.REFUSED}:
         refusals.explain_stopped(explained)
+    if heard := failed | {each.saga for each in logged if each.outcome is not StepState.DONE}:
+        runner.update_faults(heard)
     runner.handle_triggers(
         {
             entry.saga: StepLogged(entry.step, entry.outcome)

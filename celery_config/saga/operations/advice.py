@@ -9,9 +9,6 @@ from celery_config.saga.causes import TOO_LARGE, CauseKind
 from celery_config.saga.flow_facts import FlowFacts, find_failed, is_failing, is_past_pivot
 from celery_config.saga.states import OPEN, Status
 
-# The names of the verbs on the pages; in the API they are called as their keys.
-TITLES = {"retry": "Bring to an end", "compensate": "Cancel and undo", "resume": "Finish"}
-
 MENDS: Mapping[str, str] = {
     TOO_LARGE: "Nothing is to be mended if the money was not taken: what undoes the order is small enough to be sent.",
     CauseKind.LATE: "Find out why the other side is slow, and wait until it answers in time.",

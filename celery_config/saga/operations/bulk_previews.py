@@ -17,6 +17,7 @@ from celery_config.saga.course import Known
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.operations import held_money
+from celery_config.saga.operations.acts import foretell
 from celery_config.saga.operations.held_money import DOUBTFUL, HELD, TAKEN, Money
 from celery_config.saga.operations.previews import decide_verb
 from celery_config.saga.operations.wording import capitalize, end_sentence
@@ -33,6 +34,7 @@ class Prospect:
     Args:
         refused: why it would do nothing; empty: it would do something.
         ends: the ways in which it may go, each as its condition and its end.
+        change: what it would change and send.
     """
 
     row: Any
@@ -41,6 +43,7 @@ class Prospect:
     becomes: str
     """In a few words: "cancelled", or "cancelled or finished"."""
     money: Money | None
+    change: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,14 @@ def foresee_one(
     try:
         course = flow.build_course(row, log)
         refused, decision = decide_verb(work, row, verb, course)
-        branches = flow.list_branches(row, decision.send, course) if decision.send and not refused else []
+        is_sent = decision.send and not refused
+        branches = flow.list_branches(row, decision.send, course) if is_sent else []
+        links = flow.describe_send(row, decision.send) if is_sent else []
+        change = foretell(row.status, decision.status or row.status, links)
     except OperatorRefused as refusal:
-        refused, branches = str(refusal), []
+        refused, branches, change = str(refusal), [], ""
     ends = tuple((branch.condition, branch.end) for branch in branches)
-    return Prospect(row, refused, ends, "refused" if refused else name_ends(branches), held)
+    return Prospect(row, refused, ends, "refused" if refused else name_ends(branches), held, change)
 
 
 def name_ends(branches: Iterable[Branch]) -> str:
@@ -91,18 +97,22 @@ def name_ends(branches: Iterable[Branch]) -> str:
 
 def count_outcomes(prospects: Iterable[Prospect]) -> list[Outcome]:
     """Return what would become of the flows, those first of which most would."""
-    alike = group_by(lambda each: (each.becomes, each.refused, each.ends), prospects)
+    alike = group_by(lambda each: (each.becomes, each.refused, each.ends, each.change), prospects)
     return [
         Outcome(
             f"{len(some)} would be {becomes}{describe_money(becomes, sum_up(some))}",
-            [end_sentence(capitalize(refused))] if refused else list_ways(ends),
+            [tell(refused)] if refused else [tell(change), *list_ways(ends)],
         )
-        for (becomes, refused, ends), some in sorted(alike.items(), key=lambda each: -len(each[1]))
+        for (becomes, refused, ends, change), some in sorted(alike.items(), key=lambda each: -len(each[1]))
     ]
 
 
 def list_ways(ends: Iterable[tuple[str, str]]) -> list[str]:
-    return [end_sentence(capitalize(": ".join(filter(None, way)))) for way in ends]
+    return [tell(": ".join(filter(None, way))) for way in ends]
+
+
+def tell(text: str) -> str:
+    return end_sentence(capitalize(text))
 
 
 def sum_up(prospects: Iterable[Prospect]) -> list[Money]:

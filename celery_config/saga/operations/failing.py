@@ -5,7 +5,7 @@ A few queries for each kind of flow. The happy path has no failed tries, so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,12 +16,14 @@ from django.db.models import Exists, OuterRef, QuerySet
 from celery_config.common.grouping import group_by
 from celery_config.saga.engine.flows import WatchedFlow, find_flow, flows
 from celery_config.saga.flow_facts import AGAIN_AND_AGAIN, Failing, find_failing
-from celery_config.saga.models import StepTry, WatchedRow
+from celery_config.saga.models import SagaClock, StepTry, WatchedRow
 from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.states import OPEN
 
-MOST_READ = 500
+MOST_READ = 300
 """Of a kind: those that fail are read one by one."""
+MOST_POLLED = 100
+"""Of a kind, for what is asked for every two seconds: a bad day must not make the board dear."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,31 @@ class FailingGroup:
     """The most of one."""
     next_at: datetime | None
     """When the first is tried again; None: now."""
+    more: bool = False
+    """Whether more of the kind fail than were read, perhaps for this cause."""
 
 
-def read_failing() -> list[FailingGroup]:
-    """Return what fails, the largest group first."""
-    found = read_groups([row for flow in flows.values() for row in find_rows(flow)[:MOST_READ]])
-    return sorted(found, key=lambda group: (-len(group.ids), group.line))
+def read_failing(most: int = MOST_READ, *, clock: SagaClock | None = None) -> list[FailingGroup]:
+    """Return what fails, the largest group first.
+
+    Args:
+        most: how many of a kind are read at most.
+        clock: saga time, if it is read already.
+    """
+    groups = read_groups([*flows.values()], most, clock)
+    return sorted(groups, key=lambda group: (-len(group.ids), group.line))
 
 
-def read_groups(rows: Sequence[Any]) -> list[FailingGroup]:
-    facts = read_flows(rows)
+def read_groups(
+    kinds: Iterable[WatchedFlow[Any, Any]], most: int, clock: SagaClock | None = None
+) -> list[FailingGroup]:
+    found = {flow.model._meta.label_lower: list(find_rows(flow)[: most + 1]) for flow in kinds}
+    rows = [row for some in found.values() for row in some[:most]]
+    facts = read_flows(rows, money=False, clock=clock)
     failing = [(row, told) for row in rows if (told := find_failing(facts[row.pk]))]
     alike = group_by(lambda each: (each[0]._meta.label_lower, each[0].status, each[1].line), failing)
-    return [make_group(*of, some) for of, some in alike.items()]
+    more = {kind for kind, some in found.items() if len(some) > most}
+    return [make_group(*of, some, more=of[0] in more) for of, some in alike.items()]
 
 
 def find_rows(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
@@ -59,7 +73,9 @@ def find_rows(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
     return rows.order_by()
 
 
-def make_group(kind: str, status: str, line: str, some: Sequence[tuple[WatchedRow, Failing]]) -> FailingGroup:
+def make_group(
+    kind: str, status: str, line: str, some: Sequence[tuple[WatchedRow, Failing]], *, more: bool
+) -> FailingGroup:
     told = [failing for _, failing in some]
     times = [each.next_at for each in told]
     return FailingGroup(
@@ -69,10 +85,11 @@ def make_group(kind: str, status: str, line: str, some: Sequence[tuple[WatchedRo
         [row.pk for row, _ in some],
         max(each.tries for each in told),
         None if None in times else min(filter(None, times)),
+        more,
     )
 
 
-def find_failing_ids(model: type[WatchedRow], line: str) -> list[UUID]:
-    """Return the ids of what fails for one cause."""
-    groups = read_groups(list(find_rows(find_flow(model))[:MOST_READ]))
-    return [pk for group in groups if group.line == line for pk in group.ids]
+def find_failing_ids(model: type[WatchedRow], line: str) -> tuple[list[UUID], bool]:
+    """Return the ids of what fails for one cause, and whether more of the kind fail than were read."""
+    groups = [group for group in read_groups([find_flow(model)], MOST_READ) if group.line == line]
+    return [pk for group in groups for pk in group.ids], any(group.more for group in groups)

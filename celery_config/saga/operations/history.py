@@ -22,13 +22,12 @@ from celery_config.saga.flow_facts import (
     list_begun,
 )
 from celery_config.saga.models import OperatorAction, SagaDecision, SagaInstance, WatchedRow
-from celery_config.saga.operations.advice import TITLES
+from celery_config.saga.operations.acts import describe_target, name_act
 from celery_config.saga.operations.strip import CellState, name_undone
 from celery_config.saga.operations.timeline import OPERATORS, Timeline, lay_out
 from celery_config.saga.operations.wording import (
     STATUS_WORDS,
     describe_status,
-    describe_target,
     format_ordinal,
 )
 from celery_config.saga.states import StepState
@@ -112,7 +111,7 @@ def read_actions(row: WatchedRow) -> Iterator[Happening]:
     """What operators did to the flow."""
     about: Any = Q(saga=row) if isinstance(row, SagaInstance) else Q(subject=row.subject)
     for did in OperatorAction.objects.filter(about):
-        text = f"{TITLES.get(did.verb, did.verb)} by {did.by}: {did.why}"
+        text = f"{name_act(did.verb)} by {did.by}: {did.why}"
         yield Happening(did.at, OPERATORS, HappeningKind.ACTED, text)
 
 

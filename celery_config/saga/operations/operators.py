@@ -20,6 +20,7 @@ from celery_config.saga.faults import list_steps
 from celery_config.saga.flow_facts import is_past_pivot
 from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations import barrier_client
+from celery_config.saga.operations.acts import write_effect
 from celery_config.saga.operations.audit_trail import check_reason, record_action
 from celery_config.saga.operations.previews import explain_refusal
 from celery_config.saga.operations.wording import describe_status
@@ -72,8 +73,9 @@ def apply_verb(work: UnitOfWork[Any, Any], row: WatchedRow, verb: str) -> str:
     decision = work.apply_trigger(row, trigger, cause) if trigger else IGNORE
     if decision == IGNORE:
         raise OperatorRefused(explain_refusal(row, verb))
-    sent = ", ".join(work.flow.describe_send(row, decision.send)) if decision.send else "nothing"
-    return f"{before} to {row.status}; sent: {sent}"
+    return write_effect(
+        before, row.status, work.flow.describe_send(row, decision.send) if decision.send else ()
+    )
 
 
 def take_over(seen: WatchedRow, *, by: str, why: str) -> OperatorAction:

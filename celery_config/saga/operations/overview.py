@@ -16,7 +16,7 @@ from django.db.models import Count, Min, QuerySet, Sum, Value
 
 from celery_config.saga.engine.flows import WatchedFlow, flows
 from celery_config.saga.flow_facts import FlowFacts
-from celery_config.saga.models import DeadLetter, ParkedSaga, WatchedRow
+from celery_config.saga.models import DeadLetter, ParkedSaga, SagaClock, WatchedRow
 from celery_config.saga.operations import held_money
 from celery_config.saga.operations.explanation import Explanation, explain
 from celery_config.saga.operations.flow_reader import read_flows
@@ -96,14 +96,18 @@ def query_open(flow: WatchedFlow[Any, Any]) -> QuerySet[Any, Any]:
     return counted
 
 
-def read_oldest(limit: int = OLDEST) -> list[OnItsWay]:
-    """Return the open flows whose deadline comes first; two queries for each kind of flow, and one."""
+def read_oldest(limit: int = OLDEST, *, clock: SagaClock | None = None) -> list[OnItsWay]:
+    """Return the open flows whose deadline comes first; two queries for each kind of flow, and one or two.
+
+    Args:
+        clock: saga time, if it is read already.
+    """
     rows: list[WatchedRow] = []
     for flow in flows.values():
         # By the deadline: an order that an index has would make the database look for the open ones through all.
         rows += flow.model._default_manager.filter(status__in=OPEN).order_by("deadline_at")[:limit]
     oldest = sorted(rows, key=lambda row: row.deadline_at)[:limit]
-    facts = read_flows(oldest)
+    facts = read_flows(oldest, clock=clock)
     return [OnItsWay(row, facts[row.pk]) for row in oldest]
 
 

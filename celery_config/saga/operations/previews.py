@@ -10,10 +10,8 @@ from celery_config.saga.course import Answer, Course
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.engine.machine import IGNORE, Decision
 from celery_config.saga.engine.unit_of_work import UnitOfWork
-from celery_config.saga.faults import list_steps
-from celery_config.saga.flow_facts import is_past_pivot
 from celery_config.saga.models import WatchedRow
-from celery_config.saga.operations.advice import TITLES
+from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.barrier_client import read_barriers
 from celery_config.saga.operations.effects import Effect, find_effects
 from celery_config.saga.operations.wording import describe_status
@@ -52,7 +50,7 @@ def preview(row: WatchedRow, verb: str) -> Preview:
     return Preview(
         refused=refused,
         before=row.status,
-        after=find_end(decision.status or row.status, course),
+        after=decision.status or row.status,
         sends=flow.describe_send(row, decision.send) if decision.send else [],
         branches=flow.list_branches(row, decision.send, course) if decision.send else [],
         effects=find_effects(course, answers),
@@ -69,11 +67,6 @@ def decide_verb(
     return explain_refusal(row, verb) if decision == IGNORE else course.fault, decision
 
 
-def find_end(status: str, course: Course) -> str:
-    """Return the next status of a flow; one that is to be stopped goes forward if its pivot is known to have run."""
-    return Status.FORWARD if status == Status.STOPPING and is_past_pivot(list_steps(course)) else status
-
-
 def explain_refusal(row: WatchedRow, verb: str) -> str:
     """Return why the status does not allow the verb."""
     kind = row._meta.verbose_name
@@ -82,5 +75,5 @@ def explain_refusal(row: WatchedRow, verb: str) -> str:
     return (
         find_flow(type(row))
         .verbs[verb]
-        .refusal.format(verb=TITLES[verb], kind=kind, status=describe_status(row.status))
+        .refusal.format(verb=name_act(verb), kind=kind, status=describe_status(row.status))
     )

@@ -18,7 +18,7 @@ from celery_config.saga import states
 from celery_config.saga.engine import machine, runner
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
-from celery_config.web.admin import BoundedPaginator
+from celery_config.web.lists import BoundedPaginator
 from celery_config.web.tokens import issue_token
 from order_project.domain import Flow, RequestLine
 from order_project.erasure.data import erase_customer
@@ -245,7 +245,7 @@ def test_the_outbox_page_sends_again_what_was_set_aside(admin_client: Client, pl
 
 def test_decisions_read_as_words(admin_client: Client, stopped: Placed) -> None:
     html = shown(admin_client, "saga_sagainstance", stopped.saga_id)
-    assert "A step failed (“reserve stock”); from now on being cancelled; the undos were sent" in html
+    assert "A step failed (reserve the stock); from now on being cancelled; the undos were sent" in html
 
 
 @pytest.mark.parametrize("kind", [*get_args(machine.Trigger), *get_args(machine.Send)])

@@ -513,7 +513,7 @@ class TestCommand:
 
     def test_a_database_that_waits_for_recover_is_a_finding(self, shop: Shop, others: Services) -> None:
         epochs.begin("restored")
-        assert found() == ["order: its database was restored, and `./manage.py order recover` is not done"]
+        assert found() == ["order: its database was restored, and ./manage.py order recover is not done"]
 
     def test_old_barrier_rows_of_unknown_sagas_are_a_finding(self, shop: Shop, others: Services) -> None:
         others.unanswered["shipment"] = "barrier rows of 2 old sagas are kept"

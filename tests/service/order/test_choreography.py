@@ -444,7 +444,7 @@ class TestParked:
         (kept,) = OperatorAction.objects.all()
         assert (kept.verb, kept.subject) == ("take over", str(parked.id))
         shown = admin_client.get(reverse("admin:order_choreography_change", args=[parked.id]))
-        assert "take over  by admin: mine" in shown.content.decode()
+        assert "Take over  by admin: mine" in shown.content.decode()
 
     def test_a_human_settles_a_doubt(
         self,

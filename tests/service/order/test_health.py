@@ -319,7 +319,7 @@ class TestFlow:
         status, found = look()
         assert (status, found["recovery"]) == (
             503,
-            "the database was restored, and `./manage.py order recover` is not done",
+            "the database was restored, and ./manage.py order recover is not done",
         )
         assert scrape()["order_saga_recovering", ""] == 1
         epochs.end_recovery()

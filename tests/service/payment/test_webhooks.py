@@ -278,7 +278,7 @@ class TestWhatIsNot:
         ).content.decode()
         assert "The amount: we asked for £19.99, it says £0.01." in page
         assert "<th>amount</th><td>£0.01</td>" in page
-        assert "`./manage.py payment reconcile`" in page
+        assert "./manage.py payment reconcile" in page
         assert f"/admin/find/?q={in_doubt.order}" in page
         assert "minor units" not in page
 

@@ -252,8 +252,8 @@ GOOD = {"headers": {"task": "x.do", "id": "1"}, "payload": [[], {}, {}], "body":
     [
         ({}, None),
         ({"payload": ([{}], {"a": 1}, None)}, None),
-        ({"headers": {}}, "headers `task` and `id` are missing"),
-        ({"headers": {"task": "x.do"}}, "headers `task` and `id` are missing"),
+        ({"headers": {}}, "headers “task” and “id” are missing"),
+        ({"headers": {"task": "x.do"}}, "headers “task” and “id” are missing"),
         ({"headers": {"task": "x.typo", "id": "1"}}, "unknown task"),
         ({"payload": [[], {}]}, "malformed body"),
         ({"payload": {"not": "a task"}}, "malformed body"),

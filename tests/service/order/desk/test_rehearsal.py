@@ -14,8 +14,12 @@ from django.core.management import CommandError, call_command
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.causes import CauseKind
 from celery_config.saga.engine import clock, watchdog
+from celery_config.saga.engine.patience import end_patience
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.operations import operators
+from celery_config.saga.operations.explanation import explain
+from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.strip import CellState, draw_strip
 from celery_config.saga.testing import list_links
 from celery_config.sandbox.fates import FATES
 from celery_config.sandbox.goods import CURRENCY, GOODS, SOLD_OUT
@@ -105,6 +109,28 @@ def test_a_reservation_is_lost_that_only_the_log_knows(
     assert placed.saga.status == "stopping"
     known = {link["kwargs"]["step"]: link["kwargs"].get("known") for link in list_links(stop)}
     assert {step for step, state in known.items() if state == "done"} == {"reserve-stock"}
+
+
+@pytest.mark.parametrize("cause", [CauseKind.LOST, CauseKind.SILENT])
+def test_the_cause_and_the_strip_say_one_thing(
+    goods: None, alone: Callable[[CauseKind], Placed], cause: CauseKind
+) -> None:
+    placed = alone(cause)
+    if cause is CauseKind.SILENT:
+        assert not placed.messages, "no service hears of it"
+        end_patience(SAGAS, {placed.saga.pk})
+        assert "nothing was heard of payment" in placed.saga.fingerprint
+    cells = draw_strip(read_flow(placed.saga))
+    states = {cell.name: cell.state for cell in cells}
+    assert CellState.UNDONE not in states.values()
+    if cause is CauseKind.SILENT:
+        assert states["authorize-payment"] is states["capture-payment"] is CellState.IN_DOUBT
+        assert {cell.reason for cell in cells} == {"nothing was heard of payment", ""}
+    else:
+        assert cells[0].name == "reserve-stock", "there is no reservation without what comes before it"
+        assert cells[0].state is CellState.HELD
+        assert states["authorize-payment"] is CellState.REFUSED, "no money has a part in it"
+        assert cells[1].reason in explain(read_flow(placed.saga)).text.lower()
 
 
 def test_what_is_too_large_to_be_sent_again_is_parked_by_the_watchdog_and_can_be_undone(

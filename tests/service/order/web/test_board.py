@@ -21,9 +21,9 @@ from django.utils import timezone
 from celery_config.contracts.payment import AuthorizePayment
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.observations import note, read_observations
-from celery_config.saga.admin.widgets import name_step
 from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance, SagaPause, StepTry
 from celery_config.saga.operations import overview, services
+from celery_config.saga.operations.acts import name_step
 from celery_config.saga.operations.overview import Money
 from celery_config.saga.operations.wording import STATUS_WORDS
 from celery_config.saga.states import Status
@@ -32,12 +32,15 @@ from celery_config.web.columns import shorten_id
 from order_project.choreography.derivation import COLLECTED, RECEIVED, RELEASED
 from order_project.domain import Flow
 from order_project.models import Choreography, Order, SeenEvent
+from tests.bench.pages import MOST, Kind
 from tests.service.order.conftest import Placed, Shop
 
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
-PARTS = ("waiting", "incidents", "failing", "under-way", "oldest", "outcomes", "services", "service")
+PARTS = (
+    "waiting", "incidents", "failing", "batches", "under-way", "oldest", "outcomes", "proof", "services", "service",
+)  # fmt: skip
 
 
 def read(client: Client, part: str, **query: str) -> str:
@@ -291,7 +294,7 @@ class TestThePage:
         note(services.SERVICES_SEEN, {"payment": {"flows": True}})
         folded = re.compile(r'<details class="fold" id="board-([a-z-]+)-1" open>')
         page = "".join(read(admin_client, part) for part in PARTS)
-        assert folded.findall(page) == ["failing", "oldest", "outcomes", "services", "service"]
+        assert folded.findall(page) == ["failing", "batches", "oldest", "outcomes", "services", "service"]
         note(services.SERVICES_SEEN, {"payment": {"flows": False}})
         assert not folded.search(read(admin_client, "services"))
         OutboxMessage.objects.create(kind="task", name="x", payload={}, fault="too long")
@@ -343,28 +346,42 @@ class TestTheSidebar:
         assert "Batches" in [item["title"] for item in groups[1]["items"]]
 
 
+def make_failing(shop: Shop) -> None:
+    """A flow of each kind under way that fails again and again."""
+    for status in ("running", "stopping"):
+        shop.order().set(status=status)
+        row = place_choreographed(shop, status)
+        for flow, step in ((SagaInstance.objects.latest("id").pk, "authorize-payment"), (row.pk, AUTHORIZE)):
+            StepTry.objects.create(
+                event=uuid4(), flow=flow, step=step, operation="do", number=3, code="error", at=timezone.now(),
+                next_at=timezone.now() + timedelta(minutes=1),
+            )  # fmt: skip
+
+
 class TestAPoll:
     @pytest.mark.parametrize("part", PARTS)
     def test_asks_the_database_little(self, staff: Client, shop: Shop, part: str) -> None:
         park(shop.order())
         park(place_choreographed_placed(shop))
-        for status in ("running", "stopping"):
-            shop.order().set(status=status)
-            row = place_choreographed(shop, status)
-            for flow, step in (
-                (SagaInstance.objects.latest("id").pk, "authorize-payment"),
-                (row.pk, AUTHORIZE),
-            ):
-                StepTry.objects.create(
-                    event=uuid4(), flow=flow, step=step, operation="do", number=3, code="error", at=timezone.now(),
-                    next_at=timezone.now() + timedelta(minutes=1),
-                )  # fmt: skip
+        make_failing(shop)
         note(services.SERVICES_SEEN, {"payment": {"flows": True}})
         read(staff, part)
         with CaptureQueriesContext(connection) as asked:
             read(staff, part)
         queries = [each["sql"] for each in asked.captured_queries if "SAVEPOINT" not in each["sql"]]
         assert len(queries) <= MOST_QUERIES, queries
+
+    def test_the_home_reads_once_what_several_parts_show(self, admin_client: Client, shop: Shop) -> None:
+        make_failing(shop)
+        note(services.SERVICES_SEEN, {"payment": {"flows": True}})
+        home = reverse("admin:index")
+        admin_client.get(home)
+        with CaptureQueriesContext(connection) as asked:
+            admin_client.get(home)
+        queries = [each["sql"] for each in asked.captured_queries]
+        assert len(queries) <= MOST[Kind.PAGE][0], queries
+        for table in ("saga_sagaclock", "messaging_observation"):
+            assert len([each for each in queries if f'FROM "{table}"' in each]) == 1, table
 
 
 def place_choreographed_placed(shop: Shop) -> Any:

@@ -13,7 +13,8 @@ from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from celery_config.web.admin import ServiceAdmin, find_sorted_fields
+from celery_config.web.admin import ServiceAdmin
+from celery_config.web.lists import find_sorted_fields
 from order_project.models import Order
 from tests.bench.pages import MOST, Asked, Kind, list_addresses
 from tests.service.order.conftest import Placed

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 
 pytestmark = pytest.mark.django_db
+
+
+def test_no_breadcrumb_leads_from_a_name_to_the_same_name() -> None:
+    names = {
+        model._meta.label: (str(model._meta.app_config.verbose_name), str(model._meta.verbose_name_plural))
+        for model in admin.site._registry
+    }
+    assert {label: each for label, each in names.items() if each[0].lower() == each[1].lower()} == {}
+
+
+def test_the_page_of_an_app_has_the_group_in_which_its_pages_stand(admin_client: Client) -> None:
+    page = admin_client.get("/admin/batches/").content.decode()
+    assert "Orchestration" in page
+    assert "/admin/saga/sagainstance/" in page
 
 
 def test_a_login_that_names_no_page_leads_to_the_admin(client: Client) -> None:

@@ -41,5 +41,5 @@ def test_an_amount_without_a_currency_stays_as_it_is() -> None:
 
 def test_the_advice_names_the_service_and_the_other_side() -> None:
     advice = advise("payment", "the payment provider")
-    assert "`./manage.py payment reconcile`" in advice
+    assert "./manage.py payment reconcile" in advice
     assert "If the payment provider is right" in advice

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from rich.console import Console
 
+from celery_config.common import labels
 from celery_config.common.services import SERVICES
 from compose.local import running, top
 
@@ -78,8 +80,31 @@ def test_the_screen_shows_it_in_words(client: httpx.Client) -> None:
         "2, 1 overdue",
         "stands: 12 s for broker",
         "relay: 9 s behind",
+        "7 on its way, 0 being cancelled, 0 being finished",
     ):
         assert told in text
+
+
+def test_its_labels_are_those_of_the_board(client: httpx.Client) -> None:
+    """The board's modules have no label of their own for what both show."""
+    console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(top.draw_state(top.read_state(ENVIRONMENT, client)))
+    text = console.export_text()
+    shown = [value for name, value in vars(labels).items() if name.isupper() and isinstance(value, str)]
+    for label in [*shown, *labels.QUEUE_HEADERS]:
+        assert label in text or label == labels.RUNS, label
+    root = Path(__file__).parents[4] / "celery_config"
+    for module in ("saga/admin/board.py", "saga/admin/services.py", "messaging/board.py"):
+        source = (root / module).read_text()
+        assert "labels." in source
+        for label in (
+            labels.WAITING,
+            labels.DEAD_LETTERS,
+            labels.SAGA_TIME,
+            labels.TO_SEND,
+            labels.NOT_SENDABLE,
+        ):
+            assert f'"{label}"' not in source
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])
@@ -93,7 +118,7 @@ def test_once_says_by_its_exit_code_that_something_does_not_work(
     monkeypatch.setattr(httpx, "Client", lambda **_: client)
     assert top.main(["--once", *option]) == 1
     out = capsys.readouterr().out
-    assert (json.loads(out)["parked"] == 2) if option else ("wait for a decision" in out)
+    assert (json.loads(out)["parked"] == 2) if option else (labels.WAITING in out)
 
 
 def test_nothing_runs(

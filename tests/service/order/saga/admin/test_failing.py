@@ -63,6 +63,15 @@ def test_the_board_says_how_many_fail_for_which_cause_how_often_and_when_they_ar
     assert "6 times" in text
 
 
+def test_the_board_reads_only_so_many_and_says_so(
+    admin_client: Client, failing_undos: list[Placed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("celery_config.saga.admin.board.MOST_POLLED", 2)
+    page = read_board(admin_client)
+    assert "at least 2 sagas, being cancelled" in page
+    assert "3 sagas fail" in shown(admin_client, follow(page, "Look and hurry"))
+
+
 def test_three_clicks_and_a_reason_hurry_all_of_it(admin_client: Client, failing_undos: list[Placed]) -> None:
     listed = shown(admin_client, follow(read_board(admin_client), "Look and hurry"))
     assert "3 sagas fail" in listed
@@ -111,3 +120,12 @@ def test_what_its_service_gave_up_is_shown_until_it_is_sent_again(
     (group,) = failing.read_failing()
     assert (group.line, group.tries, group.ids) == (LINE, 5, [placed.saga_id])
     assert group.next_at is not None
+
+
+def test_a_list_reads_only_so_many_and_says_so(
+    admin_client: Client, failing_undos: list[Placed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failing, "MOST_READ", 2)
+    listed = shown(admin_client, follow(read_board(admin_client), "Look and hurry"))
+    assert "At least 2 sagas fail" in listed
+    assert "Bring to an end: the first 2" in listed

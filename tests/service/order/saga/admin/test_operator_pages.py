@@ -194,8 +194,8 @@ class TestAVerbsPage:
         done = OperatorAction.objects.get()
         assert (done.verb, done.by, done.why) == ("retry", "admin", "provider is back")
         html = shown(admin_client, page(parked))
-        sent = "find out whether “capture payment” ran, and stop it if not"
-        assert f"Bring to an end: waits for a decision → being cancelled; sent: {sent}" in html
+        sent = "find out whether payment did capture the payment, and stop it if not"
+        assert f"Bring to an end: {parked.saga}: waits for a decision → being cancelled; sent: {sent}" in html
         assert "Watch here what becomes of it." in html
 
     @pytest.mark.parametrize("why", ["", "   "])
@@ -379,7 +379,7 @@ class TestSeveralAtOnce:
             f"Nothing was changed of 1 saga: the saga has ended: cancelled, everything undone ({ended.saga})"
             in html
         )
-        assert "Bring to an end, 2 sagas: waits for a decision → being cancelled" in html
+        assert "Bring to an end: 2 sagas: waits for a decision → being cancelled" in html
         assert {(a.saga_id, a.verb, a.why) for a in OperatorAction.objects.all()} == {
             (p.saga_id, "retry", "provider is back") for p in (one, two)
         }
@@ -595,14 +595,15 @@ class TestPauses:
         assert 'value="step reserve-stock"' in html
         assert not SagaPause.objects.exists()
         html = said(admin_client, reverse(self.PAUSE), what="step reserve-stock", why="stock count")
-        assert "Done, pause reserve-stock" in html
+        assert "Pause new sagas: reserve the stock: no new ones start." in html
         pause = SagaPause.objects.get()
         assert (pause.step, pause.by, pause.why) == ("reserve-stock", "admin", "stock count")
         resume = reverse("admin:saga_sagapause_resume", args=[pause.pk])
         assert resume in html
         assert "stock count" in shown(admin_client, resume)
         assert SagaPause.objects.exists()
-        assert "Done, unpause" in said(admin_client, resume, why="counted")
+        done = "End pause: nothing new that has to reserve the stock: new ones start again."
+        assert done in said(admin_client, resume, why="counted")
         assert not SagaPause.objects.exists()
         assert [(a.verb, a.why) for a in OperatorAction.objects.all()] == [
             ("unpause", "counted"),

@@ -101,7 +101,7 @@ class TestTheFragment:
         client = Client()
         client.force_login(staff)
         with django_assert_max_num_queries(10):
-            assert "take over by ada: mine" in shown(client, page(placed, "story"))
+            assert "Take over by ada: mine" in shown(client, page(placed, "story"))
 
     def test_the_whole_page_takes_few_queries(
         self, admin_client: Client, placed: Placed, django_assert_max_num_queries: Any
@@ -193,7 +193,7 @@ class TestThePage:
         lost = {"code": "step_lost", "reason": "set back"}
         refusals.record_failure(placed.saga_id, "authorize-payment", "undo", lost)
         html = shown(admin_client, page(placed))
-        assert "`./manage.py payment recover` mends it" in html
+        assert "./manage.py payment recover mends it" in html
         assert "recommended</small>" not in html
 
     def test_says_only_where_a_service_differs_from_the_log_and_as_of_when(

@@ -10,15 +10,20 @@ from django.test import Client
 from django.urls import reverse
 
 from celery_config.messaging.states import Action, Undo
+from celery_config.saga.batches.choosing import make_batch
+from celery_config.saga.batches.models import Batch
 from celery_config.saga.course import Answer
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.machine import StepFailed
-from celery_config.saga.models import SagaPause
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.models import SagaInstance, SagaPause
 from celery_config.saga.operations import barrier_client, operators
+from celery_config.saga.operations.explanation import explain
+from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import Status
 from order_project.models import Order
-from tests.service.order.conftest import Placed
+from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.operations.test_operators import AUTHORIZED, held, park
 from tests.service.readable import read_text
 
@@ -133,6 +138,80 @@ def test_what_operators_did_and_what_was_decided_is_told_in_words(
         assert "Bring to an end" in words
         assert not NAMES_OF_THE_CODE.findall(words), url
     assert "waits for a decision → being cancelled" in read(admin_client, saga_page(placed))
+
+
+class TestADialogAndItsMessage:
+    """They have the same words for the same thing: the act, what it is on, what it changes and what it sends."""
+
+    @pytest.mark.parametrize("verb", ["retry", "compensate", "resume", "take_over", "settle_by_hand"])
+    def test_of_one(self, admin_client: Client, placed: Placed, verb: str, monkeypatch: Any) -> None:
+        monkeypatch.setattr(barrier_client, "send_settlement", lambda *args, note: "payment wrote it")
+        placed.log_as("done", "authorize-payment", *(["capture-payment"] if verb == "resume" else []))
+        park(placed)
+        url = saga_page(placed, verb)
+        html = admin_client.get(url).content.decode()
+        (title,) = re.findall(r"<h1[^>]*>([^<]+: [^<]+)</h1>", html)
+        foretold = re.findall(r'<p class="mb-2">(.+)\.</p>', html)
+        form = {"why": "w", "seen": "parked", "intent": "authorize-payment undo", "answer": "{}"}
+        told = admin_client.post(url, form, follow=True).content.decode()
+        assert f"{title}: " in told
+        if verb in ("retry", "compensate", "resume"):
+            assert foretold[0].lower().replace("; to be sent: ", "; sent: ") in told.lower()
+            assert "the payment" in foretold[0] or verb == "resume"
+        if verb == "settle_by_hand":
+            assert "void the payment" in html
+            assert f"{title}: void the payment: payment wrote it." in told
+
+    def test_of_many(self, admin_client: Client, shop: Shop) -> None:
+        waiting, stopping = shop.order(), shop.order()
+        park(waiting)
+        runner.request_stop(stopping.saga_id, code="cancelled", reason="")
+        url = reverse("admin:saga_sagainstance_changelist")
+        form: Any = {"action": "retry_each", "_selected_action": [waiting.saga_id, stopping.saga_id]}
+        asking = admin_client.post(url, form).content.decode()
+        (title,) = re.findall(r"<h1[^>]*>([^<]+: [^<]+)</h1>", asking)
+        foretold = re.findall(r"<p>([^<]+; to be sent: [^<]+)\.</p>", asking)
+        assert len(foretold) == 2
+        told = admin_client.post(url, {**form, "confirmed": "yes", "why": "w"}, follow=True).content.decode()
+        assert title == "Bring to an end: 2 sagas"
+        assert told.count("Bring to an end: 1 saga: ") == 2
+        for each in foretold:
+            assert each.lower().replace("; to be sent: ", "; sent: ") in told.lower()
+
+    @pytest.mark.parametrize(
+        ("act", "state"), [("start", "ready"), ("pause", "running"), ("resume", "paused"), ("stop", "ready")]
+    )
+    @pytest.mark.parametrize("one_first", [False, True])
+    def test_of_a_batch(
+        self, admin_client: Client, placed: Placed, act: str, state: str, one_first: bool
+    ) -> None:
+        park(placed)
+        rows = SagaInstance.objects.filter(pk=placed.saga_id)
+        batch = make_batch(SAGAS, rows, "retry", by="ada", why="w", chosen_by={}, one_first=one_first)
+        Batch.objects.update(state=state)
+        url = reverse(f"admin:batches_batch_{act}", args=[batch.pk])
+        html = admin_client.get(url).content.decode()
+        (title,) = re.findall(r"<h1[^>]*>([^<]+: [^<]+)</h1>", html)
+        (foretold,) = re.findall(r'<p class="mb-2">(.+)\.</p>', html)
+        told = admin_client.post(url, {"why": "w"}, follow=True).content.decode()
+        assert f"{title}: {foretold}.".lower() in told.lower()
+
+
+def test_a_flow_that_does_not_wait_for_a_decision_says_why_it_waits_among_many(
+    admin_client: Client, shop: Shop
+) -> None:
+    """In the words of its own page."""
+    waiting, stopping = shop.order(), shop.order()
+    park(waiting)
+    stopping.log_as("done", "authorize-payment")
+    runner.request_stop(stopping.saga_id, code="cancelled", reason="cancelled by us")
+    form: Any = {"action": "retry_each", "_selected_action": [waiting.saga_id, stopping.saga_id]}
+    url = reverse("admin:saga_sagainstance_changelist")
+    table = read_text(admin_client.post(url, form).content.decode().partition("One by one")[2])
+    facts = read_flows([waiting.saga, stopping.saga])
+    assert waiting.saga.fingerprint in table
+    sentence = explain(facts[stopping.saga_id]).text  # type: ignore[index]
+    assert sentence.partition(", next at")[0] in table
 
 
 def test_a_step_that_may_never_have_run_is_told_from_one_that_was_undone(

@@ -21,8 +21,9 @@ from rest_framework.test import APIClient
 
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga.batches import acting, running
+from celery_config.saga.batches import acting, counting, running
 from celery_config.saga.batches.choosing import make_batch
+from celery_config.saga.batches.counting import count_flows
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.reading import read_parts, read_reasons
 from celery_config.saga.batches.running import run_batches
@@ -124,17 +125,22 @@ class TestDryRun:
         assert read_state(batch) == "ready"
         assert {order.saga.status for order in parked} == {"parked"}, "a dry run changes nothing"
         assert not OperatorAction.objects.exists()
-        money = {part.would_be: [each.amount for each in part.money] for part in read_parts(batch)}
+        money = {
+            part.would_be: [each.amount for each in part.money]
+            for part in read_parts(Batch.objects.get(pk=batch.pk))
+        }
         assert money["cancelled"] == [1785]
 
     def test_what_a_silent_participant_knows_is_not_known(self, parked: list[Placed], told: Told) -> None:
         told["shipment"] = None
         batch = choose()
         start(batch)
-        assert {(part.state, part.would_be, part.count) for part in read_parts(batch)} == {
-            ("left alone", "not known", 4)
-        }
-        assert [reason.reason for reason in read_reasons(batch)] == ["shipment did not answer"]
+        assert {
+            (part.state, part.would_be, part.count) for part in read_parts(Batch.objects.get(pk=batch.pk))
+        } == {("left alone", "not known", 4)}
+        assert [reason.reason for reason in read_reasons(Batch.objects.get(pk=batch.pk))] == [
+            "shipment did not answer"
+        ]
         assert {order.saga.status for order in parked} == {"parked"}
 
     def test_one_flow_that_cannot_be_read_does_not_stop_the_others(
@@ -170,7 +176,7 @@ class TestActing:
         end(*parked[:3])
         parked[3].set(status="parked", due_at=None)
         run_batches()
-        assert {(part.outcome, part.count) for part in read_parts(batch)} == {
+        assert {(part.outcome, part.count) for part in read_parts(Batch.objects.get(pk=batch.pk))} == {
             ("compensated", 3),
             ("parked", 1),
         }
@@ -265,8 +271,13 @@ class TestActing:
         assert [order.saga.status for order in parked].count("stopping") == 1
         steer(batch.pk, "stop", **STEER)
         run_batches()
-        assert {(part.state, part.count) for part in read_parts(batch)} == {("acted", 1), ("left alone", 3)}
-        assert [reason.reason for reason in read_reasons(batch)] == ["the batch was stopped"]
+        assert {(part.state, part.count) for part in read_parts(Batch.objects.get(pk=batch.pk))} == {
+            ("acted", 1),
+            ("left alone", 3),
+        }
+        assert [reason.reason for reason in read_reasons(Batch.objects.get(pk=batch.pk))] == [
+            "the batch was stopped"
+        ]
         end(*[order for order in parked if order.saga.status == "stopping"])
         run_batches()
         assert Batch.objects.get().settled_at is not None
@@ -320,6 +331,43 @@ class TestRelays:
         assert OperatorAction.objects.filter(verb="retry").count() == 4
 
 
+class TestCounting:
+    """The sums are kept on the batch's row: a page that asks every two seconds counts nothing."""
+
+    def test_a_large_batch_is_counted_now_and_then_and_at_its_end(
+        self, parked: list[Placed], told: Told, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(running, "PIECE", 1)
+        counts = []
+        monkeypatch.setattr(counting, "count_flows", lambda pk: (counts.append(pk), count_flows(pk)))
+        batch = choose()
+        start(batch)
+        assert len(counts) == 2, "after the dry run, and after the last of the pieces"
+        assert [(part.state, part.count) for part in read_parts(Batch.objects.get())] == [("acted", 4)]
+        run_batches()
+        assert len(counts) == 2, "nothing has changed"
+
+    def test_what_a_killed_relay_left_uncounted_is_counted(self, parked: list[Placed], told: Told) -> None:
+        batch = choose()
+        run_batches()
+        batch.items.update(would_be="finished")
+        run_batches()
+        (part,) = read_parts(Batch.objects.get())
+        assert part.would_be == "cancelled or finished"
+        Batch.objects.update(counted_at=timezone.now() - timedelta(seconds=running.RECOUNT_SECONDS + 1))
+        run_batches()
+        (part,) = read_parts(Batch.objects.get())
+        assert part.would_be == "finished"
+
+    def test_its_page_counts_nothing(self, admin_client: Client, parked: list[Placed], told: Told) -> None:
+        batch = choose()
+        run_batches()
+        url = reverse("admin:batches_batch_progress", args=[batch.pk])
+        with CaptureQueriesContext(connection) as asked:
+            assert admin_client.get(url).status_code == 200
+        assert not [each["sql"] for each in asked if "batches_batchitem" in each["sql"]]
+
+
 @concurrent
 def test_two_relays_and_two_operators_act_once_on_each(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(barrier_client, "read_barriers_of_many", lambda service, ids: {})
@@ -337,6 +385,8 @@ def test_two_relays_and_two_operators_act_once_on_each(shop: Shop, monkeypatch: 
     assert OperatorAction.objects.filter(verb="retry").count() == 12
     states = BatchItem.objects.values_list("state", flat=True)
     assert sorted(states) == ["acted"] * 12 + ["left alone"] * 12
+    counted = [part for each in Batch.objects.all() for part in read_parts(each)]
+    assert sum(part.count for part in counted if part.state == "acted") == 12, "the last count saw all"
     assert {read_state(mine), read_state(theirs)} == {"ended"}
 
 
@@ -376,7 +426,7 @@ class TestRefused:
     def test_an_ended_one_is_not_steered(self, parked: list[Placed], told: Told, act: str) -> None:
         batch = choose()
         start(batch)
-        with pytest.raises(OperatorRefused, match="a batch that is ended"):
+        with pytest.raises(OperatorRefused, match="does not fit a batch that is “ended”"):
             steer(batch.pk, act, **STEER)
 
 
@@ -453,6 +503,8 @@ class TestPages:
         assert "Money when checked" in page, "what was held then may be gone by now"
         assert "order_saga/story" in page, "the verbs look like buttons and open a dialog"
         assert "etry …" not in page
+        assert "more_horiz" not in page, "a phone has no button for a menu with nothing in it"
+        assert "story-held" in page, "it waits for somebody"
         start_page = reverse("admin:batches_batch_start", args=[batch.pk])
         assert "the provider is back" in admin_client.get(start_page).content.decode()
         done = admin_client.post(start_page, {"why": "it is checked"}, follow=True)
@@ -500,4 +552,48 @@ class TestPages:
     ) -> None:
         batch = choose()
         page = admin_client.get(reverse("admin:batches_batch_pause", args=[batch.pk])).content.decode()
-        assert "It would be refused: the batch is “being checked”" in page
+        assert "It would be refused: “Pause the batch” does not fit a batch that is “being checked”" in page
+
+
+class TestTheBoard:
+    def read(self, client: Client) -> str:
+        answer = client.get(reverse("admin:board", args=["batches"]))
+        assert answer.status_code == 200
+        return answer.content.decode()
+
+    def test_shows_what_is_open_and_leads_to_its_page(
+        self, admin_client: Client, parked: list[Placed], told: Told
+    ) -> None:
+        assert reverse("admin:batches_batch_changelist") in self.read(admin_client)
+        batch = choose()
+        run_batches()
+        page = self.read(admin_client)
+        page_url = reverse("admin:batches_batch_change", args=[batch.pk])
+        assert f'href="{page_url}">Bring to an end: 4 sagas</a>' in page
+        assert "ready to start" in page
+        assert "Checked: 4. Nothing is changed yet. Start it to act on 4." in page
+        assert '<details class="fold"' not in page, "it waits for somebody to start it"
+        steer(batch.pk, "start", **STEER)
+        run_batches()
+        assert "Still on their way: 4" in self.read(admin_client)
+        end(*parked)
+        run_batches()
+        assert "No batch is open" in self.read(admin_client)
+
+    def test_asks_no_more_for_many_batches(
+        self, admin_client: Client, parked: list[Placed], told: Told
+    ) -> None:
+        counts = []
+        for _ in range(2):
+            choose()
+            self.read(admin_client)
+            with CaptureQueriesContext(connection) as asked:
+                self.read(admin_client)
+            counts.append(len(asked))
+        assert counts[0] == counts[1] <= 10
+
+    def test_needs_the_permission_to_see_batches(self, parked: list[Placed]) -> None:
+        choose()
+        client = Client()
+        client.force_login(User.objects.create_user("eve", password="x", is_staff=True))
+        assert "batch" not in self.read(client).replace("board-batches", "").replace("board/batches", "")

@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from celery import current_app
+from django.conf import settings
 
-from celery_config.contracts.base import Event
+from celery_config.contracts.base import Event, StepGaveUp
 from celery_config.contracts.inventory import StockRefused, StockReleased, StockReserved
 from celery_config.contracts.payment import PaymentCaptured
 from celery_config.contracts.shipment import ShipmentCancelled
@@ -19,6 +20,11 @@ from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.engine.machine import WatchdogFired
+from celery_config.saga.engine.patience import end_patience
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.operations.explanation import explain
+from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.strip import draw_strip
 from celery_config.saga.testing import list_links
 from tests.service.order.conftest import REPLIES, Placed, Shop, run
 
@@ -78,7 +84,7 @@ class TestErrbacks:
             assert saga.status == "compensated"
             return
         assert (saga.status, saga.cause["parked"], saga.due_at) == ("parked", reason, None)
-        assert saga.fingerprint.endswith("its database was set back; `./manage.py payment recover` mends it")
+        assert saga.fingerprint.endswith("its database was set back; ./manage.py payment recover mends it")
 
     def test_of_a_fence_proves_nothing(self, placed: Placed) -> None:
         """Rule 13: it only makes the saga due."""
@@ -154,6 +160,47 @@ class TestEnds:
         announce(placed, ShipmentCancelled(order=placed.id), "book-shipment", "undo", "undone")
         runner.handle_trigger(placed.saga_id, WatchdogFired())
         assert placed.chains[-1] == ["inventory.release_stock", "payment.void_payment", COMPENSATED]
+
+
+def give_up(placed: Placed, reason: str) -> None:
+    """Let payment announce that it gave up the void."""
+    message = cloud_event(
+        StepGaveUp(code="error", reason=reason),
+        subject=str(placed.id), saga=placed.saga_id, step="authorize-payment", operation="undo", outcome="failed",
+    ) | {"source": "/payment"}  # fmt: skip
+    message.pop("mac", None)
+    deliver([message | settings.MESSAGE_KEYS.sign_message("payment", message["type"], message)])
+
+
+class TestParkedAndSilent:
+    """What parked it was that nothing was heard. When something is heard, its line says what stands in the way now."""
+
+    @pytest.fixture
+    def silent(self, placed: Placed) -> Placed:
+        placed.log_as("done", "authorize-payment")
+        runner.request_stop(placed.saga_id, code="cancelled", reason="")
+        end_patience(SAGAS, {placed.saga.pk})
+        assert placed.saga.fingerprint.startswith("nothing was heard of payment, asked whether")
+        return placed
+
+    def test_a_service_that_gives_up_is_not_silent(self, silent: Placed) -> None:
+        announce(silent, StockReleased(order=silent.id), "reserve-stock", "undo", "undone")
+        assert silent.saga.fingerprint.startswith("nothing was heard of payment, asked whether")
+        give_up(silent, "its disk is full")
+        assert silent.saga.fingerprint == "payment could not void the payment: its disk is full"
+        facts = read_flow(silent.saga)
+        (cell,) = [cell for cell in draw_strip(facts) if cell.name == "authorize-payment"]
+        assert cell.reason in explain(facts).text
+
+    def test_a_step_that_its_service_lost_says_so(self, silent: Placed) -> None:
+        lost = {"saga": str(silent.saga_id), "step": "authorize-payment", "operation": "undo", "reason": "x"}
+        current_app.tasks[STEP_LOST](**lost)
+        assert silent.saga.fingerprint.startswith("payment knows nothing of a step that was done")
+
+    def test_another_cause_stays(self, silent: Placed) -> None:
+        silent.set(fingerprint="cannot be driven: its messages are too large")
+        give_up(silent, "x")
+        assert silent.saga.fingerprint == "cannot be driven: its messages are too large"
 
 
 class TestEvents:

@@ -347,7 +347,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             **PARKED,
         ),
         "Waits for a decision by 22:36 UTC (3 h 56 min): payment knows nothing of a step that was done"
-        " (authorize the payment): its database was set back; `./manage.py payment recover` mends it. £5.10 is held.",
+        " (authorize the payment): its database was set back; ./manage.py payment recover mends it. £5.10 is held.",
         "held, in doubt, not yet, not yet, not yet, not yet",
     ),
     "parked because no worker knows it": (
