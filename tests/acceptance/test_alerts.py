@@ -49,6 +49,8 @@ CONDITIONS = {
         'order_saga_copy_checked_timestamp_seconds{service="order",copy="catalogue_product"}', 1e9, -200_000,
     ),
     "BooksDiffer": ('order_saga_book_differences{books="provider",kind="orphan"}', 0, 1),
+    "PromiseBroken": ("order_saga_broken_promises", 0, 1),
+    "ProofLate": ("order_saga_proof_late_seconds", 500, 700),
     "BooksNotCompared": ('order_saga_books_swept_timestamp_seconds{books="provider"}', 1e9, -200_000),
 }  # fmt: skip
 QUIET: tuple[str, ...] = ()

@@ -7,24 +7,27 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from celery import current_app
 from django.utils import timezone
 
 from celery_config.contracts.shipment import Address
 from celery_config.db.functions import Now
+from celery_config.http import service_client
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.engine import clock, step_log
 from celery_config.saga.models import SagaClock, SagaInstance
 from celery_config.saga.states import StepState
 from celery_config.saga.testing import list_links, name_link
-from order_project import placing, requests
+from order_project import audit, placing, requests
 from order_project.domain import RequestLine
 from order_project.models import CatalogueProduct, Customer, Order
 from order_project.requests import OrderRequest
+from tests.service.order.goods import HEART, LAMP
+from tests.service.order.other_services import Services
 
 ADDRESS = Address(name="Ada", line1="1 High St", city="London", postal_code="SW1", country="GB")
-HEART, LAMP = "85123A", "71053"
 REPLIES: dict[str, dict[str, Any]] = {
     "authorize-payment": {"payment": str(UUID(int=1)), "amount": 1785, "currency": "EUR"},
     "reserve-stock": {"reservation": str(UUID(int=2))},
@@ -152,3 +155,14 @@ def pass_time(shop: Shop) -> Callable[[float], None]:
 def merge(saga: UUID, step: str, outcome: StepState, content: dict[str, Any]) -> bool:
     """Let an event tell the log; whether it changed anything."""
     return bool(step_log.merge_entries([step_log.LoggedStep(saga, step, outcome, content)]))
+
+
+@pytest.fixture
+def others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Services:
+    fake = Services()
+    transport = httpx.MockTransport(fake.answer)
+    monkeypatch.setattr(
+        service_client, "http_client", lambda _, url: httpx.Client(base_url=url, transport=transport)
+    )
+    monkeypatch.setattr(audit, "COPY_SECONDS", 0.0)
+    return fake

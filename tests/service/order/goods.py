@@ -1,0 +1,3 @@
+"""Products that the tests of the order service sell."""
+
+HEART, LAMP = "85123A", "71053"
