@@ -63,6 +63,7 @@ from order_project.inputs import (
     validate_orders,
 )
 from order_project.models import Choreography, Order, OrderLine, Refund, SeenEvent
+from order_project.proof import api as proof_api
 from order_project.requests import OrderSubmission, Placed
 
 
@@ -407,6 +408,7 @@ class OrderHistory(saga_api.History):
 urlpatterns = [
     *saga_api.urlpatterns,
     *batches_api.urlpatterns,
+    *proof_api.urlpatterns,
     *notifications_api.urlpatterns,
     *saga_api.operator_paths("order", CHOREOGRAPHIES, history=OrderHistory),
     path("customers/", CustomerList.as_view(), name="customers"),

@@ -20,6 +20,7 @@ class ConditionKind(StrEnum):
     RELAY = "relay"
     COPY = "copy"
     BOOKS = "books"
+    PROMISE = "promise"
     SERVICE = "service"
     NOTIFIER = "notifier"
     BLIND = "blind"
@@ -35,6 +36,7 @@ KIND_WORDS: dict[ConditionKind, str] = {
     ConditionKind.RELAY: "messages are not sent: a relay is dead, or the broker takes none",
     ConditionKind.COPY: "a copy differs from its source, or is late",
     ConditionKind.BOOKS: "our books and those of the provider or carrier differ",
+    ConditionKind.PROMISE: "what all services say of an order that ended does not fit together",
     ConditionKind.SERVICE: "a service does not answer, or says that something is wrong",
     ConditionKind.NOTIFIER: "the notifier itself is dead",
     ConditionKind.BLIND: "a part cannot be looked at, so that nothing is told of it",

@@ -38,7 +38,7 @@ KINDS: Mapping[str, tuple[ConditionKind, Severity]] = {
 """By the name of a check; others are of the kind `service`."""
 NOT_TOLD = (
     # Told by other conditions of the order service, or chosen by a person.
-    "saga_time", "participants", "hindrances", "deadlines", "pauses", "notifier",
+    "saga_time", "participants", "hindrances", "deadlines", "pauses", "notifier", "proof",
 )  # fmt: skip
 WORDS = {
     WORKERS: "{service} has no worker that takes its messages: {text}",

@@ -7,14 +7,19 @@ DUTIES = (
     "celery_config.saga.duties.saga_duties",
     "celery_config.notifications.duties.notification_duties",
     "order_project.retention.duties",
+    "order_project.proof.duties.proof_duties",
 )
 CHECKS = {
     name: f"celery_config.saga.measures.check_{name}"
     for name in ("saga_time", "participants", "hindrances", "queues", "pauses", "definitions", "deadlines")
 }
+CHECKS["proof"] = "order_project.proof.measures.check_proof"
 NOTIFIER_CHECK = {"notifier": "celery_config.notifications.heartbeat.check_notifier"}
 MEASURED = ("flows", "dead_letters", "time", "last_minute", "queues")
-MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in MEASURED)
+MEASURES = (
+    *(f"celery_config.saga.measures.measure_{name}" for name in MEASURED),
+    "order_project.proof.measures.measure_proof",
+)
 # What somebody is told of: each function says what stands, and the notifier asks it every ten seconds.
 CONDITIONS = {
     "parked": "celery_config.saga.conditions.find_parked",
@@ -23,6 +28,7 @@ CONDITIONS = {
     "dead letters": "celery_config.saga.conditions.find_dead_letters",
     "saga time": "celery_config.saga.conditions.find_standing",
     "services": "celery_config.saga.service_conditions.find_troubles",
+    "broken promises": "order_project.proof.conditions.find_broken",
 }
 # The admin's home: how often each part is asked for, in seconds, and what shows it.
 BOARD_PARTS = {
@@ -32,13 +38,19 @@ BOARD_PARTS = {
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
     "outcomes": (10, ["order_project.board.show_orders"]),
+    "proof": (10, ["order_project.proof.board.show_proof"]),
     "services": (10, ["celery_config.saga.admin.services.show_services"]),
 }
 globals().update(
     service_settings(
         "order",
         "order_project",
-        apps=("celery_config.saga", "celery_config.saga.batches", "celery_config.notifications"),
+        apps=(
+            "celery_config.saga",
+            "celery_config.saga.batches",
+            "celery_config.notifications",
+            "order_project.proof",
+        ),
         duties=DUTIES,
         measures=(*MEASURES, "celery_config.notifications.heartbeat.measure_notifier"),
         flow_checks={**CHECKS, **NOTIFIER_CHECK},
