@@ -44,6 +44,11 @@ class Outcome(models.TextChoices):
     FAILED = "failed", "given up"
 
 
+def list_kinds() -> list[tuple[str, str]]:
+    """Return the kinds of conditions with their words; a new one needs no migration."""
+    return [(kind.value, KIND_WORDS[kind]) for kind in ConditionKind]
+
+
 def make_secret() -> str:
     """Return a new secret for signing webhooks, as Standard Webhooks writes it."""
     return f"whsec_{b64encode(secrets.token_bytes(32)).decode()}"
@@ -117,7 +122,7 @@ class Incident(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     source = models.CharField(max_length=40, help_text="which look finds it, and says when it is over")
-    kind = models.CharField(max_length=12, choices=[(k.value, KIND_WORDS[k]) for k in ConditionKind])
+    kind = models.CharField(max_length=12, choices=list_kinds)
     cause = models.CharField(max_length=LONGEST_CAUSE, help_text="what tells it from others of its kind")
     severity = models.CharField(max_length=6, choices=[(each.value, each.value) for each in Severity])
     sentence = models.CharField(max_length=LONGEST_SENTENCE, help_text="what stands and why")

@@ -10,8 +10,9 @@ import structlog
 from django.db import connection
 
 from celery_config.messaging import database_gate
+from celery_config.notifications.blackout import Blackout
 from celery_config.notifications.delivery import CLAIM, find_wait, send_next
-from celery_config.notifications.heartbeat import beat
+from celery_config.notifications.heartbeat import beat, compute_limit
 from celery_config.notifications.incidents import compute_look_seconds, follow, write_deliveries
 from celery_config.notifications.looking import list_sources, look
 
@@ -65,18 +66,21 @@ def run(stopped: Callable[[float], bool]) -> None:
     Args:
         stopped: waits up to so many seconds and returns whether to stop.
     """
-    sender, seconds = Sender(), compute_look_seconds()
+    sender, seconds, blackout = Sender(), compute_look_seconds(), Blackout(compute_limit())
     sender.thread.start()
     wait = 0.0
     while not stopped(wait):
         began = time.monotonic()
-        look_once(seconds, sender)
+        if look_once(seconds, sender):
+            blackout.note_success()
+        else:
+            blackout.note_failure()
         wait = max(0.0, seconds - (time.monotonic() - began))
     sender.stop(CLAIM.total_seconds())
 
 
-def look_once(seconds: float, sender: Sender) -> None:
-    """Look at everything, write the messages that are due, and show that it was done."""
+def look_once(seconds: float, sender: Sender) -> bool:
+    """Look at everything, write the messages that are due, and show that it was done; return whether it was."""
     try:
         follow(look(seconds), every=list_sources())
         write_deliveries()
@@ -85,4 +89,6 @@ def look_once(seconds: float, sender: Sender) -> None:
     except Exception:  # the database is away, or a fault of ours: the peer notices that there is no heartbeat
         log.exception("the notifier cannot look")
         database_gate.drop_if_unusable()
+        return False
     sender.wake.set()
+    return True

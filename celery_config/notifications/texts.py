@@ -86,7 +86,8 @@ def write_advice(notice: Notice) -> Iterator[str]:
     if notice.message == "test":
         return
     if notice.message == "over":
-        yield f"The incident: {notice.page}"
+        if notice.incident:
+            yield f"The incident: {notice.page}"
         return
     if notice.advice:
         yield notice.advice
@@ -94,7 +95,7 @@ def write_advice(notice: Notice) -> Iterator[str]:
     if notice.repeat_seconds:
         every = format_span(timedelta(seconds=notice.repeat_seconds))
         yield f"This is repeated every {every} while it lasts. Acknowledge it, and it is not: {notice.page}"
-    else:
+    elif notice.incident:
         yield f"Acknowledge it, so that others see that you look: {notice.page}"
 
 

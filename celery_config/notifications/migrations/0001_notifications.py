@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=celery_config.common.identifiers.uuid7, primary_key=True, serialize=False)),
                 ('source', models.CharField(help_text='which look finds it, and says when it is over', max_length=40)),
-                ('kind', models.CharField(choices=[('parked', 'parked: somebody has to decide'), ('overdue', 'overdue: the time to decide, or the deadline, is over'), ('hold_ending', 'held money: the provider is about to let it go while the order is parked'), ('dead_letter', 'dead letter'), ('standing', 'saga time stands'), ('no_consumer', 'no worker takes messages'), ('relay', 'messages are not sent: a relay is dead, or the broker takes none'), ('copy', 'a copy differs from its source, or is late'), ('books', 'our books and those of the provider or carrier differ'), ('promise', 'what all services say of an order that ended does not fit together'), ('service', 'a service does not answer, or says that something is wrong'), ('notifier', 'the notifier itself is dead'), ('blind', 'a part cannot be looked at, so that nothing is told of it')], max_length=12)),
+                ('kind', models.CharField(choices=celery_config.notifications.models.list_kinds, max_length=12)),
                 ('cause', models.CharField(help_text='what tells it from others of its kind', max_length=300)),
                 ('severity', models.CharField(choices=[('ticket', 'ticket'), ('page', 'page')], max_length=6)),
                 ('sentence', models.CharField(help_text='what stands and why', max_length=1000)),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import OperationalError
 from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
@@ -17,6 +18,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.messaging.models import Observation
 from celery_config.notifications import heartbeat, looking
 from celery_config.notifications.acknowledging import acknowledge
+from celery_config.notifications.blackout import Blackout
 from celery_config.notifications.delivery import claim, send_again, send_next, send_test
 from celery_config.notifications.duties import delete_old
 from celery_config.notifications.environment import follow_environment
@@ -368,6 +370,46 @@ class TestItsOwnDeath:
         watch.began -= heartbeat.compute_limit() + 1
         watch.look()
         assert subjects()[0].startswith("The notifier has never run")
+
+
+class TestBlackout:
+    @pytest.fixture
+    def blackout(self, settings: Any) -> Blackout:
+        settings.NOTIFY_EMAILS = ["ada@example.com"]
+        return Blackout(patience=60)
+
+    def test_a_database_that_is_away_is_told_without_it_once_and_when_it_is_over(
+        self, blackout: Blackout, django_assert_num_queries: Any
+    ) -> None:
+        with django_assert_num_queries(0):
+            blackout.note_failure()
+            assert not mail.outbox
+            assert blackout.since is not None
+            blackout.since -= 61
+            blackout.note_failure()
+            blackout.note_failure()
+            assert [each[:19] for each in subjects()] == ["The notifier cannot"]
+            blackout.note_success()
+            blackout.note_success()
+        assert [each[:17] for each in subjects()[1:]] == ["Over: The notifie"]
+
+    def test_it_is_told_as_soon_as_a_mail_server_takes_it(self, blackout: Blackout, settings: Any) -> None:
+        settings.EMAIL_HOST_IS_SET = False
+        blackout.note_failure()
+        assert blackout.since is not None
+        blackout.since -= 61
+        blackout.note_failure()
+        settings.EMAIL_HOST_IS_SET = True
+        blackout.note_failure()
+        assert len(mail.outbox) == 1
+
+    def test_a_look_that_fails_is_known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: Any, **__: Any) -> None:
+            raise OperationalError("away")
+
+        monkeypatch.setattr("celery_config.notifications.notifier.follow", fail)
+        monkeypatch.setattr("celery_config.saga.service_conditions.read_answers", dict)
+        assert not look_once(10.0, Sender())
 
 
 def test_what_was_over_long_ago_is_deleted(rule: NotificationRule, settings: Any) -> None:
