@@ -26,6 +26,7 @@ from celery_config.messaging.idempotency import (
     find_row,
     name_client,
 )
+from celery_config.notifications import api as notifications_api
 from celery_config.saga.batches import api as batches_api
 from celery_config.saga.models import SagaInstance, SagaStep
 from celery_config.saga.operations import acts_api, history_api
@@ -63,6 +64,7 @@ from order_project.inputs import (
     validate_orders,
 )
 from order_project.models import Choreography, Order, OrderLine, Refund, SeenEvent
+from order_project.proof import api as proof_api
 from order_project.requests import OrderSubmission, Placed
 
 
@@ -407,6 +409,8 @@ class OrderHistory(history_api.History):
 urlpatterns = [
     *saga_api.urlpatterns,
     *batches_api.urlpatterns,
+    *proof_api.urlpatterns,
+    *notifications_api.urlpatterns,
     *acts_api.operator_paths("order", CHOREOGRAPHIES, history=OrderHistory),
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from kombu.message import Message
 
-from celery_config.broker.incoming_headers import Headers
+from celery_config.broker.incoming_headers import Headers, Link
 from celery_config.broker.properties import REFUSED, next_level
 from celery_config.broker.topology import (
     EVENT_TASKS,
@@ -86,9 +86,11 @@ def find_sender_fault(message: Message, task: str, kwargs: dict[str, Any], recei
 def find_link_fault(links: list[list[dict[str, Any]]]) -> str | None:
     """Return why we may not publish what follows from this message with our own rights: its chain and its errbacks."""
     for link in [each for some in links for each in some]:
-        options = link.get("options")
-        route = options if isinstance(options, dict) else {}
-        exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
+        try:
+            options = msgspec.convert(link, Link).options
+        except msgspec.ValidationError as error:
+            return f"forged: its chain has a link that is none of ours: {error}"
+        exchange, key = options.exchange, options.routing_key
         known = exchange in TASK_EXCHANGES and not link["task"].startswith(EVENT_TASKS)
         if not known or not is_link_key(exchange, key) or find_route_fault(exchange, key, link["task"]):
             return f"forged: its chain would publish {link['task']!r} to {exchange!r} under the key {key!r}"

@@ -40,12 +40,13 @@ class Registries(CollectorRegistry):
             registry.register(collector)
 
 
-WEB, WORKER, RELAY = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
+WEB, WORKER, RELAY, NOTIFIER = (CollectorRegistry() for _ in range(4))
 """What each kind of process exports."""
 EVERYBODY = Registries(WEB, WORKER, RELAY)
 preparations: list[Callable[[], None]] = []
 for of_process in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
     EVERYBODY.register(of_process)
+    NOTIFIER.register(of_process)
 
 STEP_SECONDS = Histogram(
     "order_saga_step_seconds",
@@ -83,6 +84,12 @@ DEAD_LETTERS = Counter(
     "order_saga_dead_letters_total", "Messages that came back as dead letters.", ["reason"], registry=RELAY
 )
 REDRIVES = Counter("order_saga_redrives_total", "Sagas the watchdog drove again.", ["status"], registry=RELAY)
+NOTIFICATIONS_FAILED = Counter(
+    "order_saga_notifications_failed_total",
+    "Tries to send a notification that failed, by channel.",
+    ["channel"],
+    registry=Registries(WEB, RELAY, NOTIFIER),
+)
 QUEUE_MISSING_MEMBERS = Gauge(
     "order_saga_queue_missing_members",
     "Members that a queue lacks or that are down.",

@@ -10,10 +10,10 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from urllib.parse import quote
 
-SECRET = re.compile(r"(DATABASE_URL|BROKER_URL|BROKER_API|KEYS?|TOKENS?|SECRETS?|PASSWORD|AUTH)$")
+SECRET = re.compile(r"(DATABASE_URL|BROKER_URL|BROKER_API|EMAIL_URL|KEYS?|TOKENS?|SECRETS?|PASSWORD|AUTH)$")
 """What the name of a secret ends with."""
 _OF_FILE = "_FILE"
-_ADDRESS = re.compile(r"(\w+_(?:DATABASE|BROKER)_)(?:URL|API)")
+_ADDRESS = re.compile(r"(\w+_(?:DATABASE|BROKER)_|EMAIL_)(?:URL|API)")
 _WITHOUT_PASSWORD = re.compile(r"(\w+://[^:/?#@;]+)@")
 
 
@@ -25,7 +25,8 @@ def read_secret_files(environ: MutableMapping[str, str]) -> None:
     """Set each secret that is in a file, then put passwords into the addresses of databases and brokers.
 
     `ORDER_DATABASE_PASSWORD` goes into `ORDER_DATABASE_URL`, `ORDER_BROKER_PASSWORD` into `ORDER_BROKER_URL` and
-    `ORDER_BROKER_API`, where they name a user and no password. An empty file sets nothing.
+    `ORDER_BROKER_API`, `EMAIL_PASSWORD` into `EMAIL_URL`, where they name a user and no password. An empty file sets
+    nothing.
 
     Raises:
         SecretUnreadable: there is no such file, or it may not be read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.db import DatabaseError, InterfaceError
 
 from celery_config.copies import freshness, sync
 from celery_config.copies.models import CopyState
-from celery_config.copies.registry import copies
+from celery_config.copies.registry import Copy, copies
 from celery_config.copies.source_client import SourceClient, open_source
 from celery_config.copies.sync import SyncResult
 from celery_config.db.functions import Now
@@ -26,42 +27,38 @@ EXPECTED = (ServiceCallError, DatabaseError, InterfaceError)
 
 
 def duties() -> list[Duty]:
-    """The duties of a service's relay; none if the service keeps no copies."""
-    if not copies:
-        return []
+    """The duties of a service's relay, for each copy of its own: a source that has no end holds up no other copy."""
+    return [duty for copy in copies.values() for duty in make_duties(copy)]
+
+
+def make_duties(copy: Copy) -> list[Duty]:
     now = time.monotonic()
-    look = BackgroundDuty("copies: look", measure_lags)
-    check = BackgroundDuty("copies: check", check_due_copies)
+    look = BackgroundDuty(f"copy {copy.name}: look", partial(measure_lag, copy))
+    check = BackgroundDuty(f"copy {copy.name}: check", partial(check_if_due, copy))
     return [
         Duty(look.name, look.start, LOOK_SECONDS, next_at=now + LOOK_SECONDS),
         Duty(check.name, check.start, CHECK_SECONDS, next_at=now + FIRST_CHECK_AFTER_SECONDS),
     ]
 
 
-def measure_lags() -> None:
-    for copy in copies.values():
-        try:
-            freshness.measure_lag(open_source(copy, settings.TIMES.call))
-        except EXPECTED as error:
-            log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
-        except Exception:  # the other copies have no part in it
-            log.exception("the lag of a copy could not be measured", copy=copy.name)
+def measure_lag(copy: Copy) -> None:
+    try:
+        freshness.measure_lag(open_source(copy, settings.TIMES.call))
+    except EXPECTED as error:
+        log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
 
 
-def check_due_copies() -> None:
-    """Compare the copies whose check is due; only one of several relays does it."""
-    for copy in copies.values():
-        freshness.get_state(copy)
-        next_at = Now() + timedelta(hours=settings.COPY_CHECK_HOURS)
-        due = CopyState.objects.filter(pk=copy.name, check_due_at__lte=Now())
-        if not due.update(check_due_at=next_at):
-            continue
-        try:
-            check_copy(open_source(copy))
-        except EXPECTED as error:
-            log.error("copy not compared; tried again at the next check", copy=copy.name, error=str(error))
-        except Exception:
-            log.exception("copy not compared; tried again at the next check", copy=copy.name)
+def check_if_due(copy: Copy) -> None:
+    """Compare a copy whose check is due; only one of several relays does it."""
+    freshness.get_state(copy)
+    next_at = Now() + timedelta(hours=settings.COPY_CHECK_HOURS)
+    due = CopyState.objects.filter(pk=copy.name, check_due_at__lte=Now())
+    if not due.update(check_due_at=next_at):
+        return
+    try:
+        check_copy(open_source(copy))
+    except EXPECTED as error:
+        log.error("copy not compared; tried again at the next check", copy=copy.name, error=str(error))
 
 
 def check_copy(source: SourceClient) -> None:

@@ -27,6 +27,8 @@ from celery_config.db import functions
 
 log = structlog.get_logger(__name__)
 MAX_PAGES = 20
+LAG_UNKNOWN = "late, and by how much is not known"
+"""Another check says why: of the source, or of the relay."""
 
 
 def get_state(copy: Copy) -> CopyState:
@@ -149,18 +151,25 @@ def describe_state(state: CopyState) -> dict[str, Any]:
 
 
 def summarize_lag() -> str:
-    """For `/flowz`; begins with `ok` while no copy is late. Empty: none is kept here."""
+    """For `/flowz`; begins with `ok` while no copy is late and none differs. Empty: none is kept here."""
     if not copies:
         return ""
-    now, late, worst = functions.fetch_now(), list[str](), 0.0
+    now, worst = functions.fetch_now(), 0.0
+    late, unknown, differing = list[str](), list[str](), list[str]()
     for state in list_states():
         lag = compute_lag(state, now)
         if lag is None:
             service = copies[state.name].service
-            late.append(
-                f"{state.name}, and by how much is not known: {service} does not answer, or our relay does not run"
-            )
+            unknown.append(f"{state.name} ({service} does not answer, or our relay does not run)")
         elif lag > settings.COPY_LAG_LIMIT_SECONDS:
             late.append(f"{state.name} {lag:.0f} s behind")
+        if state.differing:
+            differing.append(f"{state.name} in {state.differing} rows")
         worst = max(worst, lag or 0.0)
-    return f"late: {'; '.join(late)}" if late else f"ok: {worst:.1f} s behind"
+    if late:
+        return f"late: {'; '.join([*late, *unknown])}"
+    if unknown:
+        return f"{LAG_UNKNOWN}: {'; '.join(unknown)}"
+    # Only a warning: everything moves, and somebody must look why they differ.
+    differs = f"warning: copies differ from their source: {'; '.join(differing)}"
+    return differs if differing else f"ok: {worst:.1f} s behind"

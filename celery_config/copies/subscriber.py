@@ -12,7 +12,9 @@ from celery_config.contracts.base import encode
 from celery_config.copies import resync
 from celery_config.copies.ranges import RowVersion
 from celery_config.copies.registry import VERSION, Copy, copies, field_names
+from celery_config.copies.source_client import is_possible
 from celery_config.copies.store import apply_rows, lock_epoch, read_versions
+from celery_config.errors import Forged
 from celery_config.messaging.inbox.subscriptions import Received
 
 log = structlog.get_logger(__name__)
@@ -43,13 +45,20 @@ def apply_events(copy: Copy, events: Sequence[Received]) -> None:
 
 
 def read_event(copy: Copy, event: Received) -> RowVersion:
-    """The row that an event carries. It is the whole row, so earlier events are not needed."""
+    """The row that an event carries. It is the whole row, so earlier events are not needed.
+
+    Raises:
+        Forged: its version would keep out all that come after it.
+    """
     data = event.data
     values = None
     if not isinstance(data, copy.deleted):
         values = tuple(encode(getattr(data, name)) for name in copy.fields)
     key = str(getattr(data, field_names(copy.changed)[0]))
-    return RowVersion(key, getattr(data, VERSION), event.envelope.time, values)
+    row = RowVersion(key, getattr(data, VERSION), event.envelope.time, values)
+    if not is_possible(row):
+        raise Forged(f"{event.envelope.type} of {key!r} has the version {row.version}, which no row can have")
+    return row
 
 
 def has_gap(known: int, rows: Iterable[RowVersion]) -> bool:

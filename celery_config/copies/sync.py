@@ -12,6 +12,7 @@ from celery_config.copies.models import FINAL_VERSION
 from celery_config.copies.ranges import Piece, Range, RowVersion, find_differing, split_at
 from celery_config.copies.readers import CopyReader, stream_rows
 from celery_config.copies.source_client import SourceClient
+from celery_config.http.service_client import ServiceCallError
 
 PIECE_ROWS, PIECES = 1000, 20
 """Rows of one checksum, and checksums of one request."""
@@ -22,6 +23,8 @@ SUSPECTS_AT_ONCE = 1000
 PATIENCE_SECONDS = 30.0
 FIRST_PAUSE, MAX_PAUSE = 0.1, 2.0
 MAX_SHOWN_KEYS = 20
+MOST_ROWS = 100 * PIECE_ROWS
+"""Of a range that had `PIECE_ROWS` when it was asked for; it may have grown since."""
 Progress = Callable[[int], None]
 Pair = tuple[RowVersion | None, RowVersion | None]
 """The copy's row and the source's row of one key, read in this order."""
@@ -134,7 +137,13 @@ class Synchronizer:
 
     def read_range(self, each: Range) -> dict[str, Pair]:
         ours = {row.key: row for row in stream_rows(self.copy, each.after, each.upto)}
-        theirs = {row.key: row for row in stream_rows(self.source, each.after, each.upto, PIECE_ROWS)}
+        theirs = {}
+        for row in stream_rows(self.source, each.after, each.upto, PIECE_ROWS):
+            theirs[row.key] = row
+            if len(theirs) > MOST_ROWS:
+                raise ServiceCallError(
+                    f"the source says of a range that it has {PIECE_ROWS} rows, and sends {MOST_ROWS}"
+                )
         return {key: (ours.get(key), theirs.get(key)) for key in ours.keys() | theirs.keys()}
 
     def read_keys(self, keys: Sequence[str]) -> dict[str, Pair]:

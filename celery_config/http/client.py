@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ssl import SSLContext
 from typing import Any
 
@@ -24,6 +24,8 @@ from tenacity import (
     stop_before_delay,
     wait_random_exponential,
 )
+
+from celery_config.http.public_addresses import Resolve
 
 CALL_SECONDS = 10.0
 ATTEMPTS = 3
@@ -107,8 +109,9 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class _DeadlineBackend(httpcore.SyncBackend):
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, resolve: Resolve | None = None) -> None:
         self._deadline = deadline
+        self._resolve = resolve
 
     def connect_tcp(
         self,
@@ -118,13 +121,24 @@ class _DeadlineBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
+        *others, last = self._resolve(host, port) if self._resolve else [host]
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return self._connect(address, port, timeout, local_address, socket_options)
+        return self._connect(last, port, timeout, local_address, socket_options)
+
+    def _connect(self, host: str, port: int, timeout: float | None, *options: Any) -> httpcore.NetworkStream:
         left = self._deadline.limit(timeout, httpcore.ConnectTimeout)
-        stream = super().connect_tcp(host, port, left, local_address, socket_options)
-        return _DeadlineStream(stream, self._deadline)
+        return _DeadlineStream(super().connect_tcp(host, port, left, *options), self._deadline)
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    def __init__(self, deadline: Deadline) -> None:
+    """
+    Args:
+        resolve: says at which addresses a host may be called; by default at any.
+    """
+
+    def __init__(self, deadline: Deadline, resolve: Resolve | None = None) -> None:
         context = httpx.create_ssl_context(trust_env=False)
         super().__init__(verify=context, trust_env=False)
         # httpx has no parameter for the network backend, httpcore's pool has one.
@@ -133,7 +147,7 @@ class DeadlineTransport(httpx.HTTPTransport):
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
             keepalive_expiry=KEPT_SECONDS,
-            network_backend=_DeadlineBackend(deadline),
+            network_backend=_DeadlineBackend(deadline, resolve),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

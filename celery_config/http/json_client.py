@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from celery_config.errors import MAX_REASON, CallFailed, OutcomeUnknown, Refused, clean_code, clean_text
-from celery_config.http.client import CALL_SECONDS, DeadlineClient
+from celery_config.http.client import CALL_SECONDS, LARGEST_ANSWER, DeadlineClient
 
 Answers = Mapping[int | tuple[int, str], type[Exception]]
 """What an answer proves: the error that a status, or a status with a code, becomes."""
@@ -32,6 +32,7 @@ class JsonClient:
         seconds: limit of one call in total.
         away: raised when the service cannot be reached, or answers 503: it did nothing.
         answers: what its answers prove. One that is not there: of a 5xx OutcomeUnknown, else CallFailed.
+        largest: bytes of an answer that are read; a larger one is unreadable.
     """
 
     def __init__(
@@ -42,10 +43,12 @@ class JsonClient:
         token: str = "",
         away: type[OutcomeUnknown] = OutcomeUnknown,
         answers: Answers = ANSWERS,
+        largest: int = LARGEST_ANSWER,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._away = away
         self._answers = answers
+        self._largest = largest
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._client = DeadlineClient(seconds=seconds)
 
@@ -81,9 +84,13 @@ class JsonClient:
             response.extensions["network_stream"].close()
             raise OutcomeUnknown(f"{method} {path}: what came answers another call")
         status = response.status_code
+        if (size := len(response.content)) > self._largest:
+            raise OutcomeUnknown(
+                f"{method} {path}: answered {status} with {size} bytes, more than {self._largest}"
+            )
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if 200 <= status < 300:
             if not isinstance(body, dict):

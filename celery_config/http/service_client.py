@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import httpx
+import msgspec
 from django.conf import settings
 
+from celery_config.contracts.base import decode
 from celery_config.errors import CallFailed
 from celery_config.http.client import Deadline, DeadlineTransport, forget_stream
 
 SECONDS = 60.0
+T = TypeVar("T")
 deadline = Deadline()
 
 
@@ -27,6 +31,14 @@ class ServiceSilent(ServiceCallError):
 
 class ServiceCallRefused(ServiceCallError):
     """The service refused the call because it does not fit the present state (409)."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a list, and the address of the next one."""
+
+    results: list[Any]
+    next: str | None
 
 
 @functools.cache
@@ -59,14 +71,17 @@ class ServiceClient:
     def post(self, path: str, body: Any) -> Any:
         return self.call("POST", path, json=body)
 
-    def get_pages(self, path: str) -> Iterator[list[dict[str, Any]]]:
+    def get_pages(self, path: str) -> Iterator[list[Any]]:
         """The rows of a list, page by page."""
         url: str | None = path
         while url:
-            page = self.get(url)
-            yield page["results"]
+            page = read_answer(self.service, Page, self.get(url))
+            yield page.results
             # Where the next page is, and not at which address: the service says what it likes.
-            url = page["next"] and httpx.URL(page["next"]).raw_path.decode()
+            try:
+                url = page.next and httpx.URL(page.next).raw_path.decode()
+            except httpx.InvalidURL as error:
+                raise ServiceCallError(f"{self.service} names a next page that is none: {error}") from error
 
     def call(self, method: str, path: str, **options: Any) -> Any:
         """Return the JSON answer.
@@ -104,17 +119,29 @@ class ServiceClient:
             )
         try:
             return response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ServiceCallError(
                 f"{self.service} answered {method} {path} with something that is not JSON"
             ) from error
+
+
+def read_answer(service: str, kind: type[T], answer: Any) -> T:
+    """Return a service's answer as a `kind`. Its shape is not taken on trust: somebody else may answer in its name.
+
+    Raises:
+        ServiceCallError: it has another shape.
+    """
+    try:
+        return decode(kind, answer)
+    except msgspec.ValidationError as error:
+        raise ServiceCallError(f"{service} answered what makes no sense: {error}") from error
 
 
 def describe_error(response: httpx.Response) -> str:
     """The detail of a problem (RFC 9457), or the beginning of the answer."""
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     detail = body.get("detail") if isinstance(body, dict) else None
     return str(detail or response.text[:500])

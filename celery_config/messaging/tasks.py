@@ -17,7 +17,6 @@ from django.db import DataError, transaction
 from django.db import Error as DatabaseFailure
 
 from celery_config.broker import topology
-from celery_config.broker.incoming_headers import NOT_BEFORE, seconds_until
 from celery_config.common.correlation import copy_headers
 from celery_config.contracts.base import decode
 from celery_config.errors import Forged, HandlerExited, ServiceUnavailable, show_error
@@ -97,15 +96,9 @@ class DurableTask(Task):
         for request in requests:
             reach(Point.DELIVERED)
             try:
-                delivery = self.decode_delivery(request)
+                ready.append(self.decode_delivery(request))
             except (Forged, msgspec.ValidationError) as error:
                 ended.append((Delivery(request, None), reject_for_good(error)))
-                continue
-            eta = request.get(NOT_BEFORE)
-            if eta and (wait := seconds_until(eta)) > 0:
-                ended.append((delivery, self.postpone(delivery, wait)))
-            else:
-                ready.append(delivery)
         return ended + self.attempt(ready, self.work.handle)
 
     def finish_calls(self, answered: Sequence[tuple[Delivery[Any], Call, Any]]) -> DeliveryOutcomes:

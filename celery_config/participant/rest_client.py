@@ -14,6 +14,7 @@ from typing import Any
 from celery.exceptions import Ignore, Reject
 from django.conf import settings
 
+from celery_config.broker.validation import MAX_BYTES
 from celery_config.errors import CallFailed, OutcomeUnknown, ServiceUnavailable, StepSuperseded
 from celery_config.failpoints.points import Point, reach
 from celery_config.http.circuit_breaker import CircuitBreaker, CircuitOpen
@@ -73,7 +74,11 @@ class Participant:
             if error.code == REJECTED:
                 return Reject(error.reason, requeue=False)
             raise
-        return Ignore("the pivot ran") if answer.get("ended") else answer["replies"]
+        if answer.get("ended") is True:
+            return Ignore("the pivot ran")
+        if not isinstance(answer.get("replies"), dict):
+            raise OutcomeUnknown(f"{task}: answered without replies")
+        return answer["replies"]
 
 
 @functools.cache
@@ -84,6 +89,7 @@ def participant(service: str) -> Participant:
         seconds=settings.TIMES.command,
         token=settings.SERVICE_TOKENS.find_token(service, settings.SERVICE),
         away=ServiceUnavailable,
+        largest=MAX_BYTES,
     )
     breaker = CircuitBreaker(
         failures=FAILURES_IN_A_ROW,

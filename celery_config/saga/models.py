@@ -14,6 +14,7 @@ from celery_config.common.correlation import (
 )
 from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.db.functions import IdEnding, Now
+from celery_config.db.settled_time import SettledTime
 from celery_config.messaging.models import DealtWithRow
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import OPEN, Status, StepState
@@ -334,14 +335,11 @@ class FlowSum(models.Model):
         return f"{self.count} {self.flow} {self.kind} {self.key} at {self.at}"
 
 
-class SumMark(models.Model):
+class SumMark(SettledTime):
     """How far flows were summed up (one row). Its lock makes the relays sum one after another."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     summed_to = models.DateTimeField(help_text="the sums of all minutes before are final")
-    settled_to = models.DateTimeField(help_text="no transaction writes an earlier time any more")
-    seen_at = models.DateTimeField(null=True, help_text="when its last look began")
-    seen_transaction = models.BigIntegerField(default=0, help_text="the number of that look")
 
     def __str__(self) -> str:
         return f"summed to {self.summed_to}"

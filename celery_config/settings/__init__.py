@@ -38,6 +38,7 @@ def service_settings(
     duties: tuple[str, ...] = (),
     measures: tuple[str, ...] = (),
     flow_checks: Mapping[str, str] = MappingProxyType({}),
+    ready_notes: Mapping[str, str] = MappingProxyType({}),
     secrets: tuple[str, ...] = (),
     board: Mapping[str, tuple[int, Sequence[str]]] = MappingProxyType({}),
     tiles: tuple[str, ...] = (),
@@ -52,6 +53,7 @@ def service_settings(
         duties: dotted paths of functions that return what its relay does besides the duties of every relay.
         measures: dotted paths of functions that return what its database says, for Prometheus.
         flow_checks: dotted paths of functions that say whether something moves, by the names that `/flowz` gives them.
+        ready_notes: dotted paths of functions whose words `/readyz` adds; they do not change its status.
         secrets: further environment variables that production must set.
         board: further parts of the admin's home: how often each is asked for, in seconds, and its providers.
         tiles: providers of a part of the admin's home that is asked for every two seconds.
@@ -136,6 +138,7 @@ def service_settings(
             "copies": "celery_config.copies.freshness.summarize_lag",
             **flow_checks,
         },
+        "READY_NOTES": ready_notes,
         "BADGES": badges,
         "BOARD": {
             **board,

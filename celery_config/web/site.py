@@ -14,8 +14,10 @@ from unfold.sites import UnfoldAdminSite
 from celery_config.web import board
 from celery_config.web.live import answer_fragment
 
-APPS_AFTER_THE_SERVICE = ("saga", "batches", "copies", "messaging", "auth", "api")
-LISTED_WITH = {"batches": "saga"}
+APPS_AFTER_THE_SERVICE = (
+    "saga", "batches", "proof", "notifications", "copies", "messaging", "auth", "api",
+)  # fmt: skip
+LISTED_WITH = {"batches": "saga", "proof": "saga"}
 """Apps whose pages stand in the group of another app."""
 
 

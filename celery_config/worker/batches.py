@@ -37,7 +37,7 @@ from celery_config.broker import topology
 from celery_config.broker.incoming_headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common import tracing
-from celery_config.common.correlation import TRACEPARENT
+from celery_config.common.correlation import HEADERS, TRACEPARENT
 from celery_config.common.grouping import group_by
 from celery_config.errors import CodedError, HandlerExited, show_error
 from celery_config.messaging import database_gate, under_way
@@ -53,6 +53,8 @@ log = structlog.get_logger(__name__)
 SPAN_ATTRIBUTES = ("saga", "step", "operation", "subject")
 PUBLISH_WAITS = (0.1, 0.5, 2.0)
 DATABASE_AWAY = (OperationalError, InterfaceError)
+READ_HEADERS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", *HEADERS)
+"""Those that reach a task; `Headers` has checked them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +180,9 @@ class BatchRunner:
         A message that fails alone goes back to the broker if broker or database were away, and otherwise to the dead
         letters: it would come back at once, and spoil every batch until its deliveries are used up.
         """
-        together = start_batch_span(batch)
+        together = None
         try:
+            together = start_batch_span(batch)
             with tracing.let_present(together or get_span(batch[0])):
                 self.conclude(carry_out(batch))
         except BaseException as error:
@@ -297,10 +300,24 @@ def make_call(runner: BatchRunner, waiting: OutsideCall) -> None:
 
 
 def make_context(request: Request) -> Context:
-    """Accept the request and return it as tasks see theirs."""
+    """Accept the request and return it as tasks see theirs, with what was checked and nothing else of it.
+
+    Celery's own context has every header and everything that is embedded as an attribute. A sender writes there what he
+    likes: a chain among the headers, which nothing checks, would be published with our rights.
+    """
     request.on_accepted(os.getpid(), time.monotonic())
+    headers = request.message.headers
     args, kwargs, embed = request.message.payload
-    context = Context({**request.request_dict, **(embed or {})}, args=args, kwargs=kwargs, headers={})
+    context = Context(
+        {name: headers.get(name) for name in READ_HEADERS},
+        args=args,
+        kwargs=kwargs,
+        chain=(embed or {}).get("chain"),
+        errbacks=(embed or {}).get("errbacks"),
+        retries=headers.get("retries") or 0,
+        delivery_info=request.delivery_info,
+        headers={},
+    )
     context.received = request
     if span := get_span(request):
         context.traceparent = tracing.name_span(span)
@@ -326,7 +343,7 @@ def start_message_span(request: Request) -> Any:
         return None
     _, kwargs, _ = request.message.payload
     # Events that travel together: they belong to several traces.
-    events = kwargs.get("events", ())
+    events = found if isinstance(found := kwargs.get("events"), list) else []
     kind = read_text(kwargs, "type") or next((read_text(event, "type") for event in events), "")
     return tracing.start_span(
         f"receive {kind}" if kind else request.task.name,

@@ -6,8 +6,8 @@
 - The prefetch window of a queue opens slowly: a worker begins with one message at a time, and takes its full window
   after the first message of this queue that is not suspected of killing workers. A killer message therefore dies alone,
   and the delivery counts of its neighbours stay low (rule 19, dead letters).
-- A message with an ETA waits in the outbox. Celery would hold it in the worker, where it fills the window (rule 10,
-  locks and retries).
+- A message with an ETA is none of ours. Celery would hold it in the worker, where it fills the window (rule 10, locks
+  and retries).
 - While the database is away nothing is consumed (rule 10, locks and retries).
 """
 
@@ -26,7 +26,7 @@ from kombu import Connection
 from kombu.message import Message
 
 from celery_config.broker import transport
-from celery_config.broker.incoming_headers import NOT_BEFORE, is_suspicious
+from celery_config.broker.incoming_headers import is_suspicious
 from celery_config.broker.validation import find_fault
 from celery_config.worker.acks import BatchAcknowledger
 from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES
@@ -106,8 +106,6 @@ class SagaConsumer(Consumer):
                 return
             if not is_suspicious(message):
                 self.open_window(message.delivery_info.get("consumer_tag", ""))
-            if message.headers.get("eta"):
-                message.headers[NOT_BEFORE] = message.headers.pop("eta")
             self.acks.note_delivery(message)
             try:
                 run(message)

@@ -1,7 +1,7 @@
 """The blueprint of every process of the system: its command, its environment and its readiness check."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from compose.local.environment import ADMIN, ROOT, WEBHOOKS, Addresses, flower_u
 from compose.local.forks import ServiceParent
 from compose.local.process import Process, ReadyCheck, at_once, cannot_fork
 from compose.local.readiness import answers
+from compose.local.roles import list_roles
 from compose.local.secrets import select_environment
 
 
@@ -39,8 +40,14 @@ class Blueprint:
         return made
 
     def all_of(self, service: str) -> list[Process]:
-        """Return the processes of a service that stay up: web, worker and relay."""
-        return [self.web(service), self.worker(service), self.relay(service)]
+        """Return the processes of a service that stay up."""
+        makers: dict[str, Callable[[str], Process]] = {
+            "web": self.web,
+            "worker": self.worker,
+            "relay": self.relay,
+            "notifier": self.notifier,
+        }
+        return [makers[role](service) for role in list_roles(service)]
 
     def prepare(self, service: str) -> Process:
         command = ("-m", "compose.local.prepare", service)
@@ -58,6 +65,9 @@ class Blueprint:
 
     def relay(self, service: str) -> Process:
         return self._measured(f"{service}-relay", service, "relay")
+
+    def notifier(self, service: str) -> Process:
+        return self._measured(f"{service}-notifier", service, "notifier")
 
     def web(self, service: str) -> Process:
         return self._process(

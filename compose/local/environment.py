@@ -101,6 +101,8 @@ def build(
     generated = {
         "ADMIN_PASSWORD": kept.secret("admin", 9),
         "PYTHONWARNINGS": root_is_fine,
+        # Receivers of webhooks to try out are on this machine, too.
+        "NOTIFY_NETWORKS": "127.0.0.0/8,::1/128",
         # glibc gives threads up to eight heaps a core, and each heap keeps what one thread once needed.
         "MALLOC_ARENA_MAX": "2",
         # And each thread keeps what it has freed, up to seven pieces of each size.

@@ -15,9 +15,9 @@ from typing import Protocol
 
 from compose.local.errors import LocalError
 from compose.local.private_files import read_kept, write_private
+from compose.local.roles import list_roles
 
 WANTED, HELD = "hold.json", "held.json"
-KINDS = ("web", "worker", "relay")
 WAIT_SECONDS = 90.0
 LOOK_SECONDS = 0.2
 
@@ -110,7 +110,7 @@ class Holder:
 
 
 def name_processes(service: str) -> list[str]:
-    return [f"{service}-{kind}" for kind in KINDS]
+    return [f"{service}-{role}" for role in list_roles(service)]
 
 
 def read_service_name(process: str) -> str:

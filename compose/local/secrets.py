@@ -19,7 +19,10 @@ _OF_OTHERS: dict[str, set[str]] = {
     "sandbox": {"PAYMENT_WEBHOOK_SECRET", "SHIPMENT_WEBHOOK_SECRET"},
 }
 _OF_OPERATOR = {name_token(pair) for pair in list_operator_pairs()}
-_PREFIXES = {name: name for name in (*SERVICES, "sandbox", "flower", OPERATOR)} | {"stripe": "payment"}
+_PREFIXES = {name: name for name in (*SERVICES, "sandbox", "flower", OPERATOR)} | {
+    "stripe": "payment",
+    "email": ORCHESTRATOR,
+}
 _CALL_PROVIDERS = ("payment", "shipment")
 
 

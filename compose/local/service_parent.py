@@ -1,4 +1,4 @@
-"""The parent of a service's processes: it loads the code once, and web, worker and relay are forks of it.
+"""The parent of a service's processes: it loads the code once, and its other processes are forks of it.
 
 Run as `python -m compose.local.service_parent SERVICE FD`. At the socket FD it reads commands, each with the file for
 its output, and writes which process carries one out and with which code it ended; the other end is `forks.py`. In its
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from celery_config.common.services import SERVICES
+from compose.local.roles import list_roles
 
 LONGEST_MESSAGE = 65536
-COMMANDS = ("web", "worker", "relay")
 # What they load only when they run.
 LOADED_LATE = ("celery.concurrency.thread", "celery.worker.worker", "celery.worker.consumer")
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
@@ -49,7 +49,7 @@ def load(service: str) -> None:
     from django.core.management import get_commands, load_command_class
 
     django.setup()
-    for name in COMMANDS:
+    for name in list_roles(service):
         load_command_class(get_commands()[name], name)
     current_app.loader.import_default_modules()
     for module in (settings.ROOT_URLCONF, *LOADED_LATE):

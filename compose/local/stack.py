@@ -23,7 +23,7 @@ _BROKER_ADMINISTRATOR = "admin"
 
 
 class Stack:
-    """The sandbox and, for each service, web, worker and relay; in `servers` mode also Flower.
+    """The sandbox and, for each service, web, worker and relay, and the notifier; in `servers` mode also Flower.
 
     Args:
         mode: `servers` = PostgreSQL and RabbitMQ, private ones unless the environment names others;

@@ -112,7 +112,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true", help="do not print the logs (they are in var/log)")
     parser.add_argument("--no-flower", action="store_true", help="leave Flower out")
     for name, what in (
-        ("stop", "keep web, worker and relay of a service stopped"),
+        ("stop", "keep the processes of a service stopped"),
         ("start", "start them again"),
     ):
         parser.add_argument(

@@ -1,37 +1,66 @@
 """The settings of the order service; what all services share is in celery_config/settings/."""
 
 from celery_config.settings import env, service_settings
+from celery_config.settings.notifications import notification_settings
 
 DUTIES = (
     "celery_config.saga.duties.saga_duties",
+    "celery_config.notifications.duties.notification_duties",
     "order_project.retention.duties",
+    "order_project.proof.duties.proof_duties",
 )
 CHECKS = {
     name: f"celery_config.saga.measures.check_{name}"
     for name in ("saga_time", "participants", "hindrances", "queues", "pauses", "definitions", "deadlines")
 }
+CHECKS["proof"] = "order_project.proof.measures.check_proof"
+NOTIFIER_CHECK = {"notifier": "celery_config.notifications.heartbeat.check_notifier"}
 MEASURED = ("flows", "dead_letters", "time", "last_minute", "queues")
-MEASURES = tuple(f"celery_config.saga.measures.measure_{name}" for name in MEASURED)
+MEASURES = (
+    *(f"celery_config.saga.measures.measure_{name}" for name in MEASURED),
+    "order_project.proof.measures.measure_proof",
+)
+# What somebody is told of: each function says what stands, and the notifier asks it every ten seconds.
+CONDITIONS = {
+    "parked": "celery_config.saga.conditions.find_parked",
+    "overdue": "celery_config.saga.conditions.find_overdue",
+    "held money": "celery_config.saga.conditions.find_ending_holds",
+    "dead letters": "celery_config.saga.conditions.find_dead_letters",
+    "saga time": "celery_config.saga.conditions.find_standing",
+    "services": "celery_config.saga.service_conditions.find_troubles",
+    "broken promises": "order_project.proof.conditions.find_broken",
+}
 # The admin's home: how often each part is asked for, in seconds, and what shows it.
 BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
+    "incidents": (2, ["celery_config.notifications.board.show_incidents"]),
     "failing": (2, ["celery_config.saga.admin.board.show_failing"]),
     "batches": (2, ["celery_config.saga.admin.batch_board.show_batches"]),
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
     "outcomes": (10, ["order_project.board.show_orders"]),
+    "proof": (10, ["order_project.proof.board.show_proof"]),
     "services": (10, ["celery_config.saga.admin.services.show_services"]),
 }
 globals().update(
     service_settings(
         "order",
         "order_project",
-        apps=("celery_config.saga", "celery_config.saga.batches"),
+        apps=(
+            "celery_config.saga",
+            "celery_config.saga.batches",
+            "celery_config.notifications",
+            "order_project.proof",
+        ),
         duties=DUTIES,
-        measures=MEASURES,
-        flow_checks=CHECKS,
+        measures=(*MEASURES, "celery_config.notifications.heartbeat.measure_notifier"),
+        flow_checks={**CHECKS, **NOTIFIER_CHECK},
+        ready_notes=NOTIFIER_CHECK,
         board=BOARD_PARTS,
-        badges=("celery_config.saga.operations.overview.count_badges",),
+        badges=(
+            "celery_config.saga.operations.overview.count_badges",
+            "celery_config.notifications.board.count_badges",
+        ),
     )
 )
 
@@ -40,6 +69,9 @@ DATA_MAP = "order_project.erasure.data.DATA_MAP"
 PLACE_ORDER_VERSION = env.int("PLACE_ORDER_VERSION", 1)
 # RabbitMQ's management API, which knows the members of queues; empty: the members are not checked.
 BROKER_API = env.str("ORDER_BROKER_API", "")
+# So many hours before the provider lets held money go, somebody is told of it.
+HOLD_NOTICE_HOURS = env.float("HOLD_NOTICE_HOURS", 24.0)
+globals().update(notification_settings())
 # How many orders a user may have under way; 0: any number. Staff and services are exempt.
 ORDERS_UNDER_WAY = env.int("ORDERS_UNDER_WAY", 0)
 SANDBOX_URL = env.str("SANDBOX_URL", "http://127.0.0.1:8090")

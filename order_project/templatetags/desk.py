@@ -9,8 +9,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.common import money as amounts
+from celery_config.common.moments import Moment, format_moment
 from celery_config.saga.operations.explanation import Explanation
-from celery_config.saga.operations.wording import Moment, Part, format_moment
+from celery_config.saga.operations.wording import Part
 from celery_config.web.columns import format_ago
 
 register = template.Library()

@@ -41,6 +41,7 @@ class Intruder:
         task: str,
         *body: Any,
         chain: list[Any] | None = None,
+        embed: Mapping[str, Any] | None = None,
         headers: Mapping[str, Any] | None = None,
         what: str = "",
         result: str = DEAD_LETTER,
@@ -48,6 +49,7 @@ class Intruder:
         """Publish a task message; return whether the broker took it.
 
         Args:
+            embed: what follows from the message, in place of a chain.
             headers: further ones.
             what: the forgery, for the table.
             result: what comes of it if the broker takes it, as the test then asserts.
@@ -61,7 +63,7 @@ class Intruder:
             with connection.Producer(channel) as producer:
                 try:
                     producer.publish(
-                        [args, kwargs, {**NO_EMBED, "chain": chain}],
+                        [args, kwargs, {**NO_EMBED, "chain": chain} if embed is None else embed],
                         exchange=exchange, routing_key=key, serializer="json",
                         headers={"task": task, "id": str(uuid4()), **(headers or {})},
                     )  # fmt: skip

@@ -25,6 +25,8 @@ from tests.acceptance.wire import Letter
 # For each alert a series, its value on a quiet day, and one that makes it fire. Times count from the test's start.
 CONDITIONS = {
     "ProcessDown": ('up{job="order-saga",service="payment",process="relay"}', 1, 0),
+    "NotifierDead": ("order_saga_notifier_silent_seconds", 9, 130),
+    "NotificationsGivenUp": ("order_saga_notifications_given_up", 0, 1),
     "DatabaseAway": ('order_saga_database_up{service="payment"}', 1, 0),
     "OutboxLate": ('order_saga_outbox_age_seconds{service="payment"}', 50, 70),
     "MessagesFail": ('order_saga_trouble_seconds{service="payment",cause="database"}', 20, 40),

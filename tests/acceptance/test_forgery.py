@@ -23,8 +23,9 @@ from celery_config.broker.topology import (
     control_exchange,
 )
 from celery_config.saga.engine.chains import COMPLETE, STEP_FAILED
-from tests.acceptance.intruder import DEAD_LETTER, Intrude
+from tests.acceptance.intruder import DEAD_LETTER, Intrude, Intruder
 from tests.acceptance.shop import ADDRESS, TEA, Shop, until
+from tests.acceptance.wire import Letter
 
 PIVOT_RAN = "order.pivot_ran"
 STRANGER = {**ADDRESS, "name": "Somebody Else", "line1": "9 Other Road"}
@@ -115,7 +116,10 @@ def test_events_of_others_under_a_key_of_ones_own(shop: Shop, intrude: Intrude, 
 
 def test_events_of_others_by_another_way(shop: Shop, intrude: Intrude) -> None:
     """The broker checks neither the keys in headers nor those that come through a service's own exchanges."""
-    [state] = shop.rows("order", "SELECT epoch FROM copies_copystate WHERE name = 'catalogue_product'")
+    [state] = until(
+        lambda: shop.rows("order", "SELECT epoch FROM copies_copystate WHERE name = 'catalogue_product'"),
+        "the relay has looked at the source",
+    )
     row = {"name": "Tea", "price": 1, "currency": "EUR", "weight_grams": 1, "active": True, "version": 999}
     about, price = {"sku": TEA, **row}, read_price(shop)
     intruder = intrude("payment")
@@ -387,6 +391,72 @@ def test_chains_that_would_use_the_victims_rights(shop: Shop, intrude: Intrude, 
         assert intruder.send(TASKS, task, task, [{}], kwargs, chain=chain)
     assert intruder.send(TASKS, "payment.map", "celery.map", [], {"task": "x", "it": [1]})
     refused_letters("celery.map", *[task] * len(links))
+
+
+def test_a_chain_where_nothing_checks_it(shop: Shop, intrude: Intrude) -> None:
+    """Celery takes what follows from a message from its headers, too, if the body does not say it."""
+    intruder, customer = intrude("inventory"), str(uuid4())
+    data = {"customer": customer, "name": "x", "email": "x@example.org", "currency": "EUR", "version": 1}
+    event = cloud_event("order.customer_changed", customer, data)
+    route = {"exchange": EVENTS, "routing_key": event["type"]}
+    link = {"task": "events.receive", "args": [], "kwargs": event, "options": route, "immutable": True}
+    failed = {"saga": str(uuid4()), "step": "x", "operation": "do", "attempt": 0}
+    to_order = (URGENT_TASKS, STEP_FAILED, STEP_FAILED, [])
+    announced: list[Letter] = []
+    with shop.wire.reading("forged", announced.append, (EVENTS, event["type"])):
+        for where in ("chain", "errbacks", "callbacks"):
+            for kwargs in (failed, {**failed, "saga": "none"}):
+                what, result = f"{event['type']} as the header {where!r}", "the header is not read"
+                assert intruder.send(
+                    *to_order, kwargs, embed={}, headers={where: [link]}, what=what, result=result
+                )
+        await_dead_letter(shop, intruder)
+    assert announced == []
+
+
+def test_work_that_a_service_gives_itself(shop: Shop, intrude: Intrude, refused_letters: Any) -> None:
+    """Payment has the order service read rows from inventory: twenty thousand with each message."""
+    kwargs = {"copy": "catalogue_product", "keys": [TEA]}
+    assert intrude("payment").send(COMMANDS, "order", "copies.resync", [], kwargs)
+    assert not intrude("payment").send(TASKS, "order.copies.resync", "copies.resync", [], kwargs)
+    refused_letters("copies.resync")
+
+
+def test_a_chain_that_cannot_be_sent(shop: Shop, intrude: Intrude) -> None:
+    """It would lie in its receiver's outbox, set aside, until an operator sees it."""
+    intruder, saga = intrude("inventory"), str(uuid4())
+    failed = {"saga": saga, "step": "x", "operation": "do", "attempt": 0}
+    route = {"exchange": URGENT_TASKS, "routing_key": "payment.fence"}
+    for more in ({"task_id": 7}, {"argsrepr": "x" * 200_000}, {"countdown": "x"}, {"reply_to": "x" * 300}):
+        link = {"task": "payment.fence", "args": [], "kwargs": failed, "options": {**route, **more}}
+        what = f"a chain with the option {next(iter(more))!r}"
+        assert intruder.send(URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed, chain=[link], what=what)
+    until(
+        lambda: len([row for row in shop.dead_letters() if saga in row["body"]]) == 4, "all are dead letters"
+    )
+    assert shop.rows("order", "SELECT id FROM messaging_outboxmessage WHERE saga = %s", saga) == []
+
+
+def test_a_message_for_a_later_time(shop: Shop, intrude: Intrude) -> None:
+    """It would lie in its receiver's database until then, and what is known of a saga that waits is not asked."""
+    intruder, saga = intrude("inventory"), str(uuid4())
+    failed = {"saga": saga, "step": "x", "operation": "do", "attempt": 0}
+    for headers in ({"eta": "2999-01-01T00:00:00+00:00"}, {"not_before": "2999-01-01T00:00:00+00:00"}):
+        result = DEAD_LETTER if "eta" in headers else "the header is not read"
+        what = f"a failure with the header {next(iter(headers))!r}"
+        assert intruder.send(
+            URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], failed, headers=headers, what=what, result=result
+        )
+    await_dead_letter(shop, intruder)
+    assert shop.rows("order", "SELECT id FROM messaging_outboxmessage WHERE saga = %s", saga) == []
+
+
+def await_dead_letter(shop: Shop, intruder: Intruder) -> None:
+    """Wait until the order service has dealt with all urgent messages up to now; the last one is of no saga."""
+    last = str(uuid4())
+    unread = {"saga": "none", "step": last, "operation": "do", "attempt": 0}
+    assert intruder.send(URGENT_TASKS, STEP_FAILED, STEP_FAILED, [], unread)
+    until(lambda: any(last in row["body"] for row in shop.dead_letters()), "the last one is a dead letter")
 
 
 def test_a_failure_that_did_not_happen_holds_up_no_end(shop: Shop, intrude: Intrude) -> None:

@@ -12,8 +12,9 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from celery_config.common.moments import format_span
 from celery_config.common.services import SERVICES
-from celery_config.saga.operations.wording import describe_status, format_span
+from celery_config.saga.operations.wording import describe_status
 from tests.acceptance.browsing import (
     Complaints,
     find_barriers,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from compose.local.roles import list_roles
 from tests.acceptance.alerts import Series, evaluate, scrape, write_test
 from tests.acceptance.shop import KETTLE, TEA, UNREACHABLE, Shop, product, until
 from tests.acceptance.wire import Letter
@@ -26,7 +27,7 @@ class BackedUp:
     def __init__(self, shop: Shop, service: str, folder: Path) -> None:
         self.shop, self.service = shop, service
         self.backup = Backup(shop.stack, service, folder / f"{service}.dump")
-        self.processes = [f"{service}-{kind}" for kind in ("web", "worker", "relay")]
+        self.processes = [f"{service}-{role}" for role in list_roles(service)]
         self.backup.take()
 
     def restore(self) -> None:

@@ -56,13 +56,13 @@ def start_stack(stack: Stack) -> None:
 
 
 def find_workers(stack: Stack) -> dict[str, int]:
-    """Return the process ids of the order saga's workers, relays, their parents, and the sandbox."""
+    """Return the process ids of the order saga's workers, relays, their parents, the notifier and the sandbox."""
     parts = tuple(f"{service}-{part}" for service in SERVICES for part in ("worker", "relay", "parent"))
     running = {name: stack.supervisor[name] for name in stack.supervisor.names}
     return {
         name: process.pid
         for name, process in running.items()
-        if name.startswith((*parts, "sandbox")) and process.is_running
+        if name.startswith((*parts, "order-notifier", "sandbox")) and process.is_running
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from compose.local.roles import list_roles
 from compose.local.stack import Stack
 from tests.backup import Backup
 from tests.chaos.client import Client
@@ -108,7 +109,7 @@ def wait_until_placed(load: Load, placing: Future[None], share: float) -> None:
 
 
 def name_processes(service: str) -> list[str]:
-    return [f"{service}-{role}" for role in ("web", "worker", "relay")]
+    return [f"{service}-{role}" for role in list_roles(service)]
 
 
 def stop_service(stack: Stack, service: str) -> None:

@@ -26,6 +26,8 @@ from celery_config.messaging.deliveries import Delivery, FailedTry, Outcome
 from celery_config.messaging.models import InboxEntry
 
 log = structlog.get_logger(__name__)
+OTHER = "other"
+"""What the metrics call the type of an event that has no contract here."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def deliver(events: Sequence[dict[str, Any]]) -> None:
             if fresh:
                 subscription.handler(fresh)
     for envelope in envelopes:
-        metrics.EVENTS_HANDLED.labels(envelope.type).inc()
+        metrics.EVENTS_HANDLED.labels(envelope.type if envelope.type in list_known_types() else OTHER).inc()
 
 
 def check_source(event: dict[str, Any], envelope: Envelope) -> None:
@@ -147,11 +149,17 @@ def check_source(event: dict[str, Any], envelope: Envelope) -> None:
 
 @metrics.prepare_at_start
 def prepare_metrics() -> None:
-    known = {event.wire_name() for event in iterate_subclasses(Event) if hasattr(event, "service")}
     to = [each.to for each in subscriptions]
     metrics.prepare_labels(
-        metrics.EVENTS_HANDLED, [kind for kind in known if any(match_type(kind, some) for some in to)]
+        metrics.EVENTS_HANDLED,
+        [kind for kind in list_known_types() if any(match_type(kind, some) for some in to)],
     )
+
+
+@functools.cache
+def list_known_types() -> frozenset[str]:
+    """The types of the events that have a contract; a service may announce as many others as it likes."""
+    return frozenset(event.wire_name() for event in iterate_subclasses(Event) if hasattr(event, "service"))
 
 
 def iterate_subclasses(kind: type[Event]) -> Iterator[type[Event]]:
@@ -172,7 +180,7 @@ def select_events(
     return found
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1000)
 def match_type(kind: str, to: tuple[type[Event] | str, ...]) -> type[Event] | str | None:
     """Return the contract or pattern that matches events of this kind, or None."""
     return next(

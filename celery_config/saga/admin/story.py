@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from celery_config.common.moments import Moment, format_moment
 from celery_config.saga.admin.widgets import break_words, get_page_url
 from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.models import SagaInstance, WatchedRow
@@ -20,7 +21,6 @@ from celery_config.saga.operations.explanation import Explanation, explain, find
 from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.operations.history import read_timeline
 from celery_config.saga.operations.strip import CellState, draw_strip
-from celery_config.saga.operations.wording import Moment, format_moment
 from celery_config.saga.states import OPEN, Status
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import format_ago

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import structlog
 from django.conf import settings
 
-from celery_config.http.service_client import ServiceCallError, ServiceClient
+from celery_config.errors import clean_text
+from celery_config.http.service_client import ServiceCallError, ServiceClient, read_answer
 from celery_config.messaging import trouble
 
 log = structlog.get_logger(__name__)
@@ -21,8 +23,16 @@ ASK_SECONDS = 2.0
 # A service that hangs does not hold up the relay in each of its looks.
 KEPT_SECONDS = 5.0
 NO_ANSWER = "it does not answer"
+LONGEST = 1000
 Ask = Callable[[Collection[str]], Mapping[str, str]]
 """Returns what is in the way, by service; a service without trouble is left out."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a participant says of its own trouble."""
+
+    trouble: list[str]
 
 
 def ask_participants(services: Collection[str]) -> dict[str, str]:
@@ -38,11 +48,12 @@ def ask_participants(services: Collection[str]) -> dict[str, str]:
 
 def ask_participant(service: str) -> str:
     try:
-        found = ServiceClient(service, seconds=ASK_SECONDS).get("/api/trouble/")["trouble"]
+        client = ServiceClient(service, seconds=ASK_SECONDS)
+        found = read_answer(service, Told, client.get("/api/trouble/")).trouble
     except ServiceCallError as error:
         log.warning("a participant does not say whether it is in trouble", service=service, error=str(error))
         return NO_ANSWER
-    return "; ".join(found)
+    return clean_text("; ".join(found), limit=LONGEST)
 
 
 class HindranceCheck:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,13 @@ import structlog
 
 from celery_config.contracts.base import contract_fields
 from celery_config.errors import OperatorRefused
-from celery_config.http.service_client import ServiceCallError, ServiceCallRefused, ServiceClient
+from celery_config.http.service_client import (
+    ServiceCallError,
+    ServiceCallRefused,
+    ServiceClient,
+    deadline,
+    read_answer,
+)
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Answer, Course, Held
 from celery_config.saga.dsl import Step
@@ -19,6 +26,25 @@ from celery_config.saga.dsl import Step
 log = structlog.get_logger(__name__)
 # A page waits this long; then it shows the service as not answering.
 SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class ToldRow:
+    """A barrier row as its participant tells it."""
+
+    saga: UUID
+    step: str
+    action: Action
+    undo: Undo
+    reply: dict[str, Any] | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a participant did about an open intent."""
+
+    settled: str
 
 
 def read_barriers(steps: Sequence[Step], saga_id: UUID) -> dict[str, Answer]:
@@ -50,11 +76,15 @@ def read_barriers_of_many(service: str, ids: Collection[UUID]) -> Mapping[UUID, 
     # The filter of one flow is known to older versions, too.
     named = f"saga={next(iter(ids))}" if len(ids) == 1 else f"sagas={','.join(map(str, ids))}"
     path = f"/api/barrier/?{named}&limit=500"
+    client = ServiceClient(service, SECONDS)
     try:
-        for page in ServiceClient(service, SECONDS).get_pages(path):
-            for row in page:
-                held = Held(Action(row["action"]), Undo(row["undo"]), row["reply"], row["note"])
-                found.setdefault(UUID(row["saga"]), {})[row["step"]] = held
+        # Over all pages: there may always be a next one.
+        with deadline.hold(SECONDS):
+            for page in client.get_pages(path):
+                for row in read_answer(service, list[ToldRow], page):
+                    if row.saga in ids:
+                        held = Held(row.action, row.undo, row.reply, row.note)
+                        found.setdefault(row.saga, {})[row.step] = held
     except ServiceCallError as error:
         log.warning("a participant does not answer", service=service, error=str(error))
         return None
@@ -92,6 +122,7 @@ def send_settlement(
         "note": note,
     }
     try:
-        return str(ServiceClient(command.service, SECONDS).post("/api/barrier/settle/", body)["settled"])
+        client = ServiceClient(command.service, SECONDS)
+        return read_answer(command.service, Settled, client.post("/api/barrier/settle/", body)).settled
     except ServiceCallRefused as error:
         raise OperatorRefused(str(error)) from error

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from celery_config.common.moments import Moment, format_moment, format_span
 from celery_config.saga.causes import CANCELLED_BY_US, WITHOUT_REASON, describe_cause
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.faults import find_fault
@@ -31,15 +32,12 @@ from celery_config.saga.flow_facts import (
 )
 from celery_config.saga.operations.strip import CellState, describe_try, draw_strip
 from celery_config.saga.operations.wording import (
-    Moment,
     Part,
     capitalize,
     count_steps,
     describe_count,
     describe_times,
     end_sentence,
-    format_moment,
-    format_span,
     merge_texts,
 )
 from celery_config.saga.states import Status

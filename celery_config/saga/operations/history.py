@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from celery_config.common.moments import format_span
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.saga.causes import describe_refusal
 from celery_config.saga.engine.flows import find_flow
@@ -28,7 +29,6 @@ from celery_config.saga.operations.wording import (
     STATUS_WORDS,
     describe_status,
     format_ordinal,
-    format_span,
 )
 from celery_config.saga.states import StepState
 

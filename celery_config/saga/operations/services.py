@@ -13,6 +13,7 @@ import httpx
 from django.conf import settings
 
 from celery_config.common.services import SERVICES
+from celery_config.errors import clean_text
 from celery_config.http.client import forget_stream
 from celery_config.http.service_client import deadline, http_client
 from celery_config.messaging.models import Observation
@@ -25,7 +26,10 @@ CONTRADICTIONS = "contradictions"
 ASK_SECONDS = 6.0
 """A little longer than a service takes at most to say what does not move."""
 LOOK_SECONDS = 10.0
+MOST_CHECKS, LONGEST = 50, 500
 FINE = ("ok", "warning")
+SILENT = "service"
+"""In place of a service's checks: it gave no answer, or none that can be read."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,20 @@ def ask_service(service: str) -> dict[str, Any]:
             )
         forget_stream(answer)
         found = answer.json()
-    except (httpx.HTTPError, ValueError):
-        return {"flows": False, "service": "does not answer"}
-    return found if isinstance(found, dict) else {"flows": False, "service": "answers nonsense"}
+    except (httpx.HTTPError, ValueError, RecursionError):
+        return {"flows": False, SILENT: "does not answer"}
+    return read_health(found)
+
+
+def read_health(found: Any) -> dict[str, Any]:
+    """Return what a service says as pages show it. It spoils nothing that is known of the others."""
+    if not isinstance(found, dict):
+        return {"flows": False, SILENT: "answers nonsense"}
+    told = {name: found[name] for name in [name for name in found if name != "flows"][:MOST_CHECKS]}
+    says = {
+        clean_text(name, limit=LONGEST): clean_text(str(text), limit=LONGEST) for name, text in told.items()
+    }
+    return {**says, "flows": found.get("flows") is True}
 
 
 def look_at_queues(standstill: StandstillCheck) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from celery_config.common.moments import format_span
 from celery_config.contracts.base import TOLD_SINGLY
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.causes import WITHOUT_REASON, describe_refusal
@@ -25,7 +26,7 @@ from celery_config.saga.flow_facts import (
     is_refusal,
     list_begun,
 )
-from celery_config.saga.operations.wording import describe_times, format_ordinal, format_span
+from celery_config.saga.operations.wording import describe_times, format_ordinal
 from celery_config.saga.states import Status, StepState
 
 

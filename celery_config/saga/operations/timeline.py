@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from celery_config.common.moments import format_span
 from celery_config.saga.flow_facts import Happening, HappeningKind
-from celery_config.saga.operations.wording import format_span
 
 OPERATORS = "operators"
 WIDTH = 960

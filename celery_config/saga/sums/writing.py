@@ -16,7 +16,6 @@ from django.db.models import Min, Q, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from celery_config.db.functions import POSTGRESQL_NOW, SQLITE_NOW, fetch_all, parse_time
 from celery_config.messaging.retention import BATCH, delete_batch
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.models import FlowSum, SumMark
@@ -44,39 +43,18 @@ def sum_next() -> bool:
     mark = lock_mark()
     if mark is None:
         return False
-    now, oldest, own = read_transactions()
-    settle(mark, now, oldest, own)
-    final = min(mark.settled_to, floor_hour(mark.summed_to) + timedelta(hours=1))
+    now = mark.look()
+    settled = floor_minute(mark.settled_to)
+    final = min(settled, floor_hour(mark.summed_to) + timedelta(hours=1))
     if final > mark.summed_to:
         replace_sums(mark.summed_to, final)
         mark.summed_to = final
     mark.save()
-    if mark.summed_to < mark.settled_to:
+    if mark.summed_to < settled:
         return True
     recent = max(mark.summed_to, floor_minute(now - RECENT))
     replace_sums(recent, floor_minute(now) + timedelta(minutes=1))
     return False
-
-
-def settle(mark: SumMark, now: datetime, oldest: int, own: int) -> None:
-    """Find up to when no transaction writes a time any more.
-
-    A statement writes the time at which it began, and its transaction has a number when it ends. So once all
-    transactions with a lower number than the look at `seen_at` have ended, no time is written any more that is earlier
-    than the longest statement before `seen_at`.
-
-    Args:
-        oldest: the number of the oldest open transaction.
-        own: the number of this one.
-    """
-    # A database that was copied to another server has other numbers: what the mark says of them is void.
-    is_foreign = mark.seen_transaction > own
-    if mark.seen_at and not is_foreign and mark.seen_transaction > oldest:
-        return
-    if mark.seen_at and not is_foreign:
-        settled = floor_minute(mark.seen_at - timedelta(seconds=settings.STATEMENT_SECONDS))
-        mark.settled_to = max(mark.settled_to, settled)
-    mark.seen_at, mark.seen_transaction = now, own
 
 
 def lock_mark() -> SumMark | None:
@@ -97,18 +75,6 @@ def find_beginning() -> datetime:
     now = timezone.now()
     first = max(min(filter(None, began), default=now), now - REACHES_BACK)
     return floor_hour(first)
-
-
-def read_transactions() -> tuple[datetime, int, int]:
-    """The database's time, its oldest open transaction, and this one; on SQLite they are serial."""
-    if connection.vendor != "postgresql":
-        ((now,),) = fetch_all(f"SELECT {SQLITE_NOW}")
-        return parse_time(now), 0, 0
-    ((now, oldest, own),) = fetch_all(
-        f"SELECT {POSTGRESQL_NOW}, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,"
-        " pg_current_xact_id()::text::bigint"
-    )
-    return now, oldest, own
 
 
 def replace_sums(begin: datetime, end: datetime) -> None:

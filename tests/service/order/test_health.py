@@ -30,8 +30,10 @@ from celery_config.contracts.base import encode
 from celery_config.db import writes
 from celery_config.db.functions import Now
 from celery_config.messaging import database_gate, epochs, trouble
+from celery_config.messaging.duties import show_life
 from celery_config.messaging.models import Observation, OutboxMessage, Trouble
 from celery_config.messaging.observations import note
+from celery_config.notifications import heartbeat
 from celery_config.saga import measures
 from celery_config.saga.engine import clock, hindrances
 from celery_config.saga.models import FlowSum, SagaClock, SagaPause
@@ -105,7 +107,8 @@ class TestReady:
     def test_without_a_broker_a_process_can_accept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(health, "check_broker", raise_away)
         answer = Client().get("/readyz")
-        assert (answer.status_code, answer.json()) == (200, {"ready": True, "database": "ok"})
+        told = {"ready": True, "database": "ok", "notifier": heartbeat.check_notifier()}
+        assert (answer.status_code, answer.json()) == (200, told)
 
     @pytest.mark.usefixtures("database_away")
     def test_without_its_database_it_cannot(self) -> None:
@@ -279,6 +282,15 @@ class TestFlow:
         assert (status, found["flows"]) == (503, False)
         assert found["relay"].startswith("late: 18")
         assert "behind: 1 message to tasks/payment (payment.authorize_payment) is not" in found["relay"]
+
+    def test_a_relay_that_is_dead_is_named_though_nothing_is_to_be_sent(self) -> None:
+        assert look()[1]["relay"].startswith("ok"), "none has run here yet"
+        show_life()
+        assert look()[1]["relay"].startswith("ok")
+        Observation.objects.filter(pk="relay").update(at=Now() - HOURS)
+        status, found = look()
+        assert status == 503
+        assert re.fullmatch(r"no relay runs: none has been seen for 720\d s", found["relay"])
 
     def test_a_message_that_cannot_be_sent_is_named_and_not_late(self, shop: Shop) -> None:
         shop.order()

@@ -18,8 +18,8 @@ from celery.worker.request import Request
 from django.conf import settings
 from kombu.message import Message
 
-from celery_config.broker.incoming_headers import NOT_BEFORE, SUSPICIOUS
-from celery_config.broker.topology import COMMANDS
+from celery_config.broker.incoming_headers import SUSPICIOUS
+from celery_config.broker.topology import TASKS
 from celery_config.messaging.tasks import Work, durable_task
 from celery_config.worker.consumer import SagaConsumer
 
@@ -120,8 +120,8 @@ class TestConsumer:
             payload=[[], {}, {}],
             delivery_info={
                 "redelivered": "x-delivery-count" in headers,
-                "exchange": COMMANDS,
-                "routing_key": settings.SERVICE,
+                "exchange": TASKS,
+                "routing_key": f"{settings.SERVICE}.{task}",
             },
             reject_log_error=lambda *_: told.append("dead letter"),
         )
@@ -168,12 +168,13 @@ class TestConsumer:
         receive(self.message(told, **{"x-delivery-count": SUSPICIOUS - 1}))
         assert told == ["open window", "run"]
 
-    def test_an_eta_is_ours_to_wait_for(self, receive: Callable[[Any], None], told: list[str]) -> None:
-        """Rule 10 (transient errors): Celery would hold the message, unacknowledged, in the window."""
-        message = self.message(told, eta="2999-01-01T00:00:00+00:00")
-        receive(message)
-        assert message.headers.get("eta") is None
-        assert message.headers[NOT_BEFORE] == "2999-01-01T00:00:00+00:00"
+    @pytest.mark.parametrize("eta", ["2999-01-01T00:00:00+00:00", "2000-01-01T00:00:00Z"])
+    def test_none_is_held_until_its_time(
+        self, receive: Callable[[Any], None], told: list[str], eta: str
+    ) -> None:
+        """Rule 10 (locks and retries): in the window, or in our database, for as long as its sender likes."""
+        receive(self.message(told, eta=eta))
+        assert told == ["dead letter"]
 
     @pytest.mark.parametrize(
         "headers",
@@ -211,8 +212,7 @@ class TestConsumer:
         assert told == ["dead letter"]
 
     def test_a_task_of_celerys_own_is_not_ours(self, receive: Callable[[Any], None], told: list[str]) -> None:
-        """With an ETA of tomorrow two hundred of them filled the window until then."""
-        receive(self.message(told, task=CELERYS, eta="2999-01-01T00:00:00+00:00"))
+        receive(self.message(told, task=CELERYS))
         assert told == ["dead letter"]
 
     @pytest.mark.parametrize("error", [RecursionError, MemoryError, TypeError])

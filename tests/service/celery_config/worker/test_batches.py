@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,10 +19,9 @@ from celery.worker.request import Request
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 from kombu.message import Message
 
-from celery_config.broker.incoming_headers import NOT_BEFORE, SUSPICIOUS
+from celery_config.broker.incoming_headers import SUSPICIOUS
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging import database_gate
@@ -72,10 +70,18 @@ def tasks() -> Iterator[dict[str, DurableTask]]:
         current_app.tasks.unregister(name)
 
 
-def delivered(task: DurableTask, told: list[str], *, exchange: str = "", **headers: Any) -> Request:
+def delivered(
+    task: DurableTask,
+    told: list[str],
+    *,
+    exchange: str = "",
+    embed: dict[str, Any] | None = None,
+    **headers: Any,
+) -> Request:
     """A message that the broker has brought; `told` is told what it hears of it."""
     made = context()
-    embed = {"chain": made.chain, "errbacks": made.errbacks}
+    if embed is None:
+        embed = {"chain": made.chain, "errbacks": made.errbacks}
     message = Message(
         body=json.dumps([made.args, made.kwargs, embed]),
         headers={"task": task.name, "id": made.id, "root_id": "root", **headers},
@@ -246,6 +252,50 @@ def test_what_follows_is_what_celery_would_send(
     assert (ours["options"].get("chain") or []) == (theirs["options"].get("chain") or [])
 
 
+FORGED = [{"task": "events.receive", "args": [], "kwargs": {}, "options": {"exchange": "events"}}]
+UNCHECKED = {
+    "chain": FORGED,
+    "errbacks": FORGED,
+    "callbacks": FORGED,
+    "delivery_info": {"exchange": "urgent-tasks", "redelivered": True},
+    "hostname": "another",
+    "not_before": "2999-01-01T00:00:00+00:00",
+    "received": "another",
+    "args": [{"more": 1}],
+    "kwargs": {"saga": "another"},
+}
+
+
+@pytest.mark.parametrize("name", UNCHECKED)
+def test_no_header_stands_for_what_is_checked(tasks: dict[str, DurableTask], name: str) -> None:
+    """A chain among the headers was published with the receiver's rights: any event in its name."""
+    hotel = tasks[BookHotel.wire_name()]
+    request = delivered(hotel, [], embed={}, **{name: UNCHECKED[name]})
+    made = module.make_context(request)
+    assert made.get(name) != UNCHECKED[name]
+    for outcome in ({}, ValueError("no")):
+        assert continuations.next_messages(hotel.name, made, outcome) == []
+
+
+@pytest.mark.parametrize("name", [*UNCHECKED, "id", "root_id", "parent_id", "retries", "argsrepr"])
+def test_nothing_embedded_stands_for_what_is_checked(tasks: dict[str, DurableTask], name: str) -> None:
+    if name in ("chain", "errbacks"):  # these are checked there
+        return
+    hotel, value = tasks[BookHotel.wire_name()], UNCHECKED.get(name, "x" * 300)
+    assert module.make_context(delivered(hotel, [], embed={name: value})).get(name) != value
+
+
+@pytest.mark.parametrize("events", [5, "x", {"type": 5}, [5], [{"type": 5}], None], ids=str)
+def test_a_span_takes_whatever_stands_for_events(monkeypatch: pytest.MonkeyPatch, events: Any) -> None:
+    begun: list[str] = []
+    spans = SimpleNamespace(start_span=lambda name, *_: begun.append(name))
+    monkeypatch.setattr(module.tracing, "_spans", spans)
+    message = SimpleNamespace(payload=([], {"events": events}, None))
+    made: Any = SimpleNamespace(message=message, task=SimpleNamespace(name="a task"), request_dict={})
+    module.start_message_span(made)
+    assert begun == ["a task"]
+
+
 class Waits(threading.Condition):
     """A condition that tells when somebody waits for it."""
 
@@ -339,6 +389,13 @@ class TestRunner:
         runner.run_batch([odd, fine])
         assert told == ["dead letter", "ack"]
 
+    def test_one_of_which_no_span_can_begin_ends_no_worker(
+        self, runner: BatchRunner, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "start_message_span", raising(TypeError("no span")))
+        runner.run_batch([delivered(hotel, told)])
+        assert told == ["dead letter"]
+
     def test_one_that_failed_because_the_database_was_away_goes_back(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask
     ) -> None:
@@ -405,19 +462,6 @@ class TestRunner:
         monkeypatch.setattr(runner, "take_batch", raising(SystemExit(0)))
         runner.run()
         assert ended == ["the process"]
-
-    @pytest.mark.parametrize("zone", ["+00:00", "Z", "z"])
-    def test_one_with_an_eta_waits_in_the_outbox(
-        self, runner: BatchRunner, told: list[str], hotel: DurableTask, zone: str
-    ) -> None:
-        """Rule 10 (transient errors): neither in the broker nor in a worker's window."""
-        later = (timezone.now() + timedelta(hours=1)).isoformat().replace("+00:00", zone)
-        item = delivered(hotel, told, **{NOT_BEFORE: later})
-        runner.run_batch([item])
-        assert (told, BarrierRow.objects.count()) == (["ack"], 0)
-        row = OutboxMessage.objects.get()
-        assert timedelta(minutes=59) < row.due_at - timezone.now() <= timedelta(hours=1)
-        assert (row.payload["options"]["task_id"], row.payload["options"]["retries"]) == (item.id, 0)
 
     def test_what_the_broker_did_not_take_the_relay_sends_later(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -16,10 +17,11 @@ from django.utils import timezone
 from celery_config.copies import api as copies_api
 from celery_config.copies import duties, freshness, measures, resync, store
 from celery_config.copies.models import CopyState
-from celery_config.copies.registry import Copy, copies
+from celery_config.copies.registry import copies
 from celery_config.copies.source_client import ChangePage, RowChange
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.models import OutboxMessage
+from order_project.models import PayableCurrency
 from tests.service.copies_source import SourceInMemory
 from tests.service.together import concurrent, in_background
 
@@ -105,6 +107,15 @@ class TestLag:
         answer = Client().get("/flowz")
         assert answer.status_code == 503
         assert answer.json()["copies"].startswith("late: catalogue_product 9")
+
+    def test_the_page_of_what_moves_warns_of_rows_that_differ(self, source: SourceWithChanges) -> None:
+        source.change("A", 1)
+        freshness.measure_lag(source)
+        CopyState.objects.update(differing=3)
+        warning = "warning: copies differ from their source: catalogue_product in 3 rows"
+        assert freshness.summarize_lag() == warning
+        CopyState.objects.update(looked_at=None)
+        assert freshness.summarize_lag().startswith(freshness.LAG_UNKNOWN)
 
     def test_its_metric_rises_when_nobody_looks(self, source: SourceWithChanges) -> None:
         def measure() -> float:
@@ -222,23 +233,17 @@ class TestTheCommand:
     ) -> None:
         reached.put("A", 1, VALUES)
         monkeypatch.setattr(duties.sync, "PATIENCE_SECONDS", 0.0)
-        duties.check_due_copies()
+        duties.check_if_due(reached.copy)
         assert state().differing == 1
         asked = reached.asked
-        duties.check_due_copies()
+        duties.check_if_due(reached.copy)
         assert reached.asked == asked
 
-    def test_a_copy_that_cannot_be_checked_holds_up_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        tried: list[str] = []
-
-        def open_source(copy: Copy, *_: float) -> Any:
-            tried.append(copy.name)
-            raise ValueError("its answer makes no sense")
-
-        ((name, copy),) = copies.items()
-        monkeypatch.setattr(duties, "copies", {"first": copy, "second": copy})
-        monkeypatch.setattr(duties, "open_source", open_source)
-        duties.measure_lags()
-        assert tried == [name, name]
-        duties.check_due_copies()
-        assert tried == [name, name, name]  # once each time that it is due
+    def test_a_source_that_has_no_end_holds_up_no_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each copy has duties, and so threads, of its own."""
+        ((_, copy),) = copies.items()
+        other = replace(copy, model=PayableCurrency)
+        monkeypatch.setattr(duties, "copies", {copy.name: copy, other.name: other})
+        made = duties.duties()
+        assert len({each.name for each in made}) == len(made) == 4
+        assert len({id(each.run.__self__) for each in made}) == 4  # type: ignore[attr-defined]

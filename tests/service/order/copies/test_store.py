@@ -12,7 +12,9 @@ from celery import current_app
 from celery_config.contracts.base import Event
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
 from celery_config.copies import resync
+from celery_config.copies.models import FINAL_VERSION
 from celery_config.copies.ranges import RowVersion
+from celery_config.errors import Forged
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.models import OutboxMessage
@@ -60,6 +62,16 @@ def test_a_new_product_and_its_changes() -> None:
     receive(change(2))
     assert the_copy() == state(2)
     assert asked_again() == []
+
+
+@pytest.mark.parametrize("event", [change(FINAL_VERSION), deletion(FINAL_VERSION + 1)])
+def test_no_version_keeps_out_all_that_come_after_it(event: Any) -> None:
+    """Not even `sync` mends a row of the last version, since it is that of what is gone for good."""
+    receive(change(1))
+    with pytest.raises(Forged, match="which no row can have"):
+        receive(event)
+    receive(change(2))
+    assert the_copy() == state(2)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))

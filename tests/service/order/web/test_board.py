@@ -38,7 +38,9 @@ from tests.service.order.conftest import Placed, Shop
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
-PARTS = ("waiting", "failing", "batches", "under-way", "oldest", "outcomes", "services", "service")
+PARTS = (
+    "waiting", "incidents", "failing", "batches", "under-way", "oldest", "outcomes", "services", "service",
+)  # fmt: skip
 
 
 def read(client: Client, part: str, **query: str) -> str:

@@ -42,6 +42,8 @@ def test_a_password_goes_quoted_into_addresses_that_lack_one() -> None:
         "ORDER_BROKER_URL": "amqp://order@one/order-saga;amqp://order@two/order-saga",
         "ORDER_BROKER_API": "http://order@one:15672/api/",
         "PAYMENT_DATABASE_URL": "postgres://payment:own@db/payment",
+        "EMAIL_URL": "smtp+tls://post@mail:587",
+        "EMAIL_PASSWORD": "mails",
         "ORDER_DATABASE_PASSWORD": "a/b@c:d",
         "ORDER_OWNER_DATABASE_PASSWORD": "owners",
         "ORDER_BROKER_PASSWORD": "brokers",
@@ -53,5 +55,6 @@ def test_a_password_goes_quoted_into_addresses_that_lack_one() -> None:
         "ORDER_OWNER_DATABASE_URL": "postgres://order_owner:owners@db/order",
         "ORDER_BROKER_URL": "amqp://order:brokers@one/order-saga;amqp://order:brokers@two/order-saga",
         "ORDER_BROKER_API": "http://order:brokers@one:15672/api/",
+        "EMAIL_URL": "smtp+tls://post:mails@mail:587",
         "PAYMENT_DATABASE_URL": "postgres://payment:own@db/payment",
     }

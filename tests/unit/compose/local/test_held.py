@@ -10,7 +10,7 @@ import pytest
 
 from compose.local import held
 
-SERVICE = ["order-web", "order-worker", "order-relay"]
+SERVICE = ["order-web", "order-worker", "order-relay", "order-notifier"]
 
 
 class Processes:

@@ -25,6 +25,7 @@ GIVEN = SERVERS | {
     "ORDER_BROKER_API": "http://order:api-of-order@127.0.0.1:1/api/",
     **{f"{service.upper()}_SERVICE_TOKEN": f"shared-token-of-{service}" for service in SERVICES},
     "STRIPE_API_KEY": "sk_of_payment",
+    "EMAIL_URL": "smtp://user:password-of-mail@127.0.0.1:1",
     "ACME_API_KEY": "key-of-a-provider",
     "BROKER_CLIENT_KEY": "/run/client.key",
     "PATH": "/usr/bin:/bin",
@@ -43,7 +44,7 @@ TOKENS = {
     "shipment": "ORDER_TO_SHIPMENT OPERATOR_TO_SHIPMENT SHIPMENT_TO_ORDER SHIPMENT_SERVICE ORDER_SERVICE",
 }
 DUE = {
-    "order": {f"{s.upper()}_MESSAGE_KEYS" for s in SERVICES} | {"ORDER_BROKER_API"},
+    "order": {f"{s.upper()}_MESSAGE_KEYS" for s in SERVICES} | {"ORDER_BROKER_API", "EMAIL_URL"},
     "payment": {"PAYMENT_WEBHOOK_SECRET", "STRIPE_API_KEY"} | OF_PROVIDERS,
     "inventory": set(),
     "shipment": {"SHIPMENT_WEBHOOK_SECRET"} | OF_PROVIDERS,

@@ -84,6 +84,17 @@ def test_a_pattern_gets_the_data_as_it_came() -> None:
     assert seen == [event["data"]]
 
 
+def test_types_without_number_fill_no_memory() -> None:
+    """A service may announce any type that begins with its name; a metric keeps each of its labels."""
+    add_subscription(lambda received: None, "inventory.*")
+    metric = subscriptions.metrics.EVENTS_HANDLED
+    before = {labels for labels, _ in metric._metrics.items()}
+    for number in range(2000):
+        deliver([{**booked(), "type": f"inventory.made_up_{number}"}])
+    assert {labels for labels, _ in metric._metrics.items()} - before <= {(subscriptions.OTHER,)}
+    assert subscriptions.match_type.cache_info().currsize <= 1000
+
+
 def test_a_repeat_is_not_handled_again() -> None:
     """Rule 21 (events): the key is event id and handler."""
     add_subscription(each(note), HotelBooked)

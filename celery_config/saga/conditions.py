@@ -1,0 +1,232 @@
+"""Conditions of flows, of which somebody is told: parked, overdue, held money, dead letters, saga time. Pure reads.
+
+One condition for each cause: flows of all kinds that wait for the same are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.apps import apps
+from django.conf import settings
+from django.db.models import Count, Min
+from django.urls import reverse
+from django.utils import timezone
+
+from celery_config.common.conditions import Amount, Condition, ConditionKind, Severity
+from celery_config.common.grouping import group_by
+from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.saga.admin.parked import get_group_url
+from celery_config.saga.admin.widgets import count_rows
+from celery_config.saga.engine.flows import flows
+from celery_config.saga.engine.standstill import BROKER
+from celery_config.saga.measures import NO_RELAY, read_standstill
+from celery_config.saga.models import DeadLetter
+from celery_config.saga.operations import overview
+from celery_config.saga.operations.advice import advise
+from celery_config.saga.operations.held_money import HELD, read_money
+from celery_config.saga.operations.overview import Waiting
+from celery_config.saga.operations.wording import end_sentence
+from celery_config.saga.states import Status
+from celery_config.web.board import find_list
+
+UNKNOWN = "not known"
+MOST_READ = 500
+"""Of a kind: parked flows are read one by one for the end of their holds, those first that have waited longest."""
+STANDING_PATIENCE = 30.0
+"""In seconds at a scale of one: a relay or worker that is restarted wakes no one."""
+
+
+def find_parked() -> Iterator[Condition]:
+    """What waits for a decision, by cause."""
+    for cause, some in group_by(name_cause, overview.read_waiting()).items():
+        due = min((each.group.answer_by for each in some if each.group.answer_by), default=None)
+        yield Condition(
+            kind=ConditionKind.PARKED,
+            cause=cause,
+            sentence=end_sentence(f"{tell_waiting(some)} for a decision: {cause}"),
+            advice=advise(cause),
+            link=find_link(some),
+            severity=Severity.TICKET,
+            count=sum(each.group.count for each in some),
+            money=[Amount(m.state, m.currency, m.amount) for each in some for m in each.money],
+            due=due,
+        )
+
+
+def name_cause(waiting: Waiting) -> str:
+    return waiting.group.fingerprint or UNKNOWN
+
+
+def tell_waiting(some: Sequence[Waiting]) -> str:
+    """Return "1 saga waits", or "2 sagas and 1 choreographed order wait"."""
+    told = " and ".join(
+        count_rows(apps.get_model(each.group.kind), each.group.count)
+        for each in sorted(some, key=lambda each: -each.group.count)
+    )
+    return f"{told} {'waits' if sum(each.group.count for each in some) == 1 else 'wait'}"
+
+
+def find_link(some: Sequence[Waiting]) -> str:
+    """Return the address of the page of these: that of one kind, or of all that is parked."""
+    page = get_group_url(some[0].group) if len(some) == 1 else reverse("admin:saga_parkedsaga_changelist")
+    return make_link(page)
+
+
+def make_link(page: str) -> str:
+    """Return the whole address of a page of this service's admin."""
+    return f"{settings.PUBLIC_URLS[ORCHESTRATOR]}{page}"
+
+
+def find_overdue() -> Iterator[Condition]:
+    """What nobody has decided in time, by cause; and what has been on its way for longer than its deadline."""
+    now = timezone.now()
+    links = {cause: find_link(some) for cause, some in group_by(name_cause, overview.read_waiting()).items()}
+    rows = [row for flow in flows.values() for row in count_overdue(flow.model, now)]
+    for cause, some in group_by(lambda row: row["fingerprint"] or UNKNOWN, rows).items():
+        count = sum(row["n"] for row in some)
+        first = min(row["first"] for row in some)
+        yield Condition(
+            kind=ConditionKind.OVERDUE,
+            cause=cause,
+            sentence=end_sentence(f"{count:,} not decided in time: {cause}"),
+            advice=advise(cause),
+            link=links.get(cause) or make_link(reverse("admin:saga_parkedsaga_changelist")),
+            count=count,
+            since=first,
+            due=first,
+        )
+    late = sum(flow.model._default_manager.filter(flow.open_too_long(now)).count() for flow in flows.values())
+    if late:
+        yield Condition(
+            kind=ConditionKind.OVERDUE,
+            cause="open past deadline",
+            sentence=f"{late:,} on the way for longer than the deadline, by the clock on the wall.",
+            link=make_link(reverse("admin:index")),
+            severity=Severity.TICKET,
+            count=late,
+            patience=15 * 60 * settings.TIMES.scale,
+        )
+
+
+def count_overdue(model: Any, now: datetime) -> Iterable[dict[str, Any]]:
+    overdue = model._default_manager.filter(status=Status.PARKED, answer_by__lt=now).order_by()
+    counted: Iterable[dict[str, Any]] = overdue.values("fingerprint").annotate(
+        n=Count("pk"), first=Min("answer_by")
+    )
+    return counted
+
+
+def find_ending_holds() -> Iterator[Condition]:
+    """Money that the provider lets go soon, or has let go, while its flow is parked; by what parked it."""
+    soon = timezone.now() + timedelta(hours=settings.HOLD_NOTICE_HOURS)
+    found: list[tuple[str, datetime, Amount | None]] = []
+    for flow in flows.values():
+        if flow.money is None:
+            continue
+        rows = list(
+            flow.model._default_manager.filter(status=Status.PARKED)
+            .filter(flow.money.held)
+            .order_by("since")[:MOST_READ]
+        )
+        ends = read_ends_of_holds(flow, rows)
+        ending = [row for row in rows if row.pk in ends and ends[row.pk] <= soon]
+        amounts = read_money(flow, [row.pk for row in ending])
+        for row in ending:
+            held = amounts.get(row.pk)
+            if held is None or held.state == HELD:  # what is taken ends no more
+                amount = Amount(held.state, held.currency, held.amount) if held else None
+                found.append((row.fingerprint or UNKNOWN, ends[row.pk], amount))
+    for cause, some in group_by(lambda each: each[0], found).items():
+        first = min(at for _, at, _ in some)
+        amounts_held = [amount for _, _, amount in some if amount]
+        yield Condition(
+            kind=ConditionKind.HOLD_ENDING,
+            cause=cause,
+            sentence=end_sentence(
+                f"The payment provider lets held money go while {len(some):,} wait for a decision: {cause}"
+            ),
+            advice=advise(cause),
+            link=make_link(reverse("admin:saga_parkedsaga_changelist")),
+            count=len(some),
+            money=add_up(amounts_held),
+            due=first,
+        )
+
+
+def read_ends_of_holds(flow: Any, rows: Sequence[Any]) -> dict[UUID, datetime]:
+    """Return when the first hold of each row ends, as far as the log knows it."""
+    logs = flow.read_logs(rows) if rows else {}
+    ends = {}
+    for row in rows:
+        replies = [known.reply or {} for known in logs.get(row.pk, {}).values()]
+        expiries = [datetime.fromisoformat(at) for reply in replies if (at := reply.get("expires_at"))]
+        if expiries:
+            ends[row.pk] = min(expiries)
+    return ends
+
+
+def add_up(amounts: Iterable[Amount]) -> list[Amount]:
+    """Return the sums for each state and currency."""
+    alike = group_by(lambda each: (each.state, each.currency), amounts)
+    return [Amount(*key, sum(each.amount for each in some)) for key, some in sorted(alike.items())]
+
+
+def find_dead_letters() -> Iterator[Condition]:
+    """Dead letters that no operator has dealt with, by what is wrong with them."""
+    rows = (
+        DeadLetter.objects.filter(dealt_with_at__isnull=True)
+        .order_by()
+        .values("task", "reason", "fault")
+        .annotate(n=Count("pk"), first=Min("received_at"))
+    )
+    for row in rows:
+        what = row["fault"] or row["reason"].replace("_", " ")
+        task = f" of {row['task']}" if row["task"] else ""
+        letters = "1 dead letter" if row["n"] == 1 else f"{row['n']:,} dead letters"
+        yield Condition(
+            kind=ConditionKind.DEAD_LETTER,
+            cause=f"{row['task']} {row['reason']} {row['fault']}",
+            sentence=end_sentence(f"{letters}{task}: {what}"),
+            link=make_link(find_list("saga_deadletter", dealt_with_at__isempty=1)),
+            severity=Severity.TICKET,
+            count=row["n"],
+            since=row["first"],
+        )
+
+
+def find_standing() -> Iterator[Condition]:
+    """Saga time that stands; when no relay runs, that is what is told: a dead relay and standing time are one cause."""
+    clock, causes, seconds = read_standstill()
+    if clock is None or not causes:
+        return
+    since = timezone.now() - timedelta(seconds=seconds)
+    patience = STANDING_PATIENCE * settings.TIMES.scale
+    link = make_link(reverse("admin:index"))
+    if NO_RELAY in causes:
+        yield Condition(
+            kind=ConditionKind.RELAY,
+            cause=ORCHESTRATOR,
+            sentence="The order service's relay is dead: no message is sent, and saga time stands, so that no order is"
+            " driven or stopped by its deadline.",
+            advice="Start it: `./manage.py order relay`; its log says why it ended.",
+            link=link,
+            since=since,
+            patience=patience,
+            also=[ConditionKind.STANDING],
+        )
+        return
+    told = [f"{cause} has no worker" if cause in SERVICES else f"the {cause}" for cause in causes]
+    told = [f"{each} does not answer" if each == f"the {BROKER}" else each for each in told]
+    yield Condition(
+        kind=ConditionKind.STANDING,
+        cause=", ".join(causes),
+        sentence=f"Saga time stands, since {' and '.join(told)}: no order is driven, or stopped by its deadline.",
+        link=link,
+        since=since,
+        patience=patience,
+        also=[ConditionKind.NO_CONSUMER if {*causes} & {*SERVICES} else ConditionKind.SERVICE],
+    )

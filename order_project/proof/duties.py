@@ -1,0 +1,13 @@
+"""The relay's duty: it proves orders in a thread of its own, so that a slow service delays no publishing."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
+from order_project.proof.proving import PROVE_SECONDS, Prover
+
+
+def proof_duties() -> list[Duty]:
+    scale = min(1.0, max(0.1, settings.TIMES.scale))
+    return [Duty("proof", BackgroundDuty("proof", Prover().run).start, PROVE_SECONDS * scale)]
