@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from django.http import HttpRequest
 
-from celery_config.db.functions import fetch_now
 from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list, is_quiet, needs
-from order_project.proof.measures import LATE_SECONDS, compute_lateness, count_broken
-from order_project.proof.models import DailyStatement, ProofMark
+from order_project.proof.measures import LATE_SECONDS, read_state
+from order_project.proof.models import DailyStatement
 
 
 @needs("proof.view_brokenpromise")
 def show_proof(request: HttpRequest) -> Iterator[Section]:
-    tiles = [show_broken(), show_lateness()]
+    state = read_state()
+    tiles = [show_broken(state.broken), show_lateness(state.late_seconds)]
     if statement := DailyStatement.objects.first():
         text = f"{statement.orders} orders, books {statement.books}"
         level = ACT if statement.violations else GOOD
@@ -25,16 +25,13 @@ def show_proof(request: HttpRequest) -> Iterator[Section]:
     yield Section("Proof", TILES, tiles, folds=is_quiet(tiles))
 
 
-def show_broken() -> Tile:
-    broken = count_broken()
+def show_broken(broken: int) -> Tile:
     url = find_list("proof_brokenpromise", dealt_with_at__isempty=1)
     note = "what all services say of the orders that ended agrees" if not broken else "compare them now"
     return Tile("Broken promises", broken, note, ACT if broken else GOOD, url)
 
 
-def show_lateness() -> Tile:
-    mark = ProofMark.objects.first()
-    late = compute_lateness(mark, fetch_now())
+def show_lateness(late: float) -> Tile:
     if late <= LATE_SECONDS:
         return Tile("Ended orders", "proved", "within a minute of their end", GOOD)
     return Tile("Ended orders", "wait", f"for their proof, for {late:.0f} s", LOOK)

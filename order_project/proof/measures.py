@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import dataclass
+from typing import Any
 
+from django.db.models import Count, Subquery, Value
+from django.db.models.functions import Coalesce
 from prometheus_client import Metric
 
 from celery_config.common.metrics import read_gauge
-from celery_config.db.functions import fetch_now
+from celery_config.db.functions import Now
 from order_project.proof.models import BrokenPromise, ProofMark
 
 PASS_SECONDS = 60.0
@@ -16,41 +19,45 @@ PASS_SECONDS = 60.0
 LATE_SECONDS = 120.0
 
 
-def count_broken() -> int:
-    """How many broken promises no operator has dealt with."""
-    return BrokenPromise.objects.filter(dealt_with_at__isnull=True).count()
+@dataclass(frozen=True)
+class ProofState:
+    """Where the proof stands."""
+
+    broken: int = 0
+    """Broken promises that no operator has dealt with."""
+    late_seconds: float = 0.0
+    """How long orders have waited for their proof; 0: none waits."""
 
 
-def compute_lateness(mark: ProofMark | None, now: datetime) -> float:
-    """Return for how many seconds orders have waited for their proof; 0: none waits.
-
-    A relay that makes no pass says nothing of what waits.
-    """
+def read_state() -> ProofState:
+    """Read it with one statement. A relay that makes no pass says nothing of what waits: then that is how late it is."""
+    open_ones = BrokenPromise.objects.filter(dealt_with_at__isnull=True).order_by().values(one=Value(1))
+    count = Coalesce(Subquery(open_ones.annotate(n=Count("pk")).values("n")), 0)
+    mark: Any = ProofMark.objects.annotate(real=Now(), broken=count).first()
     if mark is None or mark.passed_at is None:
-        return 0.0
-    silent = (now - mark.passed_at).total_seconds()
-    waited = (now - mark.waits_since).total_seconds() if mark.waits_since else 0.0
-    return max(waited, silent if silent > PASS_SECONDS else 0.0)
-
-
-def read_lateness() -> float:
-    return compute_lateness(ProofMark.objects.first(), fetch_now())
+        return ProofState()
+    silent = (mark.real - mark.passed_at).total_seconds()
+    waited = (mark.real - mark.waits_since).total_seconds() if mark.waits_since else 0.0
+    return ProofState(mark.broken, max(waited, silent if silent > PASS_SECONDS else 0.0))
 
 
 def measure_proof() -> Iterator[Metric]:
+    state = read_state()
     yield read_gauge(
         "order_saga_broken_promises",
         "Orders' broken promises that no operator has dealt with.",
-        count_broken(),
+        state.broken,
     )
     yield read_gauge(
-        "order_saga_proof_late_seconds", "How long orders have waited for their proof.", read_lateness()
+        "order_saga_proof_late_seconds", "How long orders have waited for their proof.", state.late_seconds
     )
 
 
 def check_proof() -> str:
     """For `/flowz`: only a warning, since nothing stands for it."""
-    if broken := count_broken():
-        return f"warning: {broken} broken promises; see order's admin"
-    late = read_lateness()
-    return f"warning: orders wait for their proof for {late:.0f} s" if late > LATE_SECONDS else "ok"
+    state = read_state()
+    if state.broken:
+        return f"warning: {state.broken} broken promises; see order's admin"
+    if state.late_seconds > LATE_SECONDS:
+        return f"warning: orders wait for their proof for {state.late_seconds:.0f} s"
+    return "ok"

@@ -17,9 +17,9 @@ from order_project.proof import measures
 from order_project.proof.conditions import find_broken
 from order_project.proof.models import BrokenPromise, DailyStatement, ProofMark
 from order_project.proof.proving import Prover
-from tests.service.together import concurrent
 from tests.service.order.conftest import REPLIES, Placed, Shop
 from tests.service.order.other_services import Services
+from tests.service.together import concurrent
 
 pytestmark = pytest.mark.django_db
 CAPTURED_LESS = "completed, yet its payment is captured with 1 of 1785 captured"
@@ -104,16 +104,16 @@ class TestAServiceThatDoesNotAnswer:
         mark = ProofMark.objects.get()
         assert mark.waits_since == placed.order.ended_at
         assert mark.proved_to < placed.order.ended_at
-        assert 49 < measures.read_lateness() < 70
+        assert 49 < measures.read_state().late_seconds < 70
         assert BrokenPromise.objects.count() == 0
         others.away = ""
         prover.run()
-        assert measures.read_lateness() == 0
+        assert measures.read_state().late_seconds == 0
         assert is_proved(prover, placed)
 
     def test_a_relay_that_makes_no_pass_is_late(self, others: Services, prover: Prover) -> None:
         ProofMark.objects.update(passed_at=timezone.now() - timedelta(minutes=5))
-        assert measures.read_lateness() == pytest.approx(300, abs=5)
+        assert measures.read_state().late_seconds == pytest.approx(300, abs=5)
         assert measures.check_proof().startswith("warning: orders wait for their proof for 30")
 
 

@@ -294,7 +294,15 @@ class TestThePage:
         note(services.SERVICES_SEEN, {"payment": {"flows": True}})
         folded = re.compile(r'<details class="fold" id="board-([a-z-]+)-1" open>')
         page = "".join(read(admin_client, part) for part in PARTS)
-        assert folded.findall(page) == ["failing", "batches", "oldest", "outcomes", "services", "service"]
+        assert folded.findall(page) == [
+            "failing",
+            "batches",
+            "oldest",
+            "outcomes",
+            "proof",
+            "services",
+            "service",
+        ]
         note(services.SERVICES_SEEN, {"payment": {"flows": False}})
         assert not folded.search(read(admin_client, "services"))
         OutboxMessage.objects.create(kind="task", name="x", payload={}, fault="too long")
