@@ -20,13 +20,19 @@ def note(name: str, content: Any) -> None:
 
 
 def read_observations() -> dict[str, Observation]:
-    """Return all of them by name; one query."""
-    return {row.name: row for row in Observation.objects.all()}
+    """Return all of them by name; one query. Each knows its age."""
+    return {row.name: row for row in Observation.objects.annotate(read_at=Now())}
 
 
 def find_observation(name: str) -> Observation | None:
     """Return one of them; None: it was not seen yet."""
-    return Observation.objects.filter(pk=name).first()
+    return Observation.objects.annotate(read_at=Now()).filter(pk=name).first()
+
+
+def compute_age(seen: Observation) -> float:
+    """Return how many seconds ago it was seen when it was read, by the database's clock."""
+    row: Any = seen
+    return max(0.0, float((row.read_at - row.at).total_seconds()))
 
 
 def make_duty(name: str, look: Callable[[], Any], seconds: float) -> Duty:

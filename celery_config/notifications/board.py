@@ -8,16 +8,30 @@ from django.db.models import Count, Min
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from celery_config.notifications.heartbeat import check_notifier
+from celery_config.messaging.observations import compute_age, read_observations
+from celery_config.notifications.heartbeat import describe_silence
+from celery_config.notifications.looking import NOTIFIER
 from celery_config.notifications.models import Incident
 from celery_config.notifications.states import CONDITIONS, IncidentState
-from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list, is_quiet, needs
+from celery_config.web.board import (
+    ACT,
+    GOOD,
+    LOOK,
+    TILES,
+    Section,
+    Tile,
+    find_list,
+    is_quiet,
+    needs,
+    read_once,
+)
 from celery_config.web.columns import format_ago, format_number
 
 
 @needs("notifications.view_incident")
 def show_incidents(request: HttpRequest) -> Iterator[Section]:
-    tiles = [make_incidents_tile(), make_notifier_tile()]
+    seen = read_once(request, read_observations).get(NOTIFIER)
+    tiles = [make_incidents_tile(), make_notifier_tile(compute_age(seen) if seen else None)]
     yield Section("Incidents", TILES, tiles, folds=is_quiet(tiles))
 
 
@@ -36,8 +50,8 @@ def make_incidents_tile() -> Tile:
     )  # fmt: skip
 
 
-def make_notifier_tile() -> Tile:
-    says = check_notifier()
+def make_notifier_tile(silence: float | None) -> Tile:
+    says = describe_silence(silence)
     fine = says == "ok"
     return Tile(
         "Notifier",

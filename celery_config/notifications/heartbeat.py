@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from django.db.models import Max
 from prometheus_client import Metric
 
 from celery_config.common.conditions import Condition, ConditionKind
@@ -19,8 +18,7 @@ from celery_config.common.moments import format_span
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.db import functions
 from celery_config.db.functions import Now
-from celery_config.messaging.models import Observation
-from celery_config.messaging.observations import note
+from celery_config.messaging.observations import compute_age, find_observation, note
 from celery_config.notifications.delivery import send_next
 from celery_config.notifications.incidents import compute_look_seconds, follow, write_deliveries
 from celery_config.notifications.looking import INCIDENTS_PAGE, NOTIFIER, list_sources
@@ -39,8 +37,8 @@ def beat() -> None:
 
 def find_silence() -> float | None:
     """Return how many seconds ago the notifier looked last; None: it never did."""
-    found = Observation.objects.filter(pk=NOTIFIER).aggregate(at=Max("at"), now=Max(Now()))
-    return max(0.0, (found["now"] - found["at"]).total_seconds()) if found["at"] else None
+    found = find_observation(NOTIFIER)
+    return compute_age(found) if found else None
 
 
 def compute_limit() -> float:
@@ -50,7 +48,11 @@ def compute_limit() -> float:
 
 def check_notifier() -> str:
     """For `/readyz` and `/flowz`: only a warning, since orders go on without it."""
-    silence = find_silence()
+    return describe_silence(find_silence())
+
+
+def describe_silence(silence: float | None) -> str:
+    """Say whether a notifier that looked so many seconds ago lives; None: it never looked."""
     if silence is None:
         return "warning: no notifier has ever run, so nobody is told of anything"
     if silence > compute_limit():

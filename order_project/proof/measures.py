@@ -12,11 +12,14 @@ from prometheus_client import Metric
 
 from celery_config.common.metrics import read_gauge
 from celery_config.db.functions import Now
-from order_project.proof.models import BrokenPromise, ProofMark
+from celery_config.messaging.observations import note
+from order_project.proof.models import BrokenPromise, DailyStatement, ProofMark
 
 PASS_SECONDS = 60.0
 """A relay makes a pass every ten seconds."""
 LATE_SECONDS = 120.0
+SEEN = "proof"
+"""The observation by which the board knows it: the relay writes it after each pass."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class ProofState:
 
 
 def read_state() -> ProofState:
-    """Read it with one statement. A relay that makes no pass says nothing of what waits: then that is how late it is."""
+    """Read it with one statement. Of a relay that makes no pass the silence is how late it is."""
     open_ones = BrokenPromise.objects.filter(dealt_with_at__isnull=True).order_by().values(one=Value(1))
     count = Coalesce(Subquery(open_ones.annotate(n=Count("pk")).values("n")), 0)
     mark: Any = ProofMark.objects.annotate(real=Now(), broken=count).first()
@@ -39,6 +42,14 @@ def read_state() -> ProofState:
     silent = (mark.real - mark.passed_at).total_seconds()
     waited = (mark.real - mark.waits_since).total_seconds() if mark.waits_since else 0.0
     return ProofState(mark.broken, max(waited, silent if silent > PASS_SECONDS else 0.0))
+
+
+def note_state() -> None:
+    """Keep for the board where the proof stands, and the last statement."""
+    state = read_state()
+    last = DailyStatement.objects.values("day", "orders", "violations", "books").first()
+    statement = {**last, "day": last["day"].isoformat()} if last else {}
+    note(SEEN, {"broken": state.broken, "late_seconds": state.late_seconds, "statement": statement})
 
 
 def measure_proof() -> Iterator[Metric]:

