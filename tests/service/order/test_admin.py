@@ -270,7 +270,7 @@ def test_an_empty_list_offers_nothing_to_create(admin_client: Client, shop: Shop
 def test_the_services_own_pages_come_first(admin_client: Client, shop: Shop) -> None:
     answer = admin_client.get(reverse("admin:index"))
     apps = [app["app_label"] for app in answer.context["app_list"]]
-    assert apps == ["order", "saga", "copies", "messaging", "auth", "api"]
+    assert apps == ["order", "saga", "notifications", "copies", "messaging", "auth", "api"]
     assert answer.context["app_list"][0]["models"][0]["object_name"] == "Desk"
     named = [(app["name"], model["name"]) for app in answer.context["app_list"] for model in app["models"]]
     assert ("Orchestration", "Sagas") in named

@@ -49,9 +49,8 @@ from order_project.placing import place_orders
 from order_project.requests import OrderSubmission
 from tests.service.everything import told
 from tests.service.order.conftest import ADDRESS, REPLIES, Placed, Shop
+from tests.service.order.other_services import Services
 from tests.service.order.saga.dead_letters.test_reader import kept, letter
-from tests.service.order.test_audit import Services
-from tests.service.order.test_audit import others as others
 from tests.service.order.test_choreography import Dancer
 from tests.service.together import concurrent, in_background, together, until_waiting_for_a_lock
 
