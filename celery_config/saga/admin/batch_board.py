@@ -27,7 +27,10 @@ FOR_A_PERSON = (BatchState.READY, BatchState.PAUSED)
 def show_batches(request: HttpRequest) -> Iterator[Section]:
     """The newest batches of which something is left; where there is none, the way to all."""
     batches = list(Batch.objects.filter(settled_at__isnull=True).order_by("-pk")[:SHOWN])
-    every = format_html(LINK, find_list("batches_batch"), "all batches")
+    # A link within a sentence is told from its words by more than its colour.
+    every = format_html(
+        '<a class="text-link in-sentence" href="{}">all batches</a>', find_list("batches_batch")
+    )
     table = make_table(
         ["what", "state", "how far it is", "who", "made"],
         map(make_row, batches),
