@@ -111,7 +111,8 @@ def test_of_one_whose_commands_go_over_rest(shop: Shop, collector: Collector) ->
     with shop.restarted_with({"PLACE_ORDER_VERSION": "3"}, "order-web"):
         spans = trace_order(shop, collector, "order.complete")
     calls = [span for span in spans if span.name == "POST api/commands/"]
-    assert [span.service for span in calls] == [step.partition(".")[0] for step in STEPS]
+    # Each process sends its spans when it likes.
+    assert sorted(span.service for span in calls) == sorted(step.partition(".")[0] for step in STEPS)
     by_id = {span.id: span for span in spans}
     assert {by_id[by_id[call.parent].parent].name for call in calls} == {"order.call"}
 
