@@ -267,6 +267,7 @@ def made_up_values(model: type[models.Model]) -> dict[str, Any]:
 MADE_UP: dict[type[models.Field[Any, Any]], Any] = {
     models.UUIDField: uuid4,
     models.DateTimeField: timezone.now,
+    models.DateField: timezone.localdate,
     models.JSONField: dict,
     models.BooleanField: bool,
     **{number: lambda: 1 for number in NUMBERS},
