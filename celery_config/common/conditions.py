@@ -79,7 +79,7 @@ class Condition:
         money: what they hold, have taken or may hold, as far as it is known.
         since: when it began; None: it is not known, and counts from the first look.
         due: by when somebody has to decide.
-        patience: how many seconds it lasts before somebody is told: what mends itself meanwhile wakes no one.
+        patience: how many seconds it lasts before somebody is told: what mends itself meanwhile is not told.
         also: further kinds that it is: a rule that has one of them has this, too.
     """
 

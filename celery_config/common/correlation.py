@@ -2,7 +2,7 @@
 
 A message carries them as headers and an event as attributes; what follows from either passes them on, so that one
 order can be followed through the logs and traces of all services. They prove nothing: everyone who may publish can
-write there what he likes, so they decide nothing.
+write anything there, so they decide nothing.
 """
 
 from __future__ import annotations

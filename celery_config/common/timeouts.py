@@ -41,6 +41,10 @@ class Timeouts:
                 f"SAGA_TIME_SCALE={self.scale:g} leaves no time for a call of {self.call:g} s; use 0.03 or more"
             )
 
+    def period(self, seconds: float) -> float:
+        """How often a duty runs that runs every so many seconds at a scale of one; at most ten times as often."""
+        return seconds * min(1.0, max(0.1, self.scale))
+
     @property
     def call(self) -> float:
         """One call to the outside in total, its connection retries included; never less than a second."""

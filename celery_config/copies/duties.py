@@ -45,7 +45,7 @@ def measure_lag(copy: Copy) -> None:
     try:
         freshness.measure_lag(open_source(copy, settings.TIMES.call))
     except EXPECTED as error:
-        log.warning("nobody knows how far the copy is", copy=copy.name, error=str(error))
+        log.warning("it is not known how far the copy is", copy=copy.name, error=str(error))
 
 
 def check_if_due(copy: Copy) -> None:

@@ -7,7 +7,9 @@ before that look.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Self
 
 from django.conf import settings
 from django.db import connection, models
@@ -24,6 +26,21 @@ class SettledTime(models.Model):
 
     class Meta:
         abstract = True
+
+    @classmethod
+    def lock(cls, make: Callable[[], Self]) -> Self | None:
+        """Lock and return the row of a reader that has one; None while another process holds it.
+
+        Args:
+            make: returns the row of a reader that begins; it is written.
+        """
+        skip = connection.features.has_select_for_update_skip_locked
+        locked = cls._default_manager.select_for_update(skip_locked=skip).filter(pk=1)
+        mark = locked.first()
+        if mark is None and not cls._default_manager.filter(pk=1).exists():
+            cls._default_manager.bulk_create([make()], ignore_conflicts=True)
+            mark = locked.first()
+        return mark
 
     def look(self) -> datetime:
         """Find up to when time is settled; return the database's time. Save the row afterwards."""

@@ -1,6 +1,6 @@
 """Public addresses: a host that people name is resolved once, and is called only where everybody may call.
 
-Otherwise whoever may write an address into a form reads what our own network alone may reach (server-side request
+Otherwise a person who may write an address into a form reads what only our own network may reach (server-side request
 forgery, SSRF). The connection goes to the address that was checked: a second look-up could give another one.
 """
 

@@ -138,10 +138,7 @@ class OutboxAdmin(ReadOnlyAdmin):
         """The whole of it is on the row's own page."""
         return Truncator(row.fault).chars(MAX_SHOWN) if row.fault else None
 
-    def has_send_again_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("messaging.change_outboxmessage")
-
-    @admin.action(description="Send again what was set aside", permissions=["send_again"])
+    @admin.action(description="Send again what was set aside", permissions=["act"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
         if not (why := find_why(self, request)):
             return

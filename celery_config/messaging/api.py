@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypedDict
+from typing import Any, TypedDict
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.filters import BaseFilterBackend
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,12 +23,13 @@ from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.web.columns import SECRET_FIELDS
-from celery_config.web.filters import StrictFilterBackend, check_given_once
+from celery_config.web.filters import ParameterFilter, StrictFilterBackend, check_given_once
 from celery_config.web.permissions import find_table_needs
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
 
 FEED_LIMIT = 1000
+ONE_ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 ASKED = ("customer", "amount", "currency", "refund", "refund_amount")
 """What of a request at a provider proves what was asked; nothing that is secret."""
 
@@ -123,64 +123,33 @@ class BarrierSerializer(serializers.ModelSerializer[BarrierRow]):
         return {name: request[name] for name in ASKED if name in request}
 
 
-class SagasSince(BaseFilterBackend):
+class SagasSince(ParameterFilter):
     """`?began_since=`: only rows of sagas that began then or later."""
 
-    parameters: ClassVar = ("began_since",)
+    name = "began_since"
+    description = "only of sagas that began then or later, in ISO 8601; without an offset UTC"
+    schema = {"type": "string", "format": "date-time"}
 
-    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
-        """
-        Raises:
-            ValidationError: the text is no time.
-        """
-        if (since := request.query_params.get("began_since")) is None:
-            return queryset
-        return queryset.filter(saga__gte=min_uuid7_at(read_time(since)))
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": "began_since",
-                "required": False,
-                "in": "query",
-                "description": "only of sagas that began then or later, in ISO 8601; without an offset UTC",
-                "schema": {"type": "string", "format": "date-time"},
-            }
-        ]
+    def narrow(self, request: Request, queryset: Any, text: str) -> Any:
+        return queryset.filter(saga__gte=min_uuid7_at(read_time(text)))
 
 
-class SagasNamed(BaseFilterBackend):
+class SagasNamed(ParameterFilter):
     """`?sagas=`: only rows of these sagas."""
 
-    parameters: ClassVar = ("sagas",)
+    name = "sagas"
+    description = f"only of these sagas: at most {MOST_SAGAS} ids, with commas between them"
+    schema = {
+        "type": "string",
+        "pattern": f"^{ONE_ID}(,{ONE_ID}){{0,{MOST_SAGAS - 1}}}$",
+        "examples": [str(UUID(int=1))],
+    }
 
-    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
-        """
-        Raises:
-            ValidationError: these are no ids, or too many.
-        """
-        if (given := request.query_params.get("sagas")) is None:
-            return queryset
-        ids = [parse_uuid(text) for text in given.split(",")]
+    def narrow(self, request: Request, queryset: Any, text: str) -> Any:
+        ids = [parse_uuid(each) for each in text.split(",")]
         if None in ids or len(ids) > MOST_SAGAS:
-            raise ValidationError({"sagas": f"must be at most {MOST_SAGAS} ids, with commas between them"})
+            raise ValidationError({self.name: f"must be at most {MOST_SAGAS} ids, with commas between them"})
         return queryset.filter(saga__in=ids)
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        one = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-        return [
-            {
-                "name": "sagas",
-                "required": False,
-                "in": "query",
-                "description": f"only of these sagas: at most {MOST_SAGAS} ids, with commas between them",
-                "schema": {
-                    "type": "string",
-                    "pattern": f"^{one}(,{one}){{0,{MOST_SAGAS - 1}}}$",
-                    "examples": [str(UUID(int=1))],
-                },
-            }
-        ]
 
 
 class BarrierList(generics.ListAPIView[BarrierRow]):

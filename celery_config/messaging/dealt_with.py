@@ -37,9 +37,6 @@ class DealtWithAdmin(ReadOnlyAdmin):
     what_follows = ""
     """What becomes of the rows afterwards."""
 
-    def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
-
     @action(description="Dealt with", permissions=["act"])
     def deal_with(self, request: HttpRequest, chosen: QuerySet[Any]) -> None:
         """Say that nothing is left to do about these rows; those that were dealt with before stay as they are."""

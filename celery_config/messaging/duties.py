@@ -30,7 +30,7 @@ def standard_duties() -> list[Duty]:
         publishing.late_publish_observers.append(trouble.note_late)
     barrier = BackgroundDuty("retention of the barrier", retention.BarrierRetention().run)
     return [
-        Duty("life", show_life, LIFE_SECONDS * min(1.0, max(0.1, settings.TIMES.scale))),
+        Duty("life", show_life, settings.TIMES.period(LIFE_SECONDS)),
         Duty("epoch", look_at_epoch, EPOCH_SECONDS),
         Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
         Duty(barrier.name, barrier.start, retention.EVERY_SECONDS),

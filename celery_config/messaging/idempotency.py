@@ -13,19 +13,19 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import OperationalError, models, transaction
 from rest_framework import status
-from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from celery_config.common.service_calls import OPERATOR, SHARED, name_caller
 from celery_config.db import bulk
 from celery_config.messaging.models import IdempotencyKey
+from celery_config.web.filters import ParameterFilter
 from celery_config.web.idempotency_keys import (
     FIELD,
     REPLAYED,
@@ -172,18 +172,12 @@ def report_in_flight() -> Iterator[None]:
         raise
 
 
-class MadeByKey(BaseFilterBackend):
+class MadeByKey(ParameterFilter):
     """`?idempotency_key=`: what the caller made with this key; of others' keys nothing."""
 
-    parameters: ClassVar = (FIELD,)
+    name, description, schema = FIELD, "what you made with this Idempotency-Key", SCHEMA
 
-    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
-        """
-        Raises:
-            ValidationError: the text is no key.
-        """
-        if (text := request.query_params.get(FIELD)) is None:
-            return queryset
+    def narrow(self, request: Request, queryset: Any, text: str) -> Any:
         try:
             digest = digest_key(name_client(request), parse_key(text))
         except ValueError as error:
@@ -193,14 +187,3 @@ class MadeByKey(BaseFilterBackend):
             return queryset.filter(pk=made) if made else queryset.none()
         except (ValueError, ValidationError):  # the key made something of another kind
             return queryset.none()
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": FIELD,
-                "required": False,
-                "in": "query",
-                "description": "what you made with this Idempotency-Key",
-                "schema": SCHEMA,
-            }
-        ]

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Min
 from django.utils.translation import ngettext
 from prometheus_client import Metric
 
 from celery_config.common.metrics import read_gauge
 from celery_config.db.functions import Now
 from celery_config.messaging import epochs, trouble
-from celery_config.messaging.models import Contradiction, Observation
+from celery_config.messaging.models import Contradiction
+from celery_config.messaging.observations import find_age
 from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 
@@ -84,7 +85,7 @@ def check_relay() -> str:
     lag = oldest_unpublished_seconds()
     if lag < RELAY_LAG_LIMIT:
         silence = find_silence()
-        if silence > LONGEST_SILENCE * min(1.0, max(0.1, settings.TIMES.scale)):
+        if silence > settings.TIMES.period(LONGEST_SILENCE):
             return f"{NO_RELAY}: none has been seen for {silence:.0f} s"
         return f"ok: {lag:.1f} s behind"
     return f"late: {lag:.0f} s behind: {describe_late()}"
@@ -92,8 +93,7 @@ def check_relay() -> str:
 
 def find_silence() -> float:
     """Return how many seconds ago a relay showed last that it lives; 0: none has run here yet."""
-    found = Observation.objects.filter(pk=RELAY_SEEN).aggregate(at=Max("at"), now=Max(Now()))
-    return max(0.0, (found["now"] - found["at"]).total_seconds()) if found["at"] else 0.0
+    return find_age(RELAY_SEEN) or 0.0
 
 
 def describe_late() -> str:

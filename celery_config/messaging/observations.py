@@ -35,6 +35,12 @@ def compute_age(seen: Observation) -> float:
     return max(0.0, float((row.read_at - row.at).total_seconds()))
 
 
+def find_age(name: str) -> float | None:
+    """Return how many seconds ago it was seen; None: it was not seen yet."""
+    found = find_observation(name)
+    return compute_age(found) if found else None
+
+
 def make_duty(name: str, look: Callable[[], Any], seconds: float) -> Duty:
     """Make a duty of the relay that keeps what `look` returns, every so many seconds."""
     duty = BackgroundDuty(f"{name} seen", lambda: note(name, look()))

@@ -10,7 +10,6 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.translation import ngettext
 from unfold.decorators import action
 
@@ -26,6 +25,7 @@ from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin
 from celery_config.web.columns import (
     EMPTY,
     column,
+    get_page_url,
     id_column,
     label_column,
     make_anchor,
@@ -59,11 +59,6 @@ def show_act(
         "back": get_page_url(row),
     }  # fmt: skip
     return TemplateResponse(request, "notifications/act.html", context)
-
-
-def get_page_url(row: Any) -> str:
-    """Return the address of a row's page."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
 @admin.register(Incident)
@@ -112,9 +107,6 @@ class IncidentAdmin(ReadOnlyAdmin):
         told = (f"{money(each['amount'], each['currency'])} {each['state']}" for each in amounts)
         return ", ".join(told) or EMPTY
 
-    def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        return request.user.has_perm("notifications.change_incident")
-
     @action(description="Acknowledge…", icon="visibility", permissions=["act"])
     def acknowledge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
@@ -139,7 +131,7 @@ class RuleAdmin(ServiceAdmin):
     list_display = ("name", "enabled", "channel", "where", "least_severity", "repeat_seconds")
     ordering = ("name",)
     actions_detail = ("send_test",)
-    nothing_yet = "Nobody is told of anything: add a rule, or set NOTIFY_EMAILS."
+    nothing_yet = "No message is sent: add a rule, or set NOTIFY_EMAILS."
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Who may not change a rule does not see what signs its webhooks."""
@@ -195,9 +187,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
         if row.incident is None:
             return EMPTY
         return make_anchor(get_page_url(row.incident), row.incident.sentence)
-
-    def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        return request.user.has_perm("notifications.change_delivery")
 
     @admin.action(description="Send again what was given up", permissions=["act"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:

@@ -10,7 +10,6 @@ from django.urls import path
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -20,42 +19,24 @@ from celery_config.notifications.acknowledging import acknowledge
 from celery_config.notifications.models import Incident
 from celery_config.notifications.states import CONDITIONS, IncidentState, find_state
 from celery_config.web.fields import StrictCharField
-from celery_config.web.filters import StrictFilterBackend
+from celery_config.web.filters import ParameterFilter, StrictFilterBackend
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.refusals import Refusals
 
-STATE = "state"
 
-
-class StateFilter(BaseFilterBackend):
+class StateFilter(ParameterFilter):
     """`?state=`: open, acknowledged or over."""
 
-    parameters: ClassVar = (STATE,)
+    name = "state"
+    description = "how it stands"
+    schema = {"type": "string", "enum": [each.value for each in IncidentState]}
 
-    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
-        """
-        Raises:
-            ValidationError: there is no such state.
-        """
-        if (word := request.query_params.get(STATE)) is None:
-            return queryset
-        if word not in {*IncidentState}:
-            raise ValidationError({STATE: f"must be one of {', '.join(IncidentState)}"})
-        return queryset.filter(CONDITIONS[IncidentState(word)])
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        schema = {"type": "string", "enum": [each.value for each in IncidentState]}
-        return [
-            {
-                "name": STATE,
-                "required": False,
-                "in": "query",
-                "description": "how it stands",
-                "schema": schema,
-            }
-        ]
+    def narrow(self, request: Request, queryset: Any, text: str) -> Any:
+        if text not in {*IncidentState}:
+            raise ValidationError({self.name: f"must be one of {', '.join(IncidentState)}"})
+        return queryset.filter(CONDITIONS[IncidentState(text)])
 
 
 class IncidentOutput(serializers.ModelSerializer[Incident]):

@@ -23,7 +23,7 @@ SENTENCE = (
     "The notifier cannot work with the order service's database: as a rule it is away, or takes no writes. Then no"
     " order is accepted or driven, and nothing else is told."
 )
-ADVICE = "Start the database, free its disk, or end what made it read-only; `/readyz` of the order service says which."
+ADVICE = "Start the database, free its disk, or end what made it read-only; /readyz of the order service says which."
 
 
 class Blackout:
@@ -71,6 +71,6 @@ class Blackout:
         try:
             send_email(", ".join(settings.NOTIFY_EMAILS), notice, f"blackout_{uuid4().hex}")
         except SendFailed as error:
-            log.warning("nobody can be told that the database is away", error=str(error))
+            log.warning("no message can be sent that the database is away", error=str(error))
             return False
         return True

@@ -63,6 +63,6 @@ def make_notifier_tile(silence: float | None) -> Tile:
 
 
 def count_badges() -> dict[str, int]:
-    """Count the incidents that nobody has acknowledged, for the sidebar."""
+    """Count the incidents that are not acknowledged, for the sidebar."""
     count = Incident.objects.filter(CONDITIONS[IncidentState.OPEN]).count()
     return {Incident._meta.label_lower: count}

@@ -17,6 +17,7 @@ from celery_config.common import metrics
 from celery_config.common.conditions import Amount
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.db.functions import Now
+from celery_config.errors import clean_text
 from celery_config.notifications import channels
 from celery_config.notifications.channels import SendFailed
 from celery_config.notifications.deciding import find_delay
@@ -107,7 +108,7 @@ def note_failure(delivery: Delivery, error: str, *, final: bool) -> None:
     log.warning(
         "a notification is not accepted", delivery=str(delivery.pk), error=error, again=delay is not None
     )
-    error = "".join(each if each.isprintable() else " " for each in error)[:LONGEST_ERROR]
+    error = clean_text(error, limit=LONGEST_ERROR)
     if delay is None:
         update(delivery, outcome=Outcome.FAILED, next_at=None, error=error)
     else:
@@ -137,8 +138,8 @@ def make_notice(delivery: Delivery, rule: NotificationRule) -> Notice:
         incident=str(incident.pk),
         count=incident.count,
         money=[Amount(**each) for each in facts.get("money", [])],
-        since=parse_time(facts.get("since")) or incident.first_seen_at,
-        due=parse_time(facts.get("due")),
+        since=read_optional_time(facts.get("since")) or incident.first_seen_at,
+        due=read_optional_time(facts.get("due")),
         over_at=incident.over_at if delivery.message == Message.OVER else None,
         acknowledged_by=incident.acknowledged_by,
         link=incident.link,
@@ -147,7 +148,7 @@ def make_notice(delivery: Delivery, rule: NotificationRule) -> Notice:
     )
 
 
-def parse_time(text: str | None) -> datetime | None:
+def read_optional_time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 

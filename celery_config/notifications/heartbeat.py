@@ -18,7 +18,7 @@ from celery_config.common.moments import format_span
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.db import functions
 from celery_config.db.functions import Now
-from celery_config.messaging.observations import compute_age, find_observation, note
+from celery_config.messaging.observations import find_age, note
 from celery_config.notifications.delivery import send_next
 from celery_config.notifications.incidents import compute_look_seconds, follow, write_deliveries
 from celery_config.notifications.looking import INCIDENTS_PAGE, NOTIFIER, list_sources
@@ -37,8 +37,7 @@ def beat() -> None:
 
 def find_silence() -> float | None:
     """Return how many seconds ago the notifier looked last; None: it never did."""
-    found = find_observation(NOTIFIER)
-    return compute_age(found) if found else None
+    return find_age(NOTIFIER)
 
 
 def compute_limit() -> float:
@@ -54,7 +53,7 @@ def check_notifier() -> str:
 def describe_silence(silence: float | None) -> str:
     """Say whether a notifier that looked so many seconds ago lives; None: it never looked."""
     if silence is None:
-        return "warning: no notifier has ever run, so nobody is told of anything"
+        return "warning: no notifier has ever run, so no message is sent"
     if silence > compute_limit():
         return f"warning: the notifier is dead: its last look was {silence:.0f} s ago"
     return "ok"
@@ -111,7 +110,7 @@ def make_dead(silence: float | None) -> Condition:
         kind=ConditionKind.NOTIFIER,
         cause=ORCHESTRATOR,
         sentence=f"The notifier {what}, so this is the only thing that anybody is told of: start it"
-        " (`./manage.py order notifier`).",
+        " (./manage.py order notifier).",
         link=admin_url(ORCHESTRATOR, INCIDENTS_PAGE),
         since=since,
     )

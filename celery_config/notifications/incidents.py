@@ -32,7 +32,7 @@ Key = tuple[str, str]
 
 def compute_look_seconds() -> float:
     """Return how often the notifier looks, in seconds."""
-    return LOOK_SECONDS * min(1.0, max(0.1, float(settings.TIMES.scale)))
+    return float(settings.TIMES.period(LOOK_SECONDS))
 
 
 def follow(found: Mapping[str, Sequence[Condition]], *, every: Collection[str]) -> None:

@@ -37,7 +37,7 @@ UNKNOWN = "not known"
 MOST_READ = 500
 """Of a kind: parked flows are read one by one for the end of their holds, those first that have waited longest."""
 STANDING_PATIENCE = 30.0
-"""In seconds at a scale of one: a relay or worker that is restarted wakes no one."""
+"""In seconds at a scale of one: a relay or worker that is restarted is not told of."""
 
 
 def find_parked() -> Iterator[Condition]:
@@ -82,10 +82,11 @@ def make_link(page: str) -> str:
 
 
 def find_overdue() -> Iterator[Condition]:
-    """What nobody has decided in time, by cause; and what has been on its way for longer than its deadline."""
+    """What was not decided in time, by cause; and what has been on its way for longer than its deadline."""
     now = timezone.now()
-    links = {cause: find_link(some) for cause, some in group_by(name_cause, overview.read_waiting()).items()}
     rows = [row for flow in flows.values() for row in count_overdue(flow.model, now)]
+    waiting = group_by(name_cause, overview.read_waiting()) if rows else {}
+    links = {cause: find_link(some) for cause, some in waiting.items()}
     for cause, some in group_by(lambda row: row["fingerprint"] or UNKNOWN, rows).items():
         count = sum(row["n"] for row in some)
         first = min(row["first"] for row in some)
@@ -212,7 +213,7 @@ def find_standing() -> Iterator[Condition]:
             cause=ORCHESTRATOR,
             sentence="The order service's relay is dead: no message is sent, and saga time stands, so that no order is"
             " driven or stopped by its deadline.",
-            advice="Start it: `./manage.py order relay`; its log says why it ended.",
+            advice="Start it: ./manage.py order relay; its log says why it ended.",
             link=link,
             since=since,
             patience=patience,

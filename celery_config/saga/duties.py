@@ -41,27 +41,27 @@ def saga_duties() -> list[Duty]:
     app = current_app._get_current_object()
     from celery_config.saga.dead_letters.reader import DeadLetterReader
 
-    scale = min(1.0, max(0.1, settings.TIMES.scale))
+    period = settings.TIMES.period
     standstill = StandstillCheck(app)
     others = [flow for flow in flows.values() if flow is not SAGAS]
     return [
-        Duty("watchdog", partial(tick, standstill), scale),
+        Duty("watchdog", partial(tick, standstill), period(1)),
         *(
             Duty(
                 str(flow.model._meta.verbose_name_plural),
                 partial(redrive_others, flow, standstill),
-                scale,
+                period(1),
             )
             for flow in others
         ),
-        Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), scale),
-        Duty("dead letters", DeadLetterReader(app).read, scale),
+        Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), period(1)),
+        Duty("dead letters", DeadLetterReader(app).read, period(1)),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
         Duty("retention of batches", delete_old_batches, EVERY_SECONDS),
-        Duty("services", BackgroundDuty("services", look_at_services).start, LOOK_SECONDS * scale),
-        Duty("queues seen", partial(look_at_queues, standstill), LOOK_SECONDS * scale),
-        Duty("sums", BackgroundDuty("sums", sum_up).start, SUM_SECONDS * scale),
+        Duty("services", BackgroundDuty("services", look_at_services).start, period(LOOK_SECONDS)),
+        Duty("queues seen", partial(look_at_queues, standstill), period(LOOK_SECONDS)),
+        Duty("sums", BackgroundDuty("sums", sum_up).start, period(SUM_SECONDS)),
         Duty("retention of sums", slow_statements()(delete_old_sums), EVERY_SECONDS),
         *(
             [Duty("queues", BackgroundDuty("queues", measure_queues).start, QUEUES_SECONDS)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,16 +15,15 @@ from django.conf import settings
 from celery_config.common.conditions import Condition, ConditionKind, Severity
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.copies.freshness import LAG_UNKNOWN
-from celery_config.db import functions
 from celery_config.messaging.measures import NO_RELAY
-from celery_config.messaging.observations import find_observation
+from celery_config.messaging.observations import compute_age, find_observation
 from celery_config.saga.measures import read_standstill
 from celery_config.saga.operations.services import LOOK_SECONDS, SERVICES_SEEN, SILENT, ask_service
 from celery_config.saga.operations.wording import capitalize, end_sentence
 from celery_config.web.elsewhere import admin_url
 
 PATIENCE = 30.0
-"""In seconds at a scale of one: a process that is restarted wakes no one."""
+"""In seconds at a scale of one: a process that is restarted is not told of."""
 LOOKS_OLD = 3
 BROKER, WORKERS, RELAY = "broker", "workers", "relay"
 KINDS: Mapping[str, tuple[ConditionKind, Severity]] = {
@@ -99,8 +97,8 @@ def is_failing(text: str) -> bool:
 def read_answers() -> dict[str, dict[str, str]]:
     """Return what each check of each service says, as the relay heard it; without a relay it is asked for now."""
     seen = find_observation(SERVICES_SEEN)
-    fresh = timedelta(seconds=LOOKS_OLD * LOOK_SECONDS * min(1.0, settings.TIMES.scale))
-    if seen is not None and functions.fetch_now() - seen.at < max(fresh, timedelta(seconds=LOOKS_OLD)):
+    fresh = LOOKS_OLD * settings.TIMES.period(LOOK_SECONDS)
+    if seen is not None and compute_age(seen) < fresh:
         answers: Mapping[str, Mapping[str, Any]] = seen.content
     else:
         with ThreadPoolExecutor(len(SERVICES)) as pool:

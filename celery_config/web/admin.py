@@ -182,7 +182,10 @@ class ReadOnlyMixin:
 
 
 class ReadOnlyAdmin(ReadOnlyMixin, ServiceAdmin):
-    """A read-only page."""
+    """A read-only page. Its acts, with the permission `act`, are for those who may change its rows."""
+
+    def has_act_permission(self, request: HttpRequest, _: Any = None) -> bool:
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
 
 class ParentFormSet(PaginationInlineFormSet):  # type: ignore[misc]

@@ -215,6 +215,11 @@ def make_link(view: str, pk: Any, text: Any) -> Any:
         return text
 
 
+def get_page_url(row: Model, view: str = "change") -> str:
+    """Return the address of the row's admin page, or of another view of it."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{view}", args=[row.pk])
+
+
 def make_anchor(url: str, text: Any) -> SafeString:
     return format_html('<a class="text-link" href="{}">{}</a>', url, text)
 

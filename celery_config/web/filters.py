@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from django import forms
 from django.db import models
@@ -15,6 +16,7 @@ from django_filters.rest_framework import (
 )
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.settings import api_settings
@@ -129,6 +131,35 @@ def parse_parameters(serializer: type[Serializer[Any]], request: Request) -> Any
     given = serializer(data=request.query_params.dict())
     given.is_valid(raise_exception=True)
     return given.validated_data
+
+
+class ParameterFilter(BaseFilterBackend):
+    """Narrows a list by one parameter of its own; without it the list is whole."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    schema: ClassVar[Mapping[str, Any]]
+    parameters: ClassVar[tuple[str, ...]]
+    """For `check_parameters`."""
+
+    def __init_subclass__(cls) -> None:
+        cls.parameters = (cls.name,)
+
+    def filter_queryset(self, request: Request, queryset: Any, view: Any) -> Any:
+        text = request.query_params.get(self.name)
+        return queryset if text is None else self.narrow(request, queryset, text)
+
+    @abstractmethod
+    def narrow(self, request: Request, queryset: Any, text: str) -> Any:
+        """Return the rows that fit.
+
+        Raises:
+            ValidationError: the text is no value of this parameter.
+        """
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        about = {"description": self.description, "schema": self.schema}
+        return [{"name": self.name, "required": False, "in": "query", **about}]
 
 
 class StrictFilterBackend(DjangoFilterBackend):

@@ -20,7 +20,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Union
@@ -37,7 +37,7 @@ from celery_config.broker import topology
 from celery_config.broker.incoming_headers import is_suspicious
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.common import tracing
-from celery_config.common.correlation import HEADERS, TRACEPARENT
+from celery_config.common.correlation import HEADERS
 from celery_config.common.grouping import group_by
 from celery_config.errors import CodedError, HandlerExited, show_error
 from celery_config.messaging import database_gate, under_way
@@ -47,10 +47,10 @@ from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import DeliveryOutcomes, DurableTask
 from celery_config.worker.continuations import Message, next_messages, strip_sender
 from celery_config.worker.limits import MAX_CALLS, MAX_MESSAGES
+from celery_config.worker.message_spans import end_message_span, get_span, trace_batch
 from celery_config.worker.time_limit import end_process
 
 log = structlog.get_logger(__name__)
-SPAN_ATTRIBUTES = ("saga", "step", "operation", "subject")
 PUBLISH_WAITS = (0.1, 0.5, 2.0)
 DATABASE_AWAY = (OperationalError, InterfaceError)
 READ_HEADERS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", *HEADERS)
@@ -180,10 +180,8 @@ class BatchRunner:
         A message that fails alone goes back to the broker if broker or database were away, and otherwise to the dead
         letters: it would come back at once, and spoil every batch until its deliveries are used up.
         """
-        together = None
         try:
-            together = start_batch_span(batch)
-            with tracing.let_present(together or get_span(batch[0])):
+            with trace_batch([get_request(item) for item in batch]):
                 self.conclude(carry_out(batch))
         except BaseException as error:
             database_gate.close_if_away(error)
@@ -200,8 +198,6 @@ class BatchRunner:
             self.wait_for_gate()
             for item in left:
                 finish_request(get_request(item), Reject("its batch failed", requeue=away), 0.0)
-        finally:
-            tracing.end_span(together)
 
     def conclude(self, ended: DeliveryOutcomes) -> None:
         """Publish what follows, then acknowledge; the relay sends later what the broker does not take now."""
@@ -292,7 +288,7 @@ def make_call(runner: BatchRunner, waiting: OutsideCall) -> None:
     structlog.contextvars.bind_contextvars(task=task)
     try:
         noted = under_way.noted(task, [waiting.delivery], is_call=True)
-        with noted, tracing.let_present(get_span(waiting)):
+        with noted, tracing.let_present(get_span(get_request(waiting))):
             answer = waiting.call.answer()
     except BaseException as error:
         answer = HandlerExited(show_error(error))
@@ -324,51 +320,10 @@ def make_context(request: Request) -> Context:
     return context
 
 
-def start_batch_span(batch: Sequence[Item]) -> Any:
-    """Begin the spans of messages that have none yet; return one of the batch, if it is of several messages.
-
-    What is done for all of them together belongs to none of them.
-    """
-    for item in batch:
-        if isinstance(item, Request) and get_span(item) is None:
-            item.span = start_message_span(item)
-    if len(batch) == 1:
-        return None
-    links = [tracing.name_span(get_span(item)) for item in batch]
-    return tracing.start_span("batch", links=links, messages=len(batch))
-
-
-def start_message_span(request: Request) -> Any:
-    if not tracing.is_on():
-        return None
-    _, kwargs, _ = request.message.payload
-    # Events that travel together: they belong to several traces.
-    events = found if isinstance(found := kwargs.get("events"), list) else []
-    kind = read_text(kwargs, "type") or next((read_text(event, "type") for event in events), "")
-    return tracing.start_span(
-        f"receive {kind}" if kind else request.task.name,
-        parent=request.request_dict.get(TRACEPARENT) or read_text(kwargs, "traceparent"),
-        kind="CONSUMER",
-        links=[read_text(event, "traceparent") for event in events],
-        retries=request.request_dict.get("retries") or 0,
-        **{name: read_text(kwargs, name) for name in SPAN_ATTRIBUTES},
-    )
-
-
-def read_text(kwargs: Any, name: str) -> str:
-    """A text that a message names; nothing is decoded yet."""
-    found = kwargs.get(name) if isinstance(kwargs, Mapping) else None
-    return found if isinstance(found, str) else ""
-
-
-def get_span(item: Item) -> Any:
-    return getattr(get_request(item), "span", None)
-
-
 def finish_request(request: Request, outcome: Outcome, seconds: float) -> None:
     """Report the outcome to the broker, Celery's worker and Flower."""
-    failed = outcome if isinstance(outcome, Exception) and not isinstance(outcome, Ignore) else None
-    tracing.end_span(getattr(request, "span", None), failed)
+    failed = isinstance(outcome, Exception) and not isinstance(outcome, Ignore)
+    end_message_span(request, outcome if failed else None)
     state.task_ready(request, successful=not isinstance(outcome, Exception))
     if isinstance(outcome, Reject):
         request.reject(requeue=outcome.requeue)

@@ -206,7 +206,7 @@ def find_done(seen: Seen) -> list[str]:
     ]
 
 
-def find_fault_of(row: Choreography, seen: Seen) -> str:
+def find_parking_fault(row: Choreography, seen: Seen) -> str:
     """Return what stands in the way of a parked order."""
     if is_contradicted(seen):
         return str(CONTRADICTED)
@@ -222,13 +222,13 @@ def update_fault(row: Choreography, seen: Seen) -> bool:
     """Set what stands in the way of an order that was silent when it was parked; return whether it was."""
     is_told = row.status == Status.PARKED and row.fingerprint.startswith(CauseKind.SILENT)
     if is_told:
-        row.fingerprint = parking.make_fingerprint(find_fault_of(row, seen))
+        row.fingerprint = parking.make_fingerprint(find_parking_fault(row, seen))
     return is_told
 
 
 def park(row: Choreography, seen: Seen) -> None:
     """Park an order; `seen` gives the reason."""
-    fault = find_fault_of(row, seen)
+    fault = find_parking_fault(row, seen)
     why = fault if is_contradicted(seen) else parking.DRIVEN_OUT
     is_held = not seen.keys() & {COLLECTED, RELEASED}
     parking.park(row, why, fault, [seen.get(RECEIVED, {})] if is_held else [])

@@ -9,16 +9,18 @@ DUTIES = (
     "order_project.retention.duties",
     "order_project.proof.duties.proof_duties",
 )
-CHECKS = {
-    name: f"celery_config.saga.measures.check_{name}"
-    for name in ("saga_time", "participants", "hindrances", "queues", "pauses", "definitions", "deadlines")
-}
-CHECKS["proof"] = "order_project.proof.measures.check_proof"
+CHECKED = ("saga_time", "participants", "hindrances", "queues", "pauses", "definitions", "deadlines")
 NOTIFIER_CHECK = {"notifier": "celery_config.notifications.heartbeat.check_notifier"}
+CHECKS = {
+    **{name: f"celery_config.saga.measures.check_{name}" for name in CHECKED},
+    "proof": "order_project.proof.measures.check_proof",
+    **NOTIFIER_CHECK,
+}
 MEASURED = ("flows", "dead_letters", "time", "last_minute", "queues")
 MEASURES = (
     *(f"celery_config.saga.measures.measure_{name}" for name in MEASURED),
     "order_project.proof.measures.measure_proof",
+    "celery_config.notifications.heartbeat.measure_notifier",
 )
 # What somebody is told of: each function says what stands, and the notifier asks it every ten seconds.
 CONDITIONS = {
@@ -53,8 +55,8 @@ globals().update(
             "order_project.proof",
         ),
         duties=DUTIES,
-        measures=(*MEASURES, "celery_config.notifications.heartbeat.measure_notifier"),
-        flow_checks={**CHECKS, **NOTIFIER_CHECK},
+        measures=MEASURES,
+        flow_checks=CHECKS,
         ready_notes=NOTIFIER_CHECK,
         board=BOARD_PARTS,
         badges=(

@@ -9,5 +9,5 @@ from order_project.proof.proving import PROVE_SECONDS, Prover
 
 
 def proof_duties() -> list[Duty]:
-    scale = min(1.0, max(0.1, settings.TIMES.scale))
-    return [Duty("proof", BackgroundDuty("proof", Prover().run).start, PROVE_SECONDS * scale)]
+    duty = BackgroundDuty("proof", Prover().run)
+    return [Duty(duty.name, duty.start, settings.TIMES.period(PROVE_SECONDS))]

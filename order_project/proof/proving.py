@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from celery_config.common.grouping import split_chunks
 from celery_config.common.services import PARTICIPANTS
@@ -55,12 +55,8 @@ class Prover:
     @transaction.atomic
     def take_mark(self) -> tuple[ProofMark, datetime] | None:
         """Hold the mark for this pass and return it with the database's time; None while another relay holds it."""
-        skip = connection.features.has_select_for_update_skip_locked
-        locked = ProofMark.objects.select_for_update(skip_locked=skip).filter(pk=1)
-        mark = locked.first()
+        mark = ProofMark.lock(make_mark)
         if mark is None:
-            if not ProofMark.objects.filter(pk=1).exists():
-                begin_proving()
             return None
         now = mark.look()
         if mark.holder != self.id:
@@ -112,10 +108,10 @@ class Prover:
         self.proved = {order: at for order, at in self.proved.items() if at > mark.proved_to}
 
 
-def begin_proving() -> None:
-    """Make the mark: what ended before is for `order audit`."""
+def make_mark() -> ProofMark:
+    """Return the mark of an installation of which nothing is proved: what ended before is for `order audit`."""
     now = fetch_now()
-    ProofMark.objects.bulk_create([ProofMark(proved_to=now, settled_to=now)], ignore_conflicts=True)
+    return ProofMark(proved_to=now, settled_to=now)
 
 
 def find_ended(since: datetime, now: datetime) -> list[tuple[UUID, datetime]]:

@@ -23,7 +23,7 @@ def state_days(proved_to: datetime) -> None:
     """Write the statements of the days that are proved and have none yet; the first is that of the first order."""
     last = DailyStatement.objects.aggregate(day=Max("day"))["day"]
     day = last + DAY if last else find_first_day(proved_to)
-    while day is not None and begin_of(day + DAY) <= proved_to:
+    while day is not None and make_midnight(day + DAY) <= proved_to:
         state_day(day)
         day += DAY
 
@@ -38,7 +38,7 @@ def find_first_day(proved_to: datetime) -> date | None:
 
 
 def state_day(day: date) -> None:
-    begin, end = begin_of(day), begin_of(day + DAY)
+    begin, end = make_midnight(day), make_midnight(day + DAY)
     of_day = {"ended_at__gte": begin, "ended_at__lt": end}
     services = list_services(read_observations())
     made = DailyStatement(
@@ -61,5 +61,5 @@ def describe(services: Iterable[ServiceHealth], check: str) -> str:
     return "; ".join(faults)[:200] or (EQUAL if told else "not known")
 
 
-def begin_of(day: date) -> datetime:
+def make_midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)

@@ -10,13 +10,13 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from celery_config.saga.admin.batches import label_state, tell
-from celery_config.saga.admin.widgets import LINK, count_rows, get_page_url
+from celery_config.saga.admin.widgets import LINK, count_rows
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.reading import read_parts
 from celery_config.saga.batches.states import BatchState
 from celery_config.saga.operations.acts import title_act
 from celery_config.web.board import TABLE, Section, find_list, make_table, needs
-from celery_config.web.columns import format_ago
+from celery_config.web.columns import format_ago, get_page_url
 
 SHOWN = 5
 FOR_A_PERSON = (BatchState.READY, BatchState.PAUSED)

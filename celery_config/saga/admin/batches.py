@@ -19,16 +19,24 @@ from celery_config.common.money import money
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.permissions import ActPermission
 from celery_config.saga.admin.story import StoryMedia
-from celery_config.saga.admin.widgets import confirm_and_act, get_page_url, make_status_label
+from celery_config.saga.admin.widgets import confirm_and_act, make_status_label
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.reading import BatchPart, find_flows, read_parts, read_reasons
 from celery_config.saga.batches.states import BatchState, ItemState
 from celery_config.saga.batches.steering import STEERS, explain_refusal, find_state_after, name_steer, steer
-from celery_config.saga.batches.telling import WORDS, describe_change_of, tell_batch
+from celery_config.saga.batches.telling import WORDS, describe_state_change, tell_batch
 from celery_config.saga.operations.acts import name_act, title_act
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.board import make_table
-from celery_config.web.columns import EMPTY, column, format_number, format_time, label_column, make_label
+from celery_config.web.columns import (
+    EMPTY,
+    column,
+    format_number,
+    format_time,
+    get_page_url,
+    label_column,
+    make_label,
+)
 from celery_config.web.lists import WordsFilter
 from celery_config.web.live import answer_fragment
 
@@ -158,7 +166,7 @@ class BatchAdmin(ActPermission, ReadOnlyAdmin):
         batch = self.get_object(request, object_id)
         if batch is None:
             return self.redirect_to_list(request, object_id)
-        going = {"change": describe_change_of(batch.state, find_state_after(batch, act))}
+        going = {"change": describe_state_change(batch.state, find_state_after(batch, act))}
         return confirm_and_act(
             self, request, WhyForm(request.POST or None, initial={"why": batch.why}), get_page_url(batch),
             partial(steer, batch.pk, act), title=title_act(name_steer(act), batch), original=batch,

@@ -27,7 +27,6 @@ from celery_config.saga.admin.widgets import (
     break_words,
     count_rows,
     describe_pause,
-    get_page_url,
 )
 from celery_config.saga.measures import read_standstill
 from celery_config.saga.models import SagaClock, SagaPause
@@ -50,7 +49,7 @@ from celery_config.web.board import (
     needs,
     read_once,
 )
-from celery_config.web.columns import EMPTY, format_ago, format_number, make_label, shorten_id
+from celery_config.web.columns import EMPTY, format_ago, format_number, get_page_url, make_label, shorten_id
 from celery_config.web.elsewhere import admin_url
 
 SEE = "saga.view_sagainstance"

@@ -26,7 +26,6 @@ from celery_config.saga.admin.widgets import (
     LINK,
     break_words,
     count_rows,
-    get_page_url,
     keep_on_one_line,
     make_status_label,
     render_confirmation,
@@ -41,7 +40,7 @@ from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.states import OPEN, Status
 from celery_config.web.board import make_table
-from celery_config.web.columns import EMPTY
+from celery_config.web.columns import EMPTY, get_page_url
 
 # A page's form may not have many more fields.
 MOST_AT_ONCE = 500

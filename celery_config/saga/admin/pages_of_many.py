@@ -20,12 +20,11 @@ from celery_config.saga.admin.bulk_actions import WHOLE, show_bulk_page, take_fi
 from celery_config.saga.admin.cause import VERB, build_cause, filter_cause, get_cause_url, name_cause
 from celery_config.saga.admin.flow_admin import FlowAdmin
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.widgets import get_page_url
 from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.explanation import find_hindrance, find_line
 from celery_config.saga.operations.flow_reader import read_flows
-from celery_config.web.columns import EMPTY
+from celery_config.web.columns import EMPTY, get_page_url
 from celery_config.web.forms import is_valid_key
 from celery_config.web.live import answer_fragment
 

@@ -18,7 +18,7 @@ from celery_config.saga.admin.flow_admin import FlowAdmin
 from celery_config.saga.admin.forms import SeenForm, WhyForm
 from celery_config.saga.admin.settle import settle_page
 from celery_config.saga.admin.story import STORY, StoryMedia, build_story
-from celery_config.saga.admin.widgets import build_evidence, confirm_and_act, describe_going, get_page_url
+from celery_config.saga.admin.widgets import build_evidence, confirm_and_act, describe_going
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations import barrier_client, bulk_previews, operators, previews
 from celery_config.saga.operations.acts import name_act, title_act
@@ -27,6 +27,7 @@ from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flow
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import ENDED, Status
+from celery_config.web.columns import get_page_url
 from celery_config.web.live import answer_fragment
 
 ASK = "ask"

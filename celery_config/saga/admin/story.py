@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from celery_config.common.moments import Moment, format_moment
-from celery_config.saga.admin.widgets import break_words, get_page_url
+from celery_config.saga.admin.widgets import break_words
 from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.models import SagaInstance, WatchedRow
 from celery_config.saga.operations.advice import advise
@@ -23,7 +23,7 @@ from celery_config.saga.operations.history import read_timeline
 from celery_config.saga.operations.strip import CellState, draw_strip
 from celery_config.saga.states import OPEN, Status
 from celery_config.web.admin import ReadOnlyAdmin
-from celery_config.web.columns import format_ago
+from celery_config.web.columns import format_ago, get_page_url
 
 STORY = "saga/story.html"
 TONES = {

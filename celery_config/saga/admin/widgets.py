@@ -14,7 +14,6 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -84,11 +83,6 @@ def render_confirmation(admin: ModelAdmin[Any], request: HttpRequest, **context:
         context["about"] = end_sentence(about)
     whole = {**admin.admin_site.each_context(request), "opts": admin.opts, **context}
     return TemplateResponse(request, "saga/act.html", whole)
-
-
-def get_page_url(row: Model, view: str = "change") -> str:
-    """Return the address of the row's admin page, or of another view of it."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{view}", args=[row.pk])
 
 
 def confirm_and_act(

@@ -13,7 +13,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.saga.batches.counting import count_flows
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import BatchState, ItemState
-from celery_config.saga.batches.telling import describe_change_of, describe_state
+from celery_config.saga.batches.telling import describe_state, describe_state_change
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.audit_trail import check_reason, record_action
@@ -81,5 +81,5 @@ def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
             why=why,
             subject=str(pk),
             what=abbreviate_id(pk),
-            result_text=describe_change_of(was, batch.state),
+            result_text=describe_state_change(was, batch.state),
         )

@@ -23,7 +23,7 @@ def describe_state(state: str) -> str:
     return WORDS[state]
 
 
-def describe_change_of(before: str, after: str) -> str:
+def describe_state_change(before: str, after: str) -> str:
     """Return what becomes of a batch, as its dialog and its message say it: "ready to start → at work"."""
     return f"{describe_state(before)} → {describe_state(after)}"
 

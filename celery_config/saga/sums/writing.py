@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Min, Q, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
@@ -40,7 +40,7 @@ def sum_up() -> None:
 @transaction.atomic
 def sum_next() -> bool:
     """Sum up what became final, at most an hour, then what is recent; return whether more became final."""
-    mark = lock_mark()
+    mark = SumMark.lock(make_mark)
     if mark is None:
         return False
     now = mark.look()
@@ -57,16 +57,10 @@ def sum_next() -> bool:
     return False
 
 
-def lock_mark() -> SumMark | None:
-    """Return the locked mark; None while another relay has it."""
-    skip = connection.features.has_select_for_update_skip_locked
-    locked = SumMark.objects.select_for_update(skip_locked=skip).filter(pk=1)
-    mark = locked.first()
-    if mark is None and not SumMark.objects.filter(pk=1).exists():
-        begin = find_beginning()
-        SumMark.objects.bulk_create([SumMark(summed_to=begin, settled_to=begin)], ignore_conflicts=True)
-        mark = locked.first()
-    return mark
+def make_mark() -> SumMark:
+    """Return the mark of an installation of which nothing is summed up."""
+    begin = find_beginning()
+    return SumMark(summed_to=begin, settled_to=begin)
 
 
 def find_beginning() -> datetime:

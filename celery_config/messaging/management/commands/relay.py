@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from typing import Any
 
 from celery import current_app
@@ -11,8 +9,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils.module_loading import import_string
 
-from celery_config.common import metrics, process, tracing
-from celery_config.db import functions, limits
+from celery_config.common import metrics, tracing
+from celery_config.messaging.background_process import prepare_process, stop_on_signals
 from celery_config.messaging.outbox import relay
 from celery_config.messaging.outbox.notifier import RelayListener
 
@@ -24,16 +22,11 @@ class Command(BaseCommand):
         metrics.add_port(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stop_on_signals()
         current_app.finalize()
         duties = [duty for path in settings.RELAY_DUTIES for duty in import_string(path)()]
         tracing.start_tracing(settings.SERVICE, "relay")
-        metrics.serve(metrics.RELAY, options["metrics_port"])
-        process.tune_gc()
-        functions.force_index_plans()
-        limits.limit_statements(settings.STATEMENT_SECONDS)
+        prepare_process(metrics.RELAY, options["metrics_port"])
         self.stdout.write(f"{settings.SERVICE} relay ready")
         self.stdout.flush()
         listener = RelayListener(settings.RELAY_WAKE, settings.RELAY_POLL_SECONDS)

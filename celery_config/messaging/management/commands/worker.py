@@ -12,9 +12,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from celery_config.broker.topology import Topology
-from celery_config.common import metrics, process, tracing
+from celery_config.common import metrics, tracing
 from celery_config.common.arguments import parse_text, parse_whole_number
-from celery_config.db import functions, limits
+from celery_config.messaging.background_process import prepare_process
 
 MAX_THREADS = 1000
 
@@ -39,10 +39,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         current_app.loader.import_default_modules()
         tracing.start_tracing(settings.SERVICE, "worker")
-        metrics.serve(metrics.WORKER, options["metrics_port"])
-        process.tune_gc()
-        functions.force_index_plans()
-        limits.limit_statements(settings.STATEMENT_SECONDS)
+        prepare_process(metrics.WORKER, options["metrics_port"])
         signals.worker_ready.connect(self.say_ready)
         queues = Topology.load({settings.SERVICE: settings.SUBSCRIPTIONS}).worker_queues(settings.SERVICE)
         # Threads serve this work better than processes: less memory, a quarter more throughput on two cores.

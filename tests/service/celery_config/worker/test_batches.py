@@ -22,6 +22,7 @@ from django.test.utils import CaptureQueriesContext
 from kombu.message import Message
 
 from celery_config.broker.incoming_headers import SUSPICIOUS
+from celery_config.common import tracing
 from celery_config.contracts.base import encode
 from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging import database_gate
@@ -34,7 +35,7 @@ from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.machine import Drive
 from celery_config.saga.engine.plan import Operation, PlannedLink
 from celery_config.worker import batches as module
-from celery_config.worker import continuations
+from celery_config.worker import continuations, message_spans
 from celery_config.worker.batches import BatchRunner, OutsideCall
 from tests.service.celery_config.conftest import Bank
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, Trip, TripData
@@ -289,10 +290,10 @@ def test_nothing_embedded_stands_for_what_is_checked(tasks: dict[str, DurableTas
 def test_a_span_takes_whatever_stands_for_events(monkeypatch: pytest.MonkeyPatch, events: Any) -> None:
     begun: list[str] = []
     spans = SimpleNamespace(start_span=lambda name, *_: begun.append(name))
-    monkeypatch.setattr(module.tracing, "_spans", spans)
+    monkeypatch.setattr(tracing, "_spans", spans)
     message = SimpleNamespace(payload=([], {"events": events}, None))
     made: Any = SimpleNamespace(message=message, task=SimpleNamespace(name="a task"), request_dict={})
-    module.start_message_span(made)
+    message_spans.start_message_span(made)
     assert begun == ["a task"]
 
 
@@ -392,7 +393,8 @@ class TestRunner:
     def test_one_of_which_no_span_can_begin_ends_no_worker(
         self, runner: BatchRunner, told: list[str], hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "start_message_span", raising(TypeError("no span")))
+        monkeypatch.setattr(tracing, "_spans", SimpleNamespace())
+        monkeypatch.setattr(message_spans, "start_message_span", raising(TypeError("no span")))
         runner.run_batch([delivered(hotel, told)])
         assert told == ["dead letter"]
 

@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from celery_config.notifications import heartbeat
 from celery_config.notifications.models import Delivery, Incident, NotificationRule
+from celery_config.web.columns import get_page_url
 from tests.service.order.notifications.test_notifications import make, see
 
 pytestmark = pytest.mark.django_db
@@ -36,10 +37,6 @@ def rule() -> NotificationRule:
 def incident(rule: NotificationRule) -> Incident:
     see(make())
     return Incident.objects.get()
-
-
-def page_of(row: Any, view: str = "change") -> str:
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{view}", args=[row.pk])
 
 
 def submit_rule(client: Client, **fields: Any) -> str:
@@ -74,10 +71,10 @@ class TestRules:
         assert says in submit_rule(admin_client, **fields)
 
     def test_a_test_shows_what_became_of_it(self, admin_client: Client, rule: NotificationRule) -> None:
-        page = admin_client.get(page_of(rule, "send_test")).content.decode()
+        page = admin_client.get(get_page_url(rule, "send_test")).content.decode()
         assert "is sent to ada@example.com now" in page
         assert not mail.outbox
-        answer = admin_client.post(page_of(rule, "send_test"), follow=True).content.decode()
+        answer = admin_client.post(get_page_url(rule, "send_test"), follow=True).content.decode()
         assert "Sent: ada@example.com has accepted it" in answer
         assert [message.subject for message in mail.outbox] == [
             "Test: A test of the rule “night”: what it is about is sent here."
@@ -87,39 +84,39 @@ class TestRules:
         self, admin_client: Client, rule: NotificationRule, settings: Any
     ) -> None:
         settings.EMAIL_HOST_IS_SET = False
-        answer = admin_client.post(page_of(rule, "send_test"), follow=True).content.decode()
+        answer = admin_client.post(get_page_url(rule, "send_test"), follow=True).content.decode()
         assert "Not accepted by ada@example.com: no mail server is set" in answer
 
     def test_who_only_looks_sees_no_secret_and_sends_no_test(self, rule: NotificationRule) -> None:
         client = log_in("view_notificationrule")
-        page = client.get(page_of(rule)).content.decode()
+        page = client.get(get_page_url(rule)).content.decode()
         assert "night" in page
         assert rule.secret not in page
-        assert client.post(page_of(rule, "send_test")).status_code == 403
+        assert client.post(get_page_url(rule, "send_test")).status_code == 403
 
 
 class TestIncidents:
     def test_one_is_acknowledged_with_a_note(self, admin_client: Client, incident: Incident) -> None:
         assert (
             "It is not repeated any more"
-            in admin_client.get(page_of(incident, "acknowledge")).content.decode()
+            in admin_client.get(get_page_url(incident, "acknowledge")).content.decode()
         )
-        answer = admin_client.post(page_of(incident, "acknowledge"), {"note": NOTE}, follow=True)
+        answer = admin_client.post(get_page_url(incident, "acknowledge"), {"note": NOTE}, follow=True)
         page = answer.content.decode()
         assert "Acknowledged" in page
         assert NOTE in page
-        again = admin_client.post(page_of(incident, "acknowledge"), {"note": NOTE}, follow=True)
+        again = admin_client.post(get_page_url(incident, "acknowledge"), {"note": NOTE}, follow=True)
         assert "Nothing was changed: the incident is acknowledged by admin" in again.content.decode()
 
     def test_who_only_looks_cannot(self, incident: Incident) -> None:
         client = log_in("view_incident")
-        assert client.get(page_of(incident)).status_code == 200
-        assert client.post(page_of(incident, "acknowledge"), {"note": NOTE}).status_code == 403
+        assert client.get(get_page_url(incident)).status_code == 200
+        assert client.post(get_page_url(incident, "acknowledge"), {"note": NOTE}).status_code == 403
 
     def test_its_page_shows_its_messages_and_the_list_its_state(
         self, admin_client: Client, incident: Incident
     ) -> None:
-        page = admin_client.get(page_of(incident)).content.decode()
+        page = admin_client.get(get_page_url(incident)).content.decode()
         assert "ada@example.com" in page
         assert "€35.70 held" in page
         for state, shown in (("open", True), ("over", False)):
