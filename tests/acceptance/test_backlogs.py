@@ -11,11 +11,14 @@ import httpx
 from kombu import Connection
 
 from celery_config.broker.topology import COMMANDS, task_queues
+from celery_config.sandbox.words import Token
 from tests.acceptance.orders import ORDERS, all_end_as_they_should, mixed_orders
 from tests.acceptance.shop import Shop, until
 
 # More than a worker takes at once.
 MANY = 250
+# More than a worker has in hand.
+SLOW = 48
 # By the times of these tests; a deadline is 27 s.
 DEADLINE = 27.0
 
@@ -62,7 +65,9 @@ class TestAQueueThatIsLong:
     def test_stops_no_order_and_is_not_made_longer(self, shop: Shop) -> None:
         """Rule 17: longer than a deadline, and many silences."""
         shop.stack.supervisor.kill("payment-worker")
-        orders = shop.place_all([shop.order()] * MANY)
+        # The last ones take payment seconds, so that authorizations wait for long enough to be overtaken.
+        quick, slow = shop.order(), shop.order(payment_token=Token.UNHURRIED.value)
+        orders = shop.place_all([quick] * (MANY - SLOW) + [slow] * SLOW)
         until(lambda: shop.wire.waiting("payment.commands") >= MANY, "all orders have come to payment")
         with SlowWorker(shop, "payment").at_work():
             pass_deadline(shop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ from tests.trace_collector import Collector, Span, collect
 
 PROCESSES = [f"{service}-{process}" for service in SERVICES for process in ("web", "worker", "relay")]
 ORDERED = "POST api/orders/"
+CALLED = "POST api/commands/"
 STEPS = [
     "payment.authorize_payment",
     "inventory.reserve_stock",
@@ -32,8 +34,14 @@ def collector(open_shop: Shop) -> Iterator[Collector]:
             yield collector
 
 
-def trace_order(shop: Shop, collector: Collector, last: str, **fields: Any) -> list[Span]:
-    """Place an order as a part of its client's trace, and return the trace when the span `last` is there."""
+def trace_order(shop: Shop, collector: Collector, *names: str, **fields: Any) -> list[Span]:
+    """Place an order as a part of its client's trace, and return the trace when the spans `names` are there.
+
+    Each process sends its spans when it likes, so all parents are waited for too.
+
+    Args:
+        names: each as often as there are spans with it.
+    """
     trace, client = uuid4().hex, uuid4().hex[:16]
     answer = shop.shopper.http.post(
         "/api/orders/",
@@ -43,8 +51,14 @@ def trace_order(shop: Shop, collector: Collector, last: str, **fields: Any) -> l
     )
     assert answer.status_code == 202, answer.text
     shop.ends([answer.json()["order"]])
-    until(lambda: find_spans(collector.read_trace(trace), last), f"the span {last}")
-    return collector.read_trace(trace)
+
+    def read_whole() -> list[Span]:
+        spans = collector.read_trace(trace)
+        known = {client, *(span.id for span in spans)}
+        missing = Counter(names) - Counter(span.name for span in spans)
+        return spans if {span.parent for span in spans} <= known and not missing else []
+
+    return until(read_whole, f"the trace has no gap and the spans {', '.join(names)}")
 
 
 def find_spans(spans: list[Span], name: str) -> list[Span]:
@@ -76,7 +90,7 @@ def test_of_an_order_that_a_saga_carries(shop: Shop, collector: Collector) -> No
 
 
 def test_of_one_that_is_undone(shop: Shop, collector: Collector) -> None:
-    spans = trace_order(shop, collector, "order.compensated", address=UNREACHABLE)
+    spans = trace_order(shop, collector, "order.compensated", "order.step_failed", address=UNREACHABLE)
     assert find_way(spans, "order.compensated") == [
         *(ORDERED, "publish payment.fence", "payment.fence", "shipment.cancel_shipment"),
         *("inventory.release_stock", "payment.void_payment", "order.compensated"),
@@ -96,7 +110,7 @@ def test_of_one_whose_step_is_tried_again(shop: Shop, collector: Collector) -> N
 
 def test_of_one_that_events_carry(shop: Shop, collector: Collector) -> None:
     last = "receive shipment.shipment_departed"
-    spans = trace_order(shop, collector, last, flow="choreographed")
+    spans = trace_order(shop, collector, last, "publish order.order_placed", flow="choreographed")
     way = find_way(spans, last)
     events = [
         *("order.order_placed", "payment.payment_received", "inventory.inventory_fetched"),
@@ -109,9 +123,8 @@ def test_of_one_that_events_carry(shop: Shop, collector: Collector) -> None:
 
 def test_of_one_whose_commands_go_over_rest(shop: Shop, collector: Collector) -> None:
     with shop.restarted_with({"PLACE_ORDER_VERSION": "3"}, "order-web"):
-        spans = trace_order(shop, collector, "order.complete")
-    calls = [span for span in spans if span.name == "POST api/commands/"]
-    # Each process sends its spans when it likes.
+        spans = trace_order(shop, collector, "order.complete", *[CALLED] * len(STEPS))
+    calls = find_spans(spans, CALLED)
     assert sorted(span.service for span in calls) == sorted(step.partition(".")[0] for step in STEPS)
     by_id = {span.id: span for span in spans}
     assert {by_id[by_id[call.parent].parent].name for call in calls} == {"order.call"}
