@@ -18,8 +18,8 @@ from django.db.models import Min
 
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.db import functions
-from celery_config.db.limits import slow_statements
 from celery_config.messaging import database_gate
+from celery_config.messaging.background_threads import BackgroundThreads
 from celery_config.messaging.outbox.publishing import due_rows, has_due_rows, publish_batch
 
 log = structlog.get_logger(__name__)
@@ -58,23 +58,30 @@ class Duty:
 class BackgroundDuty:
     """A duty with a thread of its own, so that a slow source or statement does not delay the relay's publishing."""
 
+    threads = BackgroundThreads()
+
     def __init__(self, name: str, run: Callable[[], None]) -> None:
         self.name = name
         self.run = run
-        self.thread: threading.Thread | None = None
+        self.ended = threading.Event()
+        self.ended.set()
 
     def start(self) -> None:
-        """Start the thread, unless the last one still runs."""
-        if self.thread is None or not self.thread.is_alive():
-            self.thread = threading.Thread(target=self.run_and_disconnect, name=self.name, daemon=True)
-            self.thread.start()
+        """Let a thread run it, unless one still does."""
+        if self.ended.is_set():
+            self.ended.clear()
+            self.threads.run(self.run_and_log)
 
-    def run_and_disconnect(self) -> None:
-        with structlog.contextvars.bound_contextvars(duty=self.name), slow_statements():
-            try:
+    def run_and_log(self) -> None:
+        try:
+            with structlog.contextvars.bound_contextvars(duty=self.name):
+                # The server may have ended the connection of the thread while it had nothing to do.
+                database_gate.drop_if_unusable()
                 self.run()
-            except BaseException:  # `SystemExit` ends a thread without a word
-                log.exception("a duty of the relay failed", duty=self.name)
+        except BaseException:  # `SystemExit` ends a thread without a word
+            log.exception("a duty of the relay failed", duty=self.name)
+        finally:
+            self.ended.set()
 
 
 def oldest_unpublished_seconds() -> float:
