@@ -38,7 +38,7 @@ BATCH, EVERY_SECONDS = 1000, 5.0
 SAGAS_AT_ONCE = 500
 # Clocks differ: rows are kept a little longer than their messages are accepted, and after the end of their saga.
 MARGIN = timedelta(days=1)
-# Rows that were kept are asked about again after an hour; an orchestrator that did not answer, after a minute.
+# Rows that were kept are asked about again after an hour at most; an orchestrator that did not answer, after a minute.
 WALK_SECONDS, RETRY_SECONDS = 3600.0, 60.0
 LATE = timedelta(days=7)
 OPEN_CALL = Q(action=Action.INTENT.value) | Q(undo=Undo.INTENT.value)
@@ -53,6 +53,11 @@ def is_too_old(saga: UUID) -> bool:
 def compute_margin() -> timedelta:
     """How much longer than their time, and than their saga, barrier rows are kept."""
     return min(MARGIN, timedelta(days=settings.SAGA_RETENTION_DAYS) / 10)
+
+
+def compute_walk_seconds() -> float:
+    """After how many seconds rows that were kept are asked about again."""
+    return min(WALK_SECONDS, compute_margin().total_seconds())
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,8 @@ def describe_unanswered() -> str:
 class BarrierRetention:
     """Deletes the barrier rows of old sagas that have ended, batch by batch in the order of the sagas' ids.
 
-    It walks past the rows that are kept, so they hold up nothing, and begins again after `WALK_SECONDS`. Rows of which
-    no orchestrator knows are kept, too; the metric shows how long they wait.
+    It walks past the rows that are kept, so they hold up nothing, and begins again after `compute_walk_seconds`. Rows
+    of which no orchestrator knows are kept, too; the metric shows how long they wait.
 
     Args:
         ask: gives what is known of sagas.
@@ -147,7 +152,7 @@ class BarrierRetention:
         if now < self.ask_at:
             return
         if now >= self.walk_at:
-            self.walk_at, self.position, self.unknown = now + WALK_SECONDS, UUID(int=0), None
+            self.walk_at, self.position, self.unknown = now + compute_walk_seconds(), UUID(int=0), None
         found: dict[UUID, datetime] = {}
         try:
             while found := find_old_sagas(self.position, sagas):

@@ -15,7 +15,7 @@ import httpx
 
 from celery_config.common.services import PARTICIPANTS
 from tests.acceptance.orders import all_end_as_they_should, mixed_orders
-from tests.acceptance.shop import Shop
+from tests.acceptance.shop import Shop, until
 
 ORCHESTRATOR = ("order-web", "order-worker", "order-relay")
 WORKERS = tuple(f"{service}-worker" for service in PARTICIPANTS)
@@ -70,6 +70,8 @@ def test_an_upgrade_and_a_change_of_a_key_under_load(shop: Shop) -> None:
     name = "PAYMENT_MESSAGE_KEYS"
     old, new = shop.stack.environment[name], token_hex(32)
     with kept_environment(shop):
+        with shop.wire.copies() as copied:
+            shop.all_confirmed([shop.place()])
         change(shop, {"MESSAGE_AUTHENTICATION": "off"}, *ORCHESTRATOR, *WORKERS)
         with Load(shop) as load:
             for mode in ("accept", "require"):
@@ -83,5 +85,10 @@ def test_an_upgrade_and_a_change_of_a_key_under_load(shop: Shop) -> None:
         change(shop, {name: new}, *ORCHESTRATOR, *WORKERS[:1])
         last = mixed_orders(shop, 4)
         all_end_as_they_should(shop, shop.place_all(last), last)
+        before = len(shop.dead_letters())
+        replayed = [letter for letter in copied if letter.task.startswith("payment.")]
+        shop.wire.send(*replayed)
+        # The key that vouches for them is no key any more.
+        until(lambda: len(shop.dead_letters()) == before + len(replayed) > before, "all are dead letters")
     # A chain that had no codes yet when they became compulsory is a dead letter, and the saga is driven again.
     assert all("authentic" in row["fault"] for row in shop.dead_letters()[letters:])
