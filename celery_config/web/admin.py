@@ -121,7 +121,7 @@ class ServiceAdmin(WordSearch, SafeFormMixin, ModelAdmin):  # type: ignore[misc]
     """Whether Ctrl-K, and `/admin/find/`, also find its rows."""
     paginator = BoundedPaginator
     show_full_result_count = False
-    list_per_page = 50
+    list_per_page = 40
     list_filter_submit = True
 
     def get_sortable_by(self, request: HttpRequest) -> list[Any]:

@@ -20,7 +20,7 @@ from celery_config.saga.models import SagaClock, StepTry, WatchedRow
 from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.states import OPEN
 
-MOST_READ = 300
+MOST_READ = 250
 """Of a kind: those that fail are read one by one."""
 MOST_POLLED = 100
 """Of a kind, for what is asked for every two seconds: a bad day must not make the board dear."""
