@@ -15,15 +15,21 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common.identifiers import min_uuid7_at, parse_uuid
+from celery_config.common.services import SERVICES
 from celery_config.errors import Recovering
-from celery_config.messaging import epochs, retention, trouble
+from celery_config.messaging import announcing, epochs, retention, trouble
+from celery_config.messaging.announcing import AskedEvent
 from celery_config.messaging.barrier.store import MOST_SAGAS
 from celery_config.messaging.feed import AFTER, open_feed
 from celery_config.messaging.models import BarrierRow, OutboxMessage
 from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.web.columns import SECRET_FIELDS
+from celery_config.web.fields import IdField, WordField
 from celery_config.web.filters import ParameterFilter, StrictFilterBackend, check_given_once
+from celery_config.web.idempotency_keys import KeyUse, set_key_use
+from celery_config.web.inputs import ClientInput
+from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import find_table_needs
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
@@ -192,6 +198,37 @@ class OutboxState(APIView):
                 "unanswered": retention.describe_unanswered(),
             }
         )
+
+
+class AskedEventInput(serializers.Serializer[Any]):
+    id = IdField()
+    saga = IdField(required=False, allow_null=True, default=None)
+    time = serializers.DateTimeField(help_text="the event's own")
+
+
+class AgainInput(ClientInput):
+    receiver = WordField(tuple(SERVICES), help_text="the service that refused them")
+    events = serializers.ListField(
+        child=AskedEventInput(), allow_empty=False, max_length=announcing.MOST_ASKED
+    )
+
+
+class LostDescription(TypedDict):
+    """`lost`: the ids of those that are not kept any more."""
+
+    lost: list[UUID]
+
+
+class EventsAgain(APIView):
+    """Events that one service refused; for the order service alone, which keeps them as dead letters."""
+
+    @extend_schema(request=AgainInput, responses={200: describe_type(LostDescription)})
+    @set_key_use(KeyUse.IGNORED)
+    def post(self, request: Request) -> Response:
+        """Announce these events again, as this service keeps them, to that service alone. A repeat is harmless."""
+        given = parse_body(AgainInput, request)
+        asked = [AskedEvent(**each) for each in given["events"]]
+        return Response({"lost": sorted(announcing.announce_again(asked, given["receiver"]))})
 
 
 class TroubleList(APIView):

@@ -39,6 +39,7 @@ def saga_duties() -> list[Duty]:
     if give_time_back not in publishing.late_publish_observers:
         publishing.late_publish_observers.append(give_time_back)
     app = current_app._get_current_object()
+    from celery_config.saga.dead_letters.outcomes import note_outcomes, start_if_under_way
     from celery_config.saga.dead_letters.reader import DeadLetterReader
 
     period = settings.TIMES.period
@@ -56,6 +57,11 @@ def saga_duties() -> list[Duty]:
         ),
         Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), period(1)),
         Duty("dead letters", DeadLetterReader(app).read, period(1)),
+        Duty(
+            "outcomes of letters",
+            partial(start_if_under_way, BackgroundDuty("outcomes", note_outcomes)),
+            period(2),
+        ),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
         Duty("retention of batches", delete_old_batches, EVERY_SECONDS),
