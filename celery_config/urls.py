@@ -22,6 +22,7 @@ from celery_config.messaging.api import (
     EventFeed,
     EventsAgain,
     OutboxState,
+    SetAsideList,
     TroubleList,
 )
 from celery_config.participant.api import Commands, SettleBarrier
@@ -54,6 +55,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/barrier/", BarrierList.as_view(), name="barrier"),
         path("api/barrier/settle/", SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", OutboxState.as_view(), name="outbox"),
+        path("api/outbox/set-aside/", SetAsideList.as_view(), name="outbox-set-aside"),
         path("api/trouble/", TroubleList.as_view(), name="trouble"),
         path("api/forgotten/", ForgottenList.as_view(), name="forgotten"),
         *copies.urlpatterns,

@@ -30,6 +30,7 @@ from celery_config.saga.sums.writing import SUM_SECONDS, delete_old_sums, sum_up
 
 log = structlog.get_logger(__name__)
 QUEUES_SECONDS = 30.0
+ASIDE_SECONDS = 30.0
 # It looks at every old letter that stays.
 LETTERS_SECONDS = 3600.0
 
@@ -41,6 +42,7 @@ def saga_duties() -> list[Duty]:
     app = current_app._get_current_object()
     from celery_config.saga.dead_letters.outcomes import note_outcomes, start_if_under_way
     from celery_config.saga.dead_letters.reader import DeadLetterReader
+    from celery_config.saga.dead_letters.set_aside import take_set_aside
 
     period = settings.TIMES.period
     standstill = StandstillCheck(app)
@@ -62,6 +64,7 @@ def saga_duties() -> list[Duty]:
             partial(start_if_under_way, BackgroundDuty("outcomes", note_outcomes)),
             period(2),
         ),
+        Duty("set aside", BackgroundDuty("set aside", take_set_aside).start, period(ASIDE_SECONDS)),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
         Duty("retention of batches", delete_old_batches, EVERY_SECONDS),

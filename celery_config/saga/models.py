@@ -281,6 +281,8 @@ class LetterAct(models.TextChoices):
     REBUILD = "rebuild", "rebuilt"
 
 
+SET_ASIDE_REASON = "set aside"
+"""Of a row that a service's outbox cannot send."""
 LETTER_UNDER_WAY = models.Q(act__in=[LetterAct.SEND.value, LetterAct.REBUILD.value], became="")
 """Letters of which it is not known yet what became of them."""
 
@@ -320,6 +322,14 @@ class DeadLetter(DealtWithRow):
 
     class Meta:
         verbose_name = "dead letter"
+        constraints: ClassVar = [
+            # Two relays may ask for them at the same moment.
+            models.UniqueConstraint(
+                fields=["task_id"],
+                name="set_aside_once",
+                condition=models.Q(reason=SET_ASIDE_REASON, dealt_with_at__isnull=True),
+            )
+        ]
         indexes: ClassVar = [
             models.Index(fields=["-received_at"], name="dead_letter_by_age"),
             models.Index(

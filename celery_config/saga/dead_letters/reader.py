@@ -164,7 +164,8 @@ def insert_letters(letters: Sequence[Letter], consequences: Sequence[str]) -> No
         )
         for letter, consequence, group in zip(letters, consequences, groups, strict=True)
     ]
-    bulk.insert(DeadLetter, rows, (*COLUMNS, "consequence", "fingerprint"))
+    # Another relay may have kept what was set aside.
+    bulk.insert_new(DeadLetter, rows, (*COLUMNS, "consequence", "fingerprint"), returning="id")
 
 
 def make_group(letter: Letter) -> SimpleNamespace:

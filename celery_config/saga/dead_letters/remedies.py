@@ -22,9 +22,10 @@ from celery_config.http.service_client import ServiceCallError, ServiceClient, r
 from celery_config.messaging import announcing
 from celery_config.messaging.announcing import AskedEvent
 from celery_config.messaging.outbox import writing
+from celery_config.saga.dead_letters import set_aside
 from celery_config.saga.dead_letters.sending import StoredLetter
 from celery_config.saga.engine.flows import flows
-from celery_config.saga.models import DeadLetter, LetterAct, OperatorAction, WatchedRow
+from celery_config.saga.models import SET_ASIDE_REASON, DeadLetter, LetterAct, OperatorAction, WatchedRow
 from celery_config.saga.operations import operators
 from celery_config.saga.operations.audit_trail import check_reason, make_record
 from celery_config.saga.operations.wording import describe_status
@@ -88,6 +89,12 @@ class Remedy:
             LetterAct.SEND: self.send,
             LetterAct.REBUILD: self.rebuild,
         }
+        if self.act != LetterAct.REBUILD:
+            aside = [each.row for each in ready if each.row.reason == SET_ASIDE_REASON]
+            ready = [each for each in ready if each.row.reason != SET_ASIDE_REASON]
+            for some in group_by(lambda row: row.queue, aside).values():
+                for row, refusal, effect in set_aside.settle(self.act.value, some, by=self.by, why=self.why):
+                    done.append(Acted(row, refusal) if refusal else self.note(row, effect))
         for stored, refusal, effect in ways[self.act](ready):
             done.append(Acted(stored.row, refusal) if refusal else self.note(stored.row, effect))
         acted = [each.letter for each in done if not each.refusal]
@@ -185,7 +192,7 @@ def find_refusal(letter: DeadLetter, act: str, rows: Mapping[UUID, WatchedRow]) 
         done = LetterAct(letter.act).label if letter.act else "dealt with"
         return f"it was {done} already, by {letter.dealt_with_by}"
     if act == LetterAct.SEND:
-        return StoredLetter(letter).fault
+        return "" if letter.reason == SET_ASIDE_REASON else StoredLetter(letter).fault
     if act == LetterAct.REBUILD:
         row = rows.get(letter.saga) if letter.saga else None
         if row is None:

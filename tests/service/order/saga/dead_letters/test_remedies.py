@@ -57,7 +57,12 @@ def make(task: str, kwargs: dict[str, Any], *, queue: str = "", embed: Any = Non
         body=json.dumps([args, kwargs, embed or {}]).encode(),
         content_type="application/json",
         content_encoding="utf-8",
-        headers={"task": task, "id": str(uuid4()), "x-death": [{"reason": reason, "queue": queue}], **headers},
+        headers={
+            "task": task,
+            "id": str(uuid4()),
+            "x-death": [{"reason": reason, "queue": queue}],
+            **headers,
+        },
         accept={"application/json"},
     )
 
@@ -83,7 +88,9 @@ def keep_garbage(count: int = 1, **more: Any) -> list[DeadLetter]:
     return keep(*(make("payment.no_such", {"n": n}, **more) for n in range(count)))
 
 
-def make_event(kind: str = "payment.payment_captured", source: str = "/payment", **more: Any) -> dict[str, Any]:
+def make_event(
+    kind: str = "payment.payment_captured", source: str = "/payment", **more: Any
+) -> dict[str, Any]:
     data = {"payment": str(uuid4()), "captured_amount": 5}
     return {
         "id": str(uuid4()), "source": source, "type": kind, "subject": "x", "time": "2026-01-01T00:00:00Z",
@@ -113,7 +120,9 @@ class TestGroups:
         }
 
     def test_values_in_a_fault_are_its_own(self) -> None:
-        assert generalise("'a' of 0f7c1a52-1111-4222-8333-123456789abc: 12 of `lines`") == "… of …: … of `lines`"
+        assert (
+            generalise("'a' of 0f7c1a52-1111-4222-8333-123456789abc: 12 of `lines`") == "… of …: … of `lines`"
+        )
 
     def test_a_group_goes_with_its_last_open_letter(self, shop: Shop) -> None:
         first, last = keep_garbage(2)
@@ -147,7 +156,9 @@ class TestReading:
         kwargs = find_link(placed, RESERVE)["kwargs"]
         del kwargs["attempt"]
         (letter,) = keep(make(RESERVE, kwargs))
-        assert [(each.path, each.value) for each in read_body(letter) if each.is_faulty] == [("attempt", "missing")]
+        assert [(each.path, each.value) for each in read_body(letter) if each.is_faulty] == [
+            ("attempt", "missing")
+        ]
 
     def test_personal_data_is_hidden_until_somebody_asks_for_it(self, placed: Placed) -> None:
         letter = keep_step(placed, "shipment.book_shipment", queue="shipment.commands")
@@ -201,7 +212,11 @@ class TestSendingAgain:
         (message,) = placed.messages
         assert (message["task"], message["kwargs"]) == (RESERVE, sent["kwargs"])
         options = message["options"]
-        assert (options["task_id"], options["chain"], options["link_error"]) == (letter.task_id, chain, errbacks)
+        assert (options["task_id"], options["chain"], options["link_error"]) == (
+            letter.task_id,
+            chain,
+            errbacks,
+        )
         assert (options["exchange"], options["routing_key"]) == ("tasks", RESERVE)
         assert "retries" not in options
         letter.refresh_from_db()
@@ -262,7 +277,9 @@ class TestEvents:
         return made
 
     @pytest.mark.parametrize("of_saga", [True, False])
-    def test_its_source_announces_it_to_the_service_that_refused_it(self, placed: Placed, of_saga: bool) -> None:
+    def test_its_source_announces_it_to_the_service_that_refused_it(
+        self, placed: Placed, of_saga: bool
+    ) -> None:
         event = self.announce(placed, of_saga=of_saga)
         (letter,) = keep(make("events.receive", event, queue="payment.events", id=event["id"]))
         act_on(letter, "send again", **WHO)
