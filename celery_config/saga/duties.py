@@ -31,6 +31,7 @@ from celery_config.saga.sums.writing import SUM_SECONDS, delete_old_sums, sum_up
 log = structlog.get_logger(__name__)
 QUEUES_SECONDS = 30.0
 ASIDE_SECONDS = 30.0
+UNROUTED_SECONDS = 300.0
 # It looks at every old letter that stays.
 LETTERS_SECONDS = 3600.0
 
@@ -43,6 +44,7 @@ def saga_duties() -> list[Duty]:
     from celery_config.saga.dead_letters.outcomes import note_outcomes, start_if_under_way
     from celery_config.saga.dead_letters.reader import DeadLetterReader
     from celery_config.saga.dead_letters.set_aside import take_set_aside
+    from celery_config.saga.dead_letters.unrouted import UnroutedReader
 
     period = settings.TIMES.period
     standstill = StandstillCheck(app)
@@ -63,6 +65,9 @@ def saga_duties() -> list[Duty]:
             "outcomes of letters",
             partial(start_if_under_way, BackgroundDuty("outcomes", note_outcomes)),
             period(2),
+        ),
+        Duty(
+            "unrouted", BackgroundDuty("unrouted", UnroutedReader(app).read).start, period(UNROUTED_SECONDS)
         ),
         Duty("set aside", BackgroundDuty("set aside", take_set_aside).start, period(ASIDE_SECONDS)),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),

@@ -38,17 +38,20 @@ READ_FOR_SECONDS = 0.5  # the relay's other duties wait meanwhile
 POLL_SECONDS = 0.001  # the longest wait for the next message
 GROUP_COLUMNS = ("fingerprint", "task", "fault", "release")
 COLUMNS = ("reason", "queue", "task", "task_id", "saga", "step", "operation", "fault", "headers", "body")
-metrics.prepare_labels(metrics.DEAD_LETTERS, [*REASONS, UNKNOWN])
+metrics.prepare_labels(metrics.DEAD_LETTERS, [*REASONS, UNKNOWN, topology.UNROUTED])
 
 
 class DeadLetterReader:
     """Takes dead letters from the broker in batches; acknowledges them when their rows are committed."""
 
+    queue = topology.DEAD_LETTERS
+    poll_seconds = POLL_SECONDS
+
     def __init__(self, app: Celery) -> None:
         self.app = app
         self.connection: Connection | None = None
         self.channel: Any = None
-        self.unacknowledged: list[tuple[int, Letter]] = []
+        self.unacknowledged: list[tuple[int, Any]] = []
         """With their delivery tags. What the database cannot store at present stays here."""
 
     def read(self) -> None:
@@ -69,7 +72,7 @@ class DeadLetterReader:
         try:
             self.channel.connection.heartbeat_tick()
             while len(self.unacknowledged) < BATCH and transport.drain_one(
-                self.channel.connection, POLL_SECONDS
+                self.channel.connection, self.poll_seconds
             ):
                 pass
         except Exception:  # the rest of a message may still be under way; the broker sends all of it again
@@ -111,8 +114,7 @@ class DeadLetterReader:
         self.channel = self.connection.default_channel
         self.channel.basic_qos(0, 2 * BATCH, False)
         # `nowait`, because a queue without a leader sends no answer.
-        queue = topology.DEAD_LETTERS
-        self.channel.basic_consume(queue, consumer_tag=queue, callback=self.arrived, nowait=True)
+        self.channel.basic_consume(self.queue, consumer_tag=self.queue, callback=self.arrived, nowait=True)
 
     def arrived(self, raw: Any) -> None:
         message = pyamqp.Message(raw, channel=self.channel, accept={"application/json"})
