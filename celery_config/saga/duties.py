@@ -23,7 +23,7 @@ from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
-from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep, StepTry
+from celery_config.saga.models import DeadLetter, LetterGroup, SagaDecision, SagaStep, StepTry
 from celery_config.saga.operations.services import LOOK_SECONDS, look_at_queues, look_at_services
 from celery_config.saga.states import ENDED
 from celery_config.saga.sums.writing import SUM_SECONDS, delete_old_sums, sum_up
@@ -107,7 +107,7 @@ def delete_old_log(batch: int = BATCH) -> bool:
 
 @slow_statements()
 def delete_old_letters(batch: int = BATCH) -> bool:
-    """Delete a batch of old dead letters that were dealt with; return whether there may be more.
+    """Delete a batch of old dead letters that were dealt with, then of empty groups; return whether there may be more.
 
     A letter is dealt with when its flow has ended, or an operator says so. Others stay, however old they are.
     """
@@ -116,7 +116,10 @@ def delete_old_letters(batch: int = BATCH) -> bool:
     for model in flows:
         ended = model._default_manager.filter(pk=OuterRef("saga"), status__in=ENDED)
         dealt_with |= Q(Exists(ended))
-    return delete_batch(DeadLetter, Q(received_at__lt=horizon) & dealt_with, "received_at", batch)
+    if delete_batch(DeadLetter, Q(received_at__lt=horizon) & dealt_with, "received_at", batch):
+        return True
+    empty = ~Exists(DeadLetter.objects.filter(fingerprint=OuterRef("pk")))
+    return delete_batch(LetterGroup, Q(empty, first_at__lt=horizon), "first_at", batch)
 
 
 @slow_statements()

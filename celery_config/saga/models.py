@@ -368,6 +368,7 @@ class LetterGroup(models.Model):
         verbose_name = "dead letters with one fault"
         verbose_name_plural = "dead letters by fault"
         default_permissions = ()
+        indexes: ClassVar = [models.Index(fields=["first_at"], name="letter_group_by_age")]
 
     def __str__(self) -> str:
         return f"{self.task or 'a message'}: {self.fault}"

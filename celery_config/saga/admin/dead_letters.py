@@ -258,9 +258,13 @@ class DeadLetterAdmin(DealtWithAdmin):
         remedy = Remedy(LetterAct.DISMISS, request.user.get_username(), why)
         with transaction.atomic():
             rows = chosen.filter(dealt_with_at__isnull=True).defer("body", "headers").order_by("pk")
-            done = remedy.apply(list(rows.select_for_update()))
-        text = f"{count_rows(DeadLetter, len(done))} dismissed; they are deleted after their time"
+            acted = remedy.apply(list(rows.select_for_update()))
+        refused = sorted({each.refusal for each in acted if each.refusal})
+        count = sum(not each.refusal for each in acted)
+        text = f"{count_rows(DeadLetter, count)} dismissed; they are deleted after their time"
         self.message_user(request, text, messages.SUCCESS)
+        if refused:
+            self.message_user(request, f"Nothing was changed of others: {'; '.join(refused)}", messages.ERROR)
 
 
 def build_groups_table(groups: list[Group]) -> dict[str, Any]:
