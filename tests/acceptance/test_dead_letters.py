@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from celery_config.broker.message_authentication import MessageKeys
 from celery_config.broker.topology import DEAD_LETTERS
 from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser, log_in
 from tests.acceptance.shop import Shop, until
@@ -45,11 +46,13 @@ def kill(letter: Letter, body: Any = None, **headers: str) -> Letter:
     )
 
 
-def spoil(letter: Letter) -> Letter:
-    """Return a command of which a field is lost."""
+def spoil(letter: Letter, keys: MessageKeys) -> Letter:
+    """Return a command of which a field is lost, as its sender would have signed it."""
     args, kwargs, embed = json.loads(letter.body)
     command = {name: value for name, value in kwargs["command"].items() if name != "lines"}
-    return kill(letter, [args, {**kwargs, "command": command}, embed], **{"x-first-death-reason": "rejected"})
+    kwargs["command"] = command
+    kwargs |= keys.sign_message("inventory", TASK, kwargs)
+    return kill(letter, [args, kwargs, embed], **{"x-first-death-reason": "rejected"})
 
 
 def list_captured(letters: Sequence[Letter]) -> Iterator[Letter]:
@@ -71,11 +74,12 @@ def letters(shop: Shop) -> dict[str, list[Letter]]:
         orders = shop.place_all([shop.order() for _ in range(ORDERS)])
         shop.all_confirmed(orders, patience=PATIENCE)
         until(lambda: len({*map(event_id, list_captured(copied))}) >= ORDERS, "each event was copied")
+    keys = shop.message_keys("inventory")
     commands = [letter for letter in copied if letter.task == TASK]
     kinds = {
         "sound": map(kill, commands),
         "event": list_captured(copied),
-        "broken": map(spoil, commands),
+        "broken": (spoil(each, keys) for each in commands),
     }
     return {kind: [*islice(cycle([*some]), COUNTS[kind])] for kind, some in kinds.items()}
 
