@@ -167,7 +167,7 @@ class BarrierList(generics.ListAPIView[BarrierRow]):
     filter_backends = (StrictFilterBackend, SagasSince, SagasNamed)
 
 
-def read_time(text: str) -> datetime:
+def read_time(text: str, name: str = "began_since") -> datetime:
     """
     Raises:
         ValidationError: this is no time.
@@ -175,7 +175,7 @@ def read_time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValidationError({"began_since": "must be a time in ISO 8601"}) from error
+        raise ValidationError({name: "must be a time in ISO 8601"}) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -203,7 +203,10 @@ class OutboxState(APIView):
 class AskedEventInput(serializers.Serializer[Any]):
     id = IdField()
     saga = IdField(required=False, allow_null=True, default=None)
-    time = serializers.DateTimeField(help_text="the event's own")
+    time = StrictCharField(max_length=40, help_text="the event's own, in ISO 8601")
+
+    def validate_time(self, text: str) -> datetime:
+        return read_time(text, "time")
 
 
 class AgainInput(ClientInput):

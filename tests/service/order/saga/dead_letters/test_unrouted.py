@@ -51,7 +51,7 @@ def test_who_should_receive_an_event() -> None:
 def test_what_no_service_knows_is_kept_and_what_none_wants_is_not(
     shop: Shop, rabbit: RabbitServer, app: Celery
 ) -> None:
-    publish(rabbit, "payment.no_such", "order.order_confirmed", "order.order_confirmed.again.inventory")
+    publish(rabbit, "order.no_such", "order.order_confirmed", "order.order_confirmed.again.inventory")
     reader = UnroutedReader(app)
 
     def has_kept() -> bool:
@@ -61,7 +61,7 @@ def test_what_no_service_knows_is_kept_and_what_none_wants_is_not(
     until(has_kept, "both are kept")
     found = {(row.queue, row.reason, row.fault) for row in DeadLetter.objects.all()}
     assert found == {
-        ("unrouted", "unrouted", "no service receives 'payment.no_such', and this release does not know it"),
+        ("unrouted", "unrouted", "no service receives 'order.no_such', and this release does not know it"),
         (
             "inventory.events", "unrouted",
             "the queue inventory.events is not bound to it: load the broker's definitions again",
