@@ -25,8 +25,11 @@ ONE_FIRST_ABOVE = 10
 class Batched(Protocol):
     """What a batch may act on: a kind of flow, or dead letters."""
 
-    model: Any
-    verbs: Mapping[str, Any]
+    @property
+    def model(self) -> Any: ...
+
+    @property
+    def verbs(self) -> Mapping[str, Any]: ...
 
 
 def make_batch(
