@@ -17,7 +17,14 @@ from celery_config import asyncapi, health
 from celery_config.copies import api as copies
 from celery_config.copies import published_api
 from celery_config.erasure.api import ForgottenList
-from celery_config.messaging.api import BarrierList, EventFeed, OutboxState, TroubleList
+from celery_config.messaging.api import (
+    BarrierList,
+    EventFeed,
+    EventsAgain,
+    OutboxState,
+    SetAsideList,
+    TroubleList,
+)
 from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
 from celery_config.web.change_log import ChangeList
@@ -42,11 +49,13 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/", include(api)),
         path("api/commands/", Commands.as_view(), name="commands"),
         path("api/events/", EventFeed.as_view(), name="events"),
+        path("api/events/again/", EventsAgain.as_view(), name="events-again"),
         path("api/events/schema/", asyncapi.show_schema, name="asyncapi"),
         path("api/events/docs/", asyncapi.show_page, name="events-docs"),
         path("api/barrier/", BarrierList.as_view(), name="barrier"),
         path("api/barrier/settle/", SettleBarrier.as_view(), name="barrier-settle"),
         path("api/outbox/", OutboxState.as_view(), name="outbox"),
+        path("api/outbox/set-aside/", SetAsideList.as_view(), name="outbox-set-aside"),
         path("api/trouble/", TroubleList.as_view(), name="trouble"),
         path("api/forgotten/", ForgottenList.as_view(), name="forgotten"),
         *copies.urlpatterns,

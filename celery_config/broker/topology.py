@@ -38,6 +38,7 @@ COMMANDS = "commands"
 EVENTS = "events"
 STEP_EVENTS = "step"
 """What the type of an event begins with that any participant announces: a try failed, or it gave a step up."""
+AGAIN = "again"
 UNROUTED = "unrouted"
 DEFAULT_EXCHANGE = ""
 """It leads to every queue; no service may send to it, and an administrator moves messages by it."""
@@ -125,7 +126,11 @@ class Topology:
                 for service in SERVICES
             ),
             *(
-                QueueSpec(events_queue(service), tuple((EVENTS, pattern) for pattern in patterns), work)
+                QueueSpec(
+                    events_queue(service),
+                    (*((EVENTS, pattern) for pattern in patterns), (EVENTS, again_key("*.*", service))),
+                    work,
+                )
                 for service, patterns in self.patterns.items()
                 if patterns
             ),
@@ -237,7 +242,8 @@ def writable_keys(user: str) -> dict[str, str]:
         return {}
     probe = rf"|{re.escape(PROBE_KEY)}" if user == ORCHESTRATOR else ""
     tasks = rf"^({user}\..+|{LINK_KEY}{probe})$"
-    return {EVENTS: rf"^({user}|{STEP_EVENTS})\.[a-z_]+$", TASKS: tasks, URGENT_TASKS: tasks}
+    again = rf"(\.{AGAIN}\.({'|'.join(SERVICES)}))?"
+    return {EVENTS: rf"^({user}|{STEP_EVENTS})\.[a-z_]+{again}$", TASKS: tasks, URGENT_TASKS: tasks}
 
 
 def may_write(user: str, exchange: str, routing_key: str) -> bool:
@@ -305,6 +311,16 @@ def events_queue(service: str) -> str:
 
 def control_exchange(service: str) -> str:
     return f"{service}.control"
+
+
+def again_key(kind: str, service: str) -> str:
+    """The key of an event of this type that is announced again, to one service that refused it."""
+    return f"{kind}.{AGAIN}.{service}"
+
+
+def find_announced_type(routing_key: str) -> str:
+    """The type of the events that are announced under this key."""
+    return routing_key.partition(f".{AGAIN}.")[0]
 
 
 def is_worker_queue(queue: str) -> bool:

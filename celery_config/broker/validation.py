@@ -16,6 +16,7 @@ from celery_config.broker.topology import (
     MOST_EVENTS,
     RECEIVE_ALL,
     TASK_EXCHANGES,
+    find_announced_type,
     find_route_fault,
     is_link_key,
 )
@@ -76,8 +77,9 @@ def find_sender_fault(message: Message, task: str, kwargs: dict[str, Any], recei
             return "malformed body: its events are no list"
         if len(events) > MOST_EVENTS:
             return f"malformed body: {len(events)} events, more than {MOST_EVENTS}"
+    announced = find_announced_type(key)
     if exchange == EVENTS and any(
-        not isinstance(event, dict) or event.get("type") != key for event in events
+        not isinstance(event, dict) or event.get("type") != announced for event in events
     ):
         return f"forged: an event that is announced as {key!r} has another type"
     return None

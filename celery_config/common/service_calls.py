@@ -14,6 +14,7 @@ _COMPARE = ("GET published", "POST published-pieces", "POST published-rows", "GE
 _KEEP_BARRIER = ("POST sagas-ended", "GET sagas-known", "GET forgotten")
 _DRIVE = (
     "POST commands", "GET trouble", "GET barrier", "POST barrier-settle", "GET forgotten", "GET events", "POST facts",
+    "POST events-again", "GET outbox-set-aside", "POST outbox-set-aside",
 )  # fmt: skip
 _LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *_COMPARE)
 _AUDIT = (*_LOOK, "POST facts", "GET copy-differences", "GET forgotten")

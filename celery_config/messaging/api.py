@@ -15,15 +15,21 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.common.identifiers import min_uuid7_at, parse_uuid
+from celery_config.common.services import SERVICES
 from celery_config.errors import Recovering
-from celery_config.messaging import epochs, retention, trouble
+from celery_config.messaging import announcing, epochs, retention, trouble
+from celery_config.messaging.announcing import AskedEvent
 from celery_config.messaging.barrier.store import MOST_SAGAS
 from celery_config.messaging.feed import AFTER, open_feed
-from celery_config.messaging.models import BarrierRow, OutboxMessage
-from celery_config.messaging.outbox.publishing import count_set_aside
+from celery_config.messaging.models import SET_ASIDE, BarrierRow, OutboxMessage
+from celery_config.messaging.outbox.publishing import MOST_SETTLED, count_set_aside, settle_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.web.columns import SECRET_FIELDS
+from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField, WordField
 from celery_config.web.filters import ParameterFilter, StrictFilterBackend, check_given_once
+from celery_config.web.idempotency_keys import KeyUse, set_key_use
+from celery_config.web.inputs import ClientInput
+from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import find_table_needs
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
@@ -161,7 +167,7 @@ class BarrierList(generics.ListAPIView[BarrierRow]):
     filter_backends = (StrictFilterBackend, SagasSince, SagasNamed)
 
 
-def read_time(text: str) -> datetime:
+def read_time(text: str, name: str = "began_since") -> datetime:
     """
     Raises:
         ValidationError: this is no time.
@@ -169,7 +175,7 @@ def read_time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValidationError({"began_since": "must be a time in ISO 8601"}) from error
+        raise ValidationError({name: "must be a time in ISO 8601"}) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -192,6 +198,80 @@ class OutboxState(APIView):
                 "unanswered": retention.describe_unanswered(),
             }
         )
+
+
+class AskedEventInput(serializers.Serializer[Any]):
+    id = IdField()
+    saga = IdField(required=False, allow_null=True, default=None)
+    time = StrictCharField(max_length=40, help_text="the event's own, in ISO 8601")
+
+    def validate_time(self, text: str) -> datetime:
+        return read_time(text, "time")
+
+
+class AgainInput(ClientInput):
+    receiver = WordField(tuple(SERVICES), help_text="the service that refused them")
+    events = serializers.ListField(
+        child=AskedEventInput(), allow_empty=False, max_length=announcing.MOST_ASKED
+    )
+
+
+class LostDescription(TypedDict):
+    """`lost`: the ids of those that are not kept any more."""
+
+    lost: list[UUID]
+
+
+class EventsAgain(APIView):
+    """Events that one service refused; for the order service alone, which keeps them as dead letters."""
+
+    @extend_schema(request=AgainInput, responses={200: describe_type(LostDescription)})
+    @set_key_use(KeyUse.IGNORED)
+    def post(self, request: Request) -> Response:
+        """Announce these events again, as this service keeps them, to that service alone. A repeat is harmless."""
+        given = parse_body(AgainInput, request)
+        asked = [AskedEvent(**each) for each in given["events"]]
+        return Response({"lost": sorted(announcing.announce_again(asked, given["receiver"]))})
+
+
+class SetAsideOutput(serializers.ModelSerializer[OutboxMessage]):
+    class Meta:
+        model = OutboxMessage
+        fields = ("id", "kind", "name", "saga", "payload", "fault", "created_at")
+
+
+class SettleSetAsideInput(ClientInput):
+    act = WordField(("send again", "dismiss"))
+    ids = serializers.ListField(
+        child=StrictIntegerField(min_value=1, max_value=2**63 - 1), allow_empty=False, max_length=MOST_SETTLED
+    )
+    by = StrictCharField(max_length=150, help_text="who says so")
+    why = StrictCharField(max_length=1000)
+
+
+class SettledDescription(TypedDict):
+    """`settled`: the ids of those that were set aside until now."""
+
+    settled: list[int]
+
+
+class SetAsideList(generics.ListAPIView[OutboxMessage]):
+    """The outbox rows that cannot be sent and were set aside; for the order service, which shows those of all."""
+
+    serializer_class = SetAsideOutput
+    ordering = "id"
+
+    def get_queryset(self) -> Any:
+        """Not an attribute: what people may see of the table they see in the admin, without tokens."""
+        return OutboxMessage.objects.filter(SET_ASIDE)
+
+    @extend_schema(request=SettleSetAsideInput, responses={200: describe_type(SettledDescription)})
+    @set_key_use(KeyUse.IGNORED)
+    def post(self, request: Request) -> Response:
+        """Send rows again, or let them be, at an operator's word. A repeat finds nothing more to do."""
+        given = parse_body(SettleSetAsideInput, request)
+        ids, act = given.pop("ids"), given.pop("act")
+        return Response({"settled": settle_set_aside(ids, act, **given)})
 
 
 class TroubleList(APIView):

@@ -21,10 +21,10 @@ from celery_config.common.grouping import group_by
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.saga.admin.parked import get_group_url
 from celery_config.saga.admin.widgets import count_rows
+from celery_config.saga.dead_letters.reading import read_groups
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import BROKER
 from celery_config.saga.measures import NO_RELAY, read_standstill
-from celery_config.saga.models import DeadLetter
 from celery_config.saga.operations import overview
 from celery_config.saga.operations.advice import advise
 from celery_config.saga.operations.held_money import HELD, read_money
@@ -34,6 +34,7 @@ from celery_config.saga.states import Status
 from celery_config.web.board import find_list
 
 UNKNOWN = "not known"
+NOT_KNOWN = "it is not known what is wrong"
 MOST_READ = 500
 """Of a kind: parked flows are read one by one for the end of their holds, those first that have waited longest."""
 STANDING_PATIENCE = 30.0
@@ -177,25 +178,19 @@ def add_up(amounts: Iterable[Amount]) -> list[Amount]:
 
 
 def find_dead_letters() -> Iterator[Condition]:
-    """Dead letters that no operator has dealt with, by what is wrong with them."""
-    rows = (
-        DeadLetter.objects.filter(dealt_with_at__isnull=True)
-        .order_by()
-        .values("task", "reason", "fault")
-        .annotate(n=Count("pk"), first=Min("received_at"))
-    )
-    for row in rows:
-        what = row["fault"] or row["reason"].replace("_", " ")
-        task = f" of {row['task']}" if row["task"] else ""
-        letters = "1 dead letter" if row["n"] == 1 else f"{row['n']:,} dead letters"
+    """Dead letters that no operator has dealt with, by their groups."""
+    for group in read_groups():
+        task = f" of {group.task}" if group.task else ""
+        letters = "1 dead letter" if group.count == 1 else f"{group.count:,} dead letters"
+        link = find_list("saga_deadletter", fingerprint=group.fingerprint, dealt_with_at__isempty=1)
         yield Condition(
             kind=ConditionKind.DEAD_LETTER,
-            cause=f"{row['task']} {row['reason']} {row['fault']}",
-            sentence=end_sentence(f"{letters}{task}: {what}"),
-            link=make_link(find_list("saga_deadletter", dealt_with_at__isempty=1)),
+            cause=f"{group.task} {group.fault}",
+            sentence=end_sentence(f"{letters}{task}: {group.fault or NOT_KNOWN}"),
+            link=make_link(link),
             severity=Severity.TICKET,
-            count=row["n"],
-            since=row["first"],
+            count=group.count,
+            since=group.first_at,
         )
 
 

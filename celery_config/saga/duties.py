@@ -23,13 +23,15 @@ from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
-from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep, StepTry
+from celery_config.saga.models import DeadLetter, LetterGroup, SagaDecision, SagaStep, StepTry
 from celery_config.saga.operations.services import LOOK_SECONDS, look_at_queues, look_at_services
 from celery_config.saga.states import ENDED
 from celery_config.saga.sums.writing import SUM_SECONDS, delete_old_sums, sum_up
 
 log = structlog.get_logger(__name__)
 QUEUES_SECONDS = 30.0
+ASIDE_SECONDS = 30.0
+UNROUTED_SECONDS = 300.0
 # It looks at every old letter that stays.
 LETTERS_SECONDS = 3600.0
 
@@ -39,7 +41,10 @@ def saga_duties() -> list[Duty]:
     if give_time_back not in publishing.late_publish_observers:
         publishing.late_publish_observers.append(give_time_back)
     app = current_app._get_current_object()
+    from celery_config.saga.dead_letters.outcomes import note_outcomes, start_if_under_way
     from celery_config.saga.dead_letters.reader import DeadLetterReader
+    from celery_config.saga.dead_letters.set_aside import take_set_aside
+    from celery_config.saga.dead_letters.unrouted import UnroutedReader
 
     period = settings.TIMES.period
     standstill = StandstillCheck(app)
@@ -56,6 +61,15 @@ def saga_duties() -> list[Duty]:
         ),
         Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), period(1)),
         Duty("dead letters", DeadLetterReader(app).read, period(1)),
+        Duty(
+            "outcomes of letters",
+            partial(start_if_under_way, BackgroundDuty("outcomes", note_outcomes)),
+            period(2),
+        ),
+        Duty(
+            "unrouted", BackgroundDuty("unrouted", UnroutedReader(app).read).start, period(UNROUTED_SECONDS)
+        ),
+        Duty("set aside", BackgroundDuty("set aside", take_set_aside).start, period(ASIDE_SECONDS)),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
         Duty("retention of batches", delete_old_batches, EVERY_SECONDS),
@@ -93,7 +107,7 @@ def delete_old_log(batch: int = BATCH) -> bool:
 
 @slow_statements()
 def delete_old_letters(batch: int = BATCH) -> bool:
-    """Delete a batch of old dead letters that were dealt with; return whether there may be more.
+    """Delete a batch of old dead letters that were dealt with, then of empty groups; return whether there may be more.
 
     A letter is dealt with when its flow has ended, or an operator says so. Others stay, however old they are.
     """
@@ -102,7 +116,10 @@ def delete_old_letters(batch: int = BATCH) -> bool:
     for model in flows:
         ended = model._default_manager.filter(pk=OuterRef("saga"), status__in=ENDED)
         dealt_with |= Q(Exists(ended))
-    return delete_batch(DeadLetter, Q(received_at__lt=horizon) & dealt_with, "received_at", batch)
+    if delete_batch(DeadLetter, Q(received_at__lt=horizon) & dealt_with, "received_at", batch):
+        return True
+    empty = ~Exists(DeadLetter.objects.filter(fingerprint=OuterRef("pk")))
+    return delete_batch(LetterGroup, Q(empty, first_at__lt=horizon), "first_at", batch)
 
 
 @slow_statements()

@@ -273,6 +273,20 @@ class SagaPause(models.Model):
         return f"no new sagas {'of ' + self.saga if self.saga else 'with step ' + self.step}"
 
 
+class LetterAct(models.TextChoices):
+    """What an operator may do about a dead letter."""
+
+    DISMISS = "dismiss", "dismissed"
+    SEND = "send again", "sent again"
+    REBUILD = "rebuild", "rebuilt"
+
+
+SET_ASIDE_REASON = "set aside"
+"""Of a row that a service's outbox cannot send."""
+LETTER_UNDER_WAY = models.Q(act__in=[LetterAct.SEND.value, LetterAct.REBUILD.value], became="")
+"""Letters of which it is not known yet what became of them."""
+
+
 class DeadLetter(DealtWithRow):
     """A message from the dead-letter queue (rule 19, dead letters).
 
@@ -291,9 +305,31 @@ class DeadLetter(DealtWithRow):
     consequence = models.CharField(max_length=200, help_text="what was done about it")
     headers = models.JSONField(default=dict)
     body = models.TextField(blank=True)
+    fingerprint = models.CharField(
+        max_length=16, blank=True, db_default="", default="", help_text="the group of letters with this fault"
+    )
+    act = models.CharField(
+        max_length=10,
+        blank=True,
+        db_default="",
+        default="",
+        choices=LetterAct,
+        help_text="what an operator did about it",
+    )
+    became = models.CharField(
+        max_length=11, blank=True, db_default="", default="", help_text="what became of it after that"
+    )
 
     class Meta:
         verbose_name = "dead letter"
+        constraints: ClassVar = [
+            # Two relays may ask for them at the same moment.
+            models.UniqueConstraint(
+                fields=["task_id"],
+                name="set_aside_once",
+                condition=models.Q(reason=SET_ASIDE_REASON, dealt_with_at__isnull=True),
+            )
+        ]
         indexes: ClassVar = [
             models.Index(fields=["-received_at"], name="dead_letter_by_age"),
             models.Index(
@@ -301,10 +337,41 @@ class DeadLetter(DealtWithRow):
                 name="dead_letter_open",
                 condition=models.Q(dealt_with_at__isnull=True),
             ),
+            # The groups are counted from this index alone.
+            models.Index(
+                fields=["fingerprint", "received_at"],
+                name="dead_letter_by_fault",
+                condition=models.Q(dealt_with_at__isnull=True),
+            ),
+            models.Index(fields=["fingerprint", "-received_at"], name="dead_letter_of_group"),
+            # Whether one that was sent again came back.
+            models.Index(fields=["task_id"], name="dead_letter_by_message"),
+            models.Index(fields=["id"], name="dead_letter_under_way", condition=LETTER_UNDER_WAY),
         ]
 
     def __str__(self) -> str:
         return f"{self.task or 'a message'} from {self.queue}: {self.reason}"
+
+
+class LetterGroup(models.Model):
+    """Dead letters with one task and one fault, but for ids and other values; the reader writes the row once."""
+
+    fingerprint = models.CharField(primary_key=True, max_length=16)
+    task = models.CharField(max_length=200, blank=True)
+    fault = models.CharField(max_length=300, blank=True, help_text="without ids, numbers and quoted values")
+    release = models.CharField(
+        max_length=80, blank=True, help_text="of the order service when the first came"
+    )
+    first_at = models.DateTimeField(db_default=Now(), help_text="when the first of them came")
+
+    class Meta:
+        verbose_name = "dead letters with one fault"
+        verbose_name_plural = "dead letters by fault"
+        default_permissions = ()
+        indexes: ClassVar = [models.Index(fields=["first_at"], name="letter_group_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.task or 'a message'}: {self.fault}"
 
 
 class FlowSum(models.Model):

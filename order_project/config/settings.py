@@ -69,6 +69,8 @@ globals().update(
 DATA_MAP = "order_project.erasure.data.DATA_MAP"
 # 1: payment first, as a shop usually starts; 2: inventory first; 3: as 1, over REST. Running orders finish on theirs.
 PLACE_ORDER_VERSION = env.int("PLACE_ORDER_VERSION", 1)
+# The release that runs, as its image is tagged: a group of dead letters says since which it came. Empty: not known.
+RELEASE = env.str("RELEASE", "")
 # RabbitMQ's management API, which knows the members of queues; empty: the members are not checked.
 BROKER_API = env.str("ORDER_BROKER_API", "")
 # So many hours before the provider lets held money go, somebody is told of it.

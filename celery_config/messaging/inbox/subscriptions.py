@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Protocol
 from uuid import UUID
 
+import msgspec
 import structlog
 from django.conf import settings
 from django.db import transaction
@@ -160,6 +161,18 @@ def prepare_metrics() -> None:
 def list_known_types() -> frozenset[str]:
     """The types of the events that have a contract; a service may announce as many others as it likes."""
     return frozenset(event.wire_name() for event in iterate_subclasses(Event) if hasattr(event, "service"))
+
+
+def find_contract(kind: str) -> type[Event]:
+    """Return the contract of the events of this type.
+
+    Raises:
+        msgspec.ValidationError: this release knows none.
+    """
+    for event in iterate_subclasses(Event):
+        if hasattr(event, "service") and event.wire_name() == kind:
+            return event
+    raise msgspec.ValidationError(f"this release knows no event {kind!r}")
 
 
 def iterate_subclasses(kind: type[Event]) -> Iterator[type[Event]]:

@@ -21,7 +21,7 @@ from celery_config.saga.admin.permissions import ActPermission
 from celery_config.saga.admin.story import StoryMedia
 from celery_config.saga.admin.widgets import confirm_and_act, make_status_label
 from celery_config.saga.batches.models import Batch
-from celery_config.saga.batches.reading import BatchPart, find_flows, read_parts, read_reasons
+from celery_config.saga.batches.reading import BatchPart, find_items, read_parts, read_reasons
 from celery_config.saga.batches.states import BatchState, ItemState
 from celery_config.saga.batches.steering import STEERS, explain_refusal, find_state_after, name_steer, steer
 from celery_config.saga.batches.telling import WORDS, describe_state_change, tell_batch
@@ -69,13 +69,18 @@ class BatchFilter(admin.SimpleListFilter):
     """Filter a list of flows by a part of a batch; it is offered where a link leads to it alone."""
 
     title, parameter_name = "part of a batch", BATCH
+    key = "flow"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         part = request.GET.get(BATCH)
         return [(part, "this part")] if part else []
 
     def queryset(self, request: HttpRequest, rows: Any) -> Any:
-        return rows.filter(pk__in=find_flows(part)) if (part := self.value()) else rows
+        return rows.filter(pk__in=find_items(part, self.key)) if (part := self.value()) else rows
+
+
+class LetterBatchFilter(BatchFilter):
+    key = "letter"
 
 
 class StateFilter(WordsFilter):

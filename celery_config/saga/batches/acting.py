@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from celery_config.common.isolation import run_isolated
 from celery_config.db import bulk
@@ -18,6 +19,7 @@ from celery_config.saga.batches.dry_run import (
     MOVED,
     ask_participants,
     build_courses,
+    check_items,
     has_moved,
     set_aside,
 )
@@ -30,6 +32,7 @@ from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations import operators
 from celery_config.saga.operations.audit_trail import make_record
+from celery_config.saga.states import ENDED, Status
 
 log = structlog.get_logger(__name__)
 AWAY = (OperationalError, InterfaceError)
@@ -42,6 +45,16 @@ class Piece:
 
     batch: Batch
     flow: WatchedFlow[Any, Any]
+
+    def check(self, items: Sequence[BatchItem]) -> None:
+        """Write on each item what the verb would do to its flow; nothing is saved."""
+        check_items(self.flow, self.batch.verb, items)
+
+    def note_outcomes(self, pending: QuerySet[BatchItem]) -> int:
+        """Write down what became of those of these flows that have ended or are parked; return of how many."""
+        flows = self.flow.model._default_manager.filter(pk=OuterRef("flow"))
+        ended = pending.filter(Exists(flows.filter(status__in=(*ENDED, Status.PARKED))))
+        return int(ended.update(outcome=Subquery(flows.values("status")[:1])))
 
     def act(self, items: Sequence[BatchItem]) -> int:
         """Act on each flow that has not moved since it was chosen; return on how many.

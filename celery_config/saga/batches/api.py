@@ -10,13 +10,15 @@ from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from celery_config.contracts.base import encode
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.idempotency import Answer, MadeByKey, answer_once, find_row
-from celery_config.saga.batches.choosing import make_batch
+from celery_config.saga.batches.choosing import Batched, make_batch
+from celery_config.saga.batches.letters import LETTERS, LETTERS_NEED
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.reading import (
     BatchPart,
@@ -25,7 +27,7 @@ from celery_config.saga.batches.reading import (
     read_reasons,
 )
 from celery_config.saga.batches.steering import STEERS, steer
-from celery_config.saga.engine.flows import WatchedFlow, flows
+from celery_config.saga.engine.flows import flows
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.acts_api import OPERATES, ActionOutput, WhyInput, answer_action
 from celery_config.saga.states import Status
@@ -38,7 +40,7 @@ from celery_config.web.fields import (
 )
 from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import Needs
+from celery_config.web.permissions import Needs, may
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
 
@@ -56,9 +58,18 @@ class NewBatchInput(WhyInput):
     kind = StrictCharField(max_length=80, default="saga.sagainstance", help_text="as in /api/sagas/parked/")
     verb = StrictCharField(max_length=20, help_text="as in the address that acts on one")
     ids = serializers.ListField(child=IdField(), required=False, allow_empty=False, max_length=MOST_NAMED)
+    letters = serializers.ListField(
+        child=StrictIntegerField(min_value=1, max_value=2**63 - 1),
+        required=False,
+        allow_empty=False,
+        max_length=MOST_NAMED,
+        help_text="in place of ids, if the kind is saga.deadletter",
+    )
     status = WordField([each.value for each in Status], required=False)
     name = StrictCharField(max_length=80, required=False, help_text="of sagas")
-    fingerprint = StrictCharField(max_length=200, required=False, help_text="what parked them")
+    fingerprint = StrictCharField(
+        max_length=200, required=False, help_text="what parked them; of dead letters, their group"
+    )
     owner = StrictCharField(max_length=150, required=False)
     one_first = StrictBooleanField(
         required=False,
@@ -102,24 +113,25 @@ class BatchItemOutput(serializers.ModelSerializer[BatchItem]):
     class Meta:
         model = BatchItem
         fields = (
-            "flow", "seen_status", "seen_since", "state", "would_be", "reason", "money_state", "currency", "amount",
-            "acted_at", "outcome",
+            "flow", "letter", "seen_status", "seen_since", "state", "would_be", "reason", "money_state", "currency",
+            "amount", "acted_at", "outcome",
         )  # fmt: skip
 
 
-def find_kind(name: str) -> WatchedFlow[Any, Any]:
-    """Return the kind of flows with this label.
+def find_kind(name: str) -> Batched:
+    """Return the kind of flows with this label, or dead letters.
 
     Raises:
         OperatorRefused: there is none.
     """
-    kinds = {model._meta.label_lower: flow for model, flow in flows.items()}
+    kinds: dict[str, Batched] = {model._meta.label_lower: flow for model, flow in flows.items()}
+    kinds[LETTERS.model._meta.label_lower] = LETTERS
     if name not in kinds:
         raise OperatorRefused(f"there is no kind {name!r}; there are {', '.join(kinds)}")
     return kinds[name]
 
 
-def read_filters(flow: WatchedFlow[Any, Any], given: dict[str, Any]) -> dict[str, Any]:
+def read_filters(kind: Batched, given: dict[str, Any]) -> dict[str, Any]:
     """Take the filters out of a body.
 
     Raises:
@@ -128,9 +140,9 @@ def read_filters(flow: WatchedFlow[Any, Any], given: dict[str, Any]) -> dict[str
     filters = {name: given.pop(name) for name in FILTERS if name in given}
     for name in filters:
         try:
-            flow.model._meta.get_field(name)
+            kind.model._meta.get_field(name)
         except FieldDoesNotExist as error:
-            raise OperatorRefused(f"these flows have no field {name!r} to choose by") from error
+            raise OperatorRefused(f"these have no field {name!r} to choose by") from error
     return filters
 
 
@@ -162,14 +174,19 @@ class BatchList(generics.ListAPIView[Batch]):
     def post(self, request: Request) -> Batch:
         """Choose flows for one verb. Nothing is done to them: first the dry run says what would become of each."""
         given = parse_body(NewBatchInput, request)
-        flow = find_kind(given.pop("kind"))
-        filters, ids = read_filters(flow, given), given.pop("ids", [])
+        kind = find_kind(given.pop("kind"))
+        named, letters = given.pop("ids", []), given.pop("letters", [])
+        filters, ids = read_filters(kind, given), letters if kind is LETTERS else named
+        if kind is LETTERS and not may(request.user, *LETTERS_NEED):
+            raise PermissionDenied(f"You need the permission {' and '.join(LETTERS_NEED)}.")
         if bool(filters) == bool(ids):
             raise OperatorRefused(TWO_CHOICES if ids else NO_CHOICE)
-        rows = flow.model._default_manager.filter(**({"pk__in": ids} if ids else filters))
+        rows = kind.model._default_manager.filter(**({"pk__in": ids} if ids else filters))
+        if kind is LETTERS:
+            rows = rows.filter(dealt_with_at__isnull=True)
         chosen_by = filters or {"ids": len(ids)}
         by = request.user.get_username()
-        return make_batch(flow, rows, given.pop("verb"), chosen_by=chosen_by, by=by, **given)
+        return make_batch(kind, rows, given.pop("verb"), chosen_by=chosen_by, by=by, **given)
 
 
 class BatchShow(generics.RetrieveAPIView[Batch]):

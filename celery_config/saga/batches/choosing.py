@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import connection, transaction
-from django.db.models import CharField, QuerySet, UUIDField, Value
+from django.db.models import CharField, F, QuerySet, UUIDField, Value
 
 from celery_config.db import bulk
 from celery_config.errors import OperatorRefused
 from celery_config.saga.batches.counting import make_first_sums
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import ItemState
-from celery_config.saga.engine.flows import WatchedFlow
+from celery_config.saga.models import DeadLetter
 from celery_config.saga.operations.audit_trail import check_reason
 
 MOST = 100_000
+LETTER_OPEN = "open"
 ONE_FIRST_ABOVE = 10
 """Of more than so many flows, one is tried first unless the operator says otherwise."""
-COLUMNS = ("batch", "flow", "seen_status", "seen_since", "state")
+
+
+class Batched(Protocol):
+    """What a batch may act on: a kind of flow, or dead letters."""
+
+    @property
+    def model(self) -> Any: ...
+
+    @property
+    def verbs(self) -> Mapping[str, Any]: ...
 
 
 def make_batch(
-    flow: WatchedFlow[Any, Any],
+    kind: Batched,
     rows: QuerySet[Any, Any],
     verb: str,
     *,
@@ -36,7 +46,7 @@ def make_batch(
     """Make a batch of these flows, in one transaction; the relay then makes its dry run.
 
     Args:
-        rows: of the flow's table.
+        rows: of the kind's table.
         chosen_by: what chose them, for people.
         one_first: whether one flow is tried before the others; None: of more than `ONE_FIRST_ABOVE`.
         per_minute: how many are acted on in a minute; None: any number.
@@ -45,11 +55,11 @@ def make_batch(
         OperatorRefused: there is none, there are more than `MOST`, the verb is unknown, or the reason is empty.
     """
     check_reason(why)
-    if verb not in flow.verbs:
-        raise OperatorRefused(f"there is no verb {verb!r} here; there are {', '.join(flow.verbs)}")
+    if verb not in kind.verbs:
+        raise OperatorRefused(f"there is no verb {verb!r} here; there are {', '.join(kind.verbs)}")
     with transaction.atomic():
         batch = Batch.objects.create(
-            kind=flow.model._meta.label_lower,
+            kind=kind.model._meta.label_lower,
             verb=verb,
             chosen_by=dict(chosen_by),
             by=by,
@@ -73,12 +83,15 @@ def make_batch(
 
 def insert_items(batch: Batch, rows: QuerySet[Any, Any]) -> int:
     """Insert an item for each row, with one statement; return how many."""
+    is_letter = rows.model is DeadLetter
+    seen = {"status": Value(LETTER_OPEN, CharField()), "since": F("received_at")} if is_letter else {}
     chosen = rows.annotate(
-        of_batch=Value(batch.pk, UUIDField()), item_state=Value(ItemState.CHOSEN.value, CharField())
+        of_batch=Value(batch.pk, UUIDField()), item_state=Value(ItemState.CHOSEN.value, CharField()), **seen
     )
     values = chosen.values_list("of_batch", "pk", "status", "since", "item_state")
+    names = ("batch", "letter" if is_letter else "flow", "seen_status", "seen_since", "state")
     sql, parameters = values.query.sql_with_params()
-    columns = ", ".join(bulk.quote_name(bulk.get_field(BatchItem, name).column) for name in COLUMNS)
+    columns = ", ".join(bulk.quote_name(bulk.get_field(BatchItem, name).column) for name in names)
     table = bulk.table_name(BatchItem)
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO {table} ({columns}) {sql}", parameters)

@@ -1,4 +1,4 @@
-"""Tables of batches: one row a batch, and one row for each flow in it."""
+"""Tables of batches: one row a batch, and one row for each flow or dead letter in it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from celery_config.saga.batches.states import BatchState, ItemOutcome, ItemState
 
 
 class Batch(models.Model):
-    """One verb on many flows of one kind, as they were seen when the batch was made."""
+    """One verb on many flows of one kind, or on dead letters, as they were seen when the batch was made."""
 
     id = models.UUIDField(primary_key=True, default=uuid7)
-    kind = models.CharField(max_length=80, help_text="the table of the flows")
+    kind = models.CharField(max_length=80, help_text="the table of the flows, or of dead letters")
     verb = models.CharField(max_length=20)
     chosen_by = models.JSONField(
         default=dict, help_text="the filters that chose the flows; or that they were named"
@@ -59,12 +59,15 @@ class Batch(models.Model):
 
 
 class BatchItem(models.Model):
-    """One flow of a batch. A batch acts only on a flow that has not moved since it was chosen."""
+    """One flow, or one dead letter, of a batch. A batch acts only on what has not moved since it was chosen."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items", db_index=False)
-    flow = models.UUIDField(help_text="the saga, or the choreographed order")
+    flow = models.UUIDField(null=True, help_text="the saga, or the choreographed order")
+    letter = models.BigIntegerField(null=True, help_text="or the dead letter")
     seen_status = models.CharField(max_length=12)
-    seen_since = models.DateTimeField(help_text="in that status since; saga time")
+    seen_since = models.DateTimeField(
+        help_text="in that status since, in saga time; of a dead letter, when it came"
+    )
     state = models.CharField(max_length=10, choices=ItemState, default=ItemState.CHOSEN.value)
     claimed_until = models.DateTimeField(null=True, help_text="until then another relay leaves it alone")
     would_be = models.CharField(
@@ -88,7 +91,14 @@ class BatchItem(models.Model):
 
     class Meta:
         default_permissions = ()
-        constraints: ClassVar = [models.UniqueConstraint(fields=["batch", "flow"], name="once_in_a_batch")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "flow"], name="once_in_a_batch"),
+            models.UniqueConstraint(fields=["batch", "letter"], name="letter_once_in_a_batch"),
+            models.CheckConstraint(
+                condition=models.Q(flow__isnull=True) ^ models.Q(letter__isnull=True),
+                name="item_is_a_flow_or_a_letter",
+            ),
+        ]
         indexes: ClassVar = [
             # What is left to do, in its order.
             models.Index(
@@ -110,4 +120,4 @@ class BatchItem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.flow}: {self.state}"
+        return f"{self.flow or self.letter}: {self.state}"

@@ -28,7 +28,7 @@ class BatchPart:
     money: tuple[Money, ...]
 
     def name_in(self, batch: Batch) -> str:
-        """Return the part's name in an address; see `find_flows`."""
+        """Return the part's name in an address; see `find_items`."""
         return SEPARATOR.join((str(batch.pk), self.state, self.would_be, self.outcome))
 
 
@@ -61,10 +61,10 @@ def read_reasons(batch: Batch) -> list[BatchReason]:
     return [BatchReason(**row) for row in batch.reasons]
 
 
-def find_flows(name: str) -> QuerySet[BatchItem, Any]:
-    """Return the ids of the flows of a part, by its name; none if it is no such name."""
+def find_items(name: str, key: str = "flow") -> QuerySet[BatchItem, Any]:
+    """Return the ids of the flows of a part, or of its letters, by its name; none if it is no such name."""
     first, *alike = name.split(SEPARATOR)
     batch = parse_uuid(first)
     if batch is None or len(alike) != len(ALIKE):
-        return BatchItem.objects.none().values("flow")
-    return BatchItem.objects.filter(batch=batch, **dict(zip(ALIKE, alike, strict=True))).values("flow")
+        return BatchItem.objects.none().values(key)
+    return BatchItem.objects.filter(batch=batch, **dict(zip(ALIKE, alike, strict=True))).values(key)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
 from django.apps import apps
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from celery_config.db import bulk
@@ -24,11 +23,11 @@ from celery_config.messaging.barrier.store import MOST_SAGAS
 from celery_config.messaging.outbox.relay import BackgroundDuty
 from celery_config.saga.batches import counting
 from celery_config.saga.batches.acting import Piece
-from celery_config.saga.batches.dry_run import check_items
+from celery_config.saga.batches.letters import LetterPiece
 from celery_config.saga.batches.models import Batch, BatchItem
-from celery_config.saga.batches.states import BatchState, ItemOutcome, ItemState
-from celery_config.saga.engine.flows import WatchedFlow, find_flow
-from celery_config.saga.states import ENDED, Status
+from celery_config.saga.batches.states import IN_VAIN, BatchState, ItemOutcome, ItemState
+from celery_config.saga.engine.flows import find_flow
+from celery_config.saga.models import DeadLetter
 
 log = structlog.get_logger(__name__)
 PIECE = 50
@@ -78,7 +77,7 @@ class BatchRun:
     def __init__(self, pk: UUID) -> None:
         self.pk = pk
         self.batch: Batch
-        self.flow: WatchedFlow[Any, Any]
+        self.piece: Piece | LetterPiece
         self.counted = time.monotonic()
         self.is_changed = False
         """Whether a flow stands elsewhere than when they were counted last."""
@@ -86,8 +85,8 @@ class BatchRun:
     def do_piece(self) -> bool:
         """Do the next piece; return whether there is more to do at once."""
         self.batch = Batch.objects.get(pk=self.pk)
-        self.flow = find_flow(apps.get_model(self.batch.kind))
-        self.is_changed |= note_outcomes(self.batch, self.flow) > 0
+        self.piece = make_piece(self.batch)
+        self.is_changed |= self.piece.note_outcomes(find_under_way(self.batch)) > 0
         steps: dict[str, Callable[[], bool]] = {
             BatchState.CHECKING: self.check_piece,
             BatchState.TRYING: self.try_one,
@@ -112,7 +111,7 @@ class BatchRun:
         """Check some flows; once all are, the batch is ready to be started."""
         items = claim(self.batch, ItemState.CHOSEN, MOST_SAGAS)
         if items:
-            check_items(self.flow, self.batch.verb, items)
+            self.piece.check(items)
             for item in items:
                 item.claimed_until = None
             bulk.update(BatchItem, items, CHECKED_FIELDS)
@@ -128,7 +127,7 @@ class BatchRun:
         if first is None:
             return self.act_on_some(1)
         trying = Batch.objects.filter(pk=self.pk, state=BatchState.TRYING)
-        if first.outcome == ItemOutcome.PARKED:
+        if first.outcome in IN_VAIN:
             trying.update(state=BatchState.PAUSED, note=TRIED_IN_VAIN)
             return False
         if first.outcome == ItemOutcome.UNDER_WAY:
@@ -153,7 +152,7 @@ class BatchRun:
         """Act on so many flows at most; return whether there may be more."""
         items = claim(self.batch, ItemState.CHECKED, count)
         if items:
-            Piece(self.batch, self.flow).act(items)
+            self.piece.act(items)
             self.is_changed = True
             return True
         left = self.batch.items.filter(state=ItemState.CHECKED)
@@ -180,18 +179,19 @@ def claim(batch: Batch, state: ItemState, count: int) -> list[BatchItem]:
     return items
 
 
-def note_outcomes(batch: Batch, flow: WatchedFlow[Any, Any]) -> int:
-    """Write down what became of the flows that were acted on, with one statement; return of how many it is new."""
-    flows = flow.model._default_manager.filter(pk=OuterRef("flow"))
-    ends = (*ENDED, Status.PARKED)
-    pending = batch.items.filter(state=ItemState.ACTED, outcome=ItemOutcome.UNDER_WAY)
-    ended = pending.filter(Exists(flows.filter(status__in=ends)))
-    return int(ended.update(outcome=Subquery(flows.values("status")[:1])))
+def make_piece(batch: Batch) -> Piece | LetterPiece:
+    """Return what checks and acts on the items of a batch."""
+    model = apps.get_model(batch.kind)
+    return LetterPiece(batch) if model is DeadLetter else Piece(batch, find_flow(model))
+
+
+def find_under_way(batch: Batch) -> QuerySet[BatchItem]:
+    """Return what was acted on and has no outcome yet."""
+    return batch.items.filter(state=ItemState.ACTED, outcome=ItemOutcome.UNDER_WAY)
 
 
 def settle(batch: Batch) -> None:
     """Note that nothing of the batch is left: each flow has its outcome, or was left alone. It is counted once more."""
     over = Batch.objects.filter(pk=batch.pk, state__in=(BatchState.ENDED, BatchState.STOPPED))
-    under_way: QuerySet[BatchItem] = batch.items.filter(state=ItemState.ACTED, outcome=ItemOutcome.UNDER_WAY)
-    if over.filter(~Exists(under_way)).update(settled_at=timezone.now()):
+    if over.filter(~Exists(find_under_way(batch))).update(settled_at=timezone.now()):
         counting.count_flows(batch.pk)

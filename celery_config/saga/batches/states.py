@@ -28,9 +28,21 @@ class ItemState(TextChoices):
 
 
 class ItemOutcome(TextChoices):
-    """Where a flow stands after the batch acted on it."""
+    """Where a flow or dead letter stands after the batch acted on it."""
 
     UNDER_WAY = "", "on its way"
     COMPLETED = "completed"
     COMPENSATED = "compensated"
     PARKED = "parked"  # it waits for a decision again
+    # Of a dead letter, see `dead_letters.outcomes`.
+    DONE = "done"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+    UNDONE = "undone"
+    NOT_REFUSED = "not refused"
+    DEAD_AGAIN = "dead again"
+    DISMISSED = "dismissed"
+
+
+IN_VAIN = (ItemOutcome.PARKED, ItemOutcome.DEAD_AGAIN)
+"""Of one that is tried first: it stands as before, and the others wait for a person."""

@@ -37,6 +37,17 @@ def diagnose(message: Message, reason: str, queue: str) -> str:
         return fault
     if reason == "delivery_limit":
         return "delivered again and again and never finished: it kills its worker, or its workers were killed"
+    if fault := find_contract_fault(message, queue):
+        return fault
+    return "it fits its task, and its worker rejected it: a conflict, or used-up tries; see its log"
+
+
+def find_contract_fault(message: Message, queue: str) -> str | None:
+    """Say what of the message no worker of this release could read, or None.
+
+    Args:
+        queue: where the message came from; empty if unknown.
+    """
     shapes = load_shapes()
     if fault := find_fault(message, shapes):
         return fault
@@ -51,7 +62,7 @@ def diagnose(message: Message, reason: str, queue: str) -> str:
             return fault
     if steps := find_unvouched_steps(task, *args, **kwargs):
         return f"not authentic: no service vouches for what it brings of {', '.join(steps)}"
-    return "it fits its task, and its worker rejected it: a conflict, or used-up tries; see its log"
+    return None
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 from celery import Celery
+from django.conf import settings
 from django.db import transaction
 from kombu import Connection
 from kombu.transport import pyamqp
@@ -22,30 +23,35 @@ from celery_config.common.correlation import REQUEST_ID, check_request_id, name_
 from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
+from celery_config.saga.dead_letters.fingerprints import find_fingerprint, generalise
 from celery_config.saga.dead_letters.letter import REASONS, UNKNOWN, Letter, sanitize_text
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.engine.saga_flow import SAGAS, SagaFacts
 from celery_config.saga.engine.unit_of_work import UnitOfWork
-from celery_config.saga.models import DeadLetter, SagaInstance
+from celery_config.saga.models import DeadLetter, LetterGroup, SagaInstance
 
 log = structlog.get_logger(__name__)
 BATCH = 200
 READ_FOR_SECONDS = 0.5  # the relay's other duties wait meanwhile
 POLL_SECONDS = 0.001  # the longest wait for the next message
+GROUP_COLUMNS = ("fingerprint", "task", "fault", "release")
 COLUMNS = ("reason", "queue", "task", "task_id", "saga", "step", "operation", "fault", "headers", "body")
-metrics.prepare_labels(metrics.DEAD_LETTERS, [*REASONS, UNKNOWN])
+metrics.prepare_labels(metrics.DEAD_LETTERS, [*REASONS, UNKNOWN, topology.UNROUTED])
 
 
 class DeadLetterReader:
     """Takes dead letters from the broker in batches; acknowledges them when their rows are committed."""
 
+    queue = topology.DEAD_LETTERS
+    poll_seconds = POLL_SECONDS
+
     def __init__(self, app: Celery) -> None:
         self.app = app
         self.connection: Connection | None = None
         self.channel: Any = None
-        self.unacknowledged: list[tuple[int, Letter]] = []
+        self.unacknowledged: list[tuple[int, Any]] = []
         """With their delivery tags. What the database cannot store at present stays here."""
 
     def read(self) -> None:
@@ -66,7 +72,7 @@ class DeadLetterReader:
         try:
             self.channel.connection.heartbeat_tick()
             while len(self.unacknowledged) < BATCH and transport.drain_one(
-                self.channel.connection, POLL_SECONDS
+                self.channel.connection, self.poll_seconds
             ):
                 pass
         except Exception:  # the rest of a message may still be under way; the broker sends all of it again
@@ -108,8 +114,7 @@ class DeadLetterReader:
         self.channel = self.connection.default_channel
         self.channel.basic_qos(0, 2 * BATCH, False)
         # `nowait`, because a queue without a leader sends no answer.
-        queue = topology.DEAD_LETTERS
-        self.channel.basic_consume(queue, consumer_tag=queue, callback=self.arrived, nowait=True)
+        self.channel.basic_consume(self.queue, consumer_tag=self.queue, callback=self.arrived, nowait=True)
 
     def arrived(self, raw: Any) -> None:
         message = pyamqp.Message(raw, channel=self.channel, accept={"application/json"})
@@ -149,11 +154,28 @@ def insert_letters(letters: Sequence[Letter], consequences: Sequence[str]) -> No
         replace(letter, body="", headers={}, fault="") if forgotten else letter
         for letter, forgotten in zip(letters, mentions, strict=True)
     ]
+    groups = [make_group(letter) for letter in letters]
+    # Sorted: two readers write the same groups in one order.
+    fresh = sorted({group.fingerprint: group for group in groups}.items())
+    bulk.insert_new(LetterGroup, [group for _, group in fresh], GROUP_COLUMNS, returning="fingerprint")
     rows = [
-        SimpleNamespace(consequence=consequence, **{name: getattr(letter, name) for name in COLUMNS})
-        for letter, consequence in zip(letters, consequences, strict=True)
+        SimpleNamespace(
+            consequence=consequence,
+            fingerprint=group.fingerprint,
+            **{name: getattr(letter, name) for name in COLUMNS},
+        )
+        for letter, consequence, group in zip(letters, consequences, groups, strict=True)
     ]
-    bulk.insert(DeadLetter, rows, (*COLUMNS, "consequence"))
+    # Another relay may have kept what was set aside.
+    bulk.insert_new(DeadLetter, rows, (*COLUMNS, "consequence", "fingerprint"), returning="id")
+
+
+def make_group(letter: Letter) -> SimpleNamespace:
+    """Return the row of a letter's group."""
+    task, fault = generalise(letter.task), generalise(letter.fault)
+    return SimpleNamespace(
+        fingerprint=find_fingerprint(task, fault), task=task, fault=fault, release=settings.RELEASE
+    )
 
 
 def report_letters(letters: Sequence[Letter], consequences: Sequence[str]) -> None:

@@ -20,6 +20,10 @@ TITLES: Mapping[str, str] = {
     "settle by hand": "Settle by hand",
     "pause": "Pause",
     "unpause": "End pause",
+    "rebuild": "Drive its flow",
+    "send again": "Send again",
+    "dismiss": "Dismiss",
+    "show a letter": "Show personal data",
     # A page that renews itself has a button *Pause*, too.
     "start a batch": "Start",
     "pause a batch": "Pause the batch",

@@ -14,7 +14,7 @@ from celery_config.messaging.models import IdempotencyKey
 from celery_config.messaging.retention import delete_expired
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.duties import delete_old_batches, delete_old_letters, delete_old_log
-from celery_config.saga.models import DeadLetter, SagaDecision, SagaInstance, SagaStep
+from celery_config.saga.models import DeadLetter, LetterGroup, SagaDecision, SagaInstance, SagaStep
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timezone.now() - timedelta(days=91)
@@ -69,6 +69,15 @@ def test_a_dead_letter_goes_when_it_was_dealt_with_long_ago() -> None:
         "an operator said so today",
         "came today, of a saga that ended",
     ]
+
+
+def test_a_group_goes_after_its_last_letter() -> None:
+    for name in ("empty", "in use"):
+        LetterGroup.objects.create(fingerprint=name, first_at=LONG_AGO)
+    LetterGroup.objects.create(fingerprint="new")
+    letter("of no saga", fingerprint="in use")
+    assert not delete_old_letters()
+    assert {*LetterGroup.objects.values_list("fingerprint", flat=True)} == {"in use", "new"}
 
 
 def test_all_are_duties_of_the_relay() -> None:

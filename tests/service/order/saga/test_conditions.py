@@ -17,7 +17,7 @@ from celery_config.db.functions import Now
 from celery_config.messaging.models import Observation
 from celery_config.messaging.observations import note
 from celery_config.saga import conditions, service_conditions
-from celery_config.saga.models import DeadLetter, SagaClock, SagaInstance
+from celery_config.saga.models import DeadLetter, LetterGroup, SagaClock, SagaInstance
 from celery_config.saga.operations import services
 from order_project.choreography.derivation import RECEIVED
 from order_project.domain import Flow
@@ -138,15 +138,18 @@ class TestHolds:
 
 
 def test_open_dead_letters_are_told_by_what_is_wrong(client: Client) -> None:
-    for fault in ("too long", "too long", ""):
+    LetterGroup.objects.create(fingerprint="a", task="payment.void", fault="it has … bytes")
+    for group, fault in (("a", "it has 7 bytes"), ("a", "it has 8 bytes"), ("", "")):
         DeadLetter.objects.create(
-            reason="delivery_limit", queue="q", task="payment.void", fault=fault, consequence=""
+            reason="rejected", queue="q", task="payment.void", fault=fault, consequence="", fingerprint=group
         )
     DeadLetter.objects.create(reason="rejected", queue="q", consequence="", dealt_with_at=Now())
     found = sorted(conditions.find_dead_letters(), key=lambda each: each.count)
     assert [each.sentence for each in found] == [
-        "1 dead letter of payment.void: delivery limit.", "2 dead letters of payment.void: too long.",
-    ]  # fmt: skip
+        "1 dead letter: it is not known what is wrong.",
+        "2 dead letters of payment.void: it has … bytes.",
+    ]
+    assert "fingerprint=a" in found[1].link
 
 
 class TestStanding:

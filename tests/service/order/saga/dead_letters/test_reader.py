@@ -543,11 +543,11 @@ class TestDealtWith:
     def test_an_operator_says_so_once(self, shop: Shop, admin_client: Client) -> None:
         kept(*(letter("x", {"n": n}) for n in range(3)))
         first, second, third = DeadLetter.objects.order_by("id")
-        assert "2 dealt with" in self.deal_with(admin_client, first, second)
+        assert "2 dead letters dismissed" in self.deal_with(admin_client, first, second)
         before = DeadLetter.objects.get(pk=first.pk)
         assert (before.dealt_with_by, before.dealt_with_why) == ("admin", "sent by hand")
         assert before.dealt_with_at
-        assert "1 dealt with" in self.deal_with(admin_client, first, third)
+        assert "1 dead letter dismissed" in self.deal_with(admin_client, first, third)
         assert DeadLetter.objects.get(pk=first.pk).dealt_with_at == before.dealt_with_at
 
     def test_without_a_reason_nothing_is_dealt_with(self, shop: Shop, admin_client: Client) -> None:

@@ -1,0 +1,131 @@
+"""What a page or a client reads of dead letters: the groups, and one letter whole with its faulty field marked.
+
+Personal fields are hidden until somebody asks for them with a reason; payment tokens are hidden always.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Max, Min
+from django.utils.module_loading import import_string
+
+from celery_config.saga.models import DeadLetter, LetterGroup
+from celery_config.web.columns import SECRET_FIELDS
+
+MOST_GROUPS, MOST_COUNTED = 100, 10_000
+"""Groups that are shown, and those that are counted: those who may send messages can make any number of faults."""
+MOST_FIELDS = 1000
+HIDDEN, MISSING = "hidden", "missing"
+PATH = re.compile(r"`\$([^`]*)`")
+LACKS = re.compile(r"missing required field `([^`]+)`")
+NUMBERED = re.compile(r"\[\d+\]")
+PARTS = ("args", "message", "embed")
+"""Of the body of a task's message."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Open letters with one task and one fault."""
+
+    fingerprint: str
+    task: str
+    fault: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    release: str
+    """That ran when the first letter of the group came; empty: not known."""
+
+
+@dataclass(frozen=True)
+class BodyField:
+    """A field of a letter's body."""
+
+    path: str
+    value: str
+    is_faulty: bool
+    is_hidden: bool
+
+
+def read_groups() -> list[Group]:
+    """Return the groups with open letters, the largest first, with two queries."""
+    counted = list(
+        DeadLetter.objects.filter(dealt_with_at__isnull=True)
+        .order_by()
+        .values("fingerprint")
+        .annotate(count=Count("pk"), first_at=Min("received_at"), last_at=Max("received_at"))[:MOST_COUNTED]
+    )
+    # Not by the database: it would sort, where an index gives the groups one by one.
+    counted = sorted(counted, key=lambda row: (-row["count"], row["fingerprint"]))[:MOST_GROUPS]
+    known = LetterGroup.objects.in_bulk([row["fingerprint"] for row in counted])
+    nothing = LetterGroup()
+    return [
+        Group(
+            task=(group := known.get(row["fingerprint"], nothing)).task,
+            fault=group.fault, release=group.release, **row,
+        )
+        for row in counted
+    ]  # fmt: skip
+
+
+def read_body(letter: DeadLetter, *, shows_personal: bool = False) -> list[BodyField]:
+    """Return a letter's body as a table, with the field marked that its fault names.
+
+    Args:
+        shows_personal: whether personal data is shown, too.
+    """
+    if not letter.body:
+        return []
+    try:
+        parts = json.loads(letter.body)
+    except (ValueError, RecursionError):
+        return [BodyField("", letter.body if shows_personal else HIDDEN, True, not shows_personal)]
+    named = dict(zip(PARTS, parts, strict=False)) if isinstance(parts, list) else {"": parts}
+    where, lacking = find_faulty_path(letter.fault)
+    fields: list[BodyField] = []
+    is_personal = import_string(settings.DATA_MAP).is_personal
+    for path, name, value in walk(named):
+        if len(fields) == MOST_FIELDS:
+            fields.append(BodyField("…", "there is more", False, False))
+            break
+        hidden = name in SECRET_FIELDS or (is_personal(name) and not shows_personal)
+        fields.append(BodyField(path, HIDDEN if hidden else value, fits(path, where), hidden))
+    if lacking:
+        fields.append(BodyField(f"{where.lstrip('.')}.{lacking}".lstrip("."), MISSING, True, False))
+    return fields
+
+
+def walk(value: Any, path: str = "", name: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield the path, the name and the text of each value that holds no others."""
+    level: list[tuple[str, str, Any]] = [(path, name, value)]
+    while level:
+        path, name, value = level.pop(0)
+        if isinstance(value, dict) and value:
+            level[:0] = [(f"{path}.{key}".lstrip("."), str(key), each) for key, each in value.items()]
+        elif isinstance(value, list) and value:
+            level[:0] = [(f"{path}[{number}]", name, each) for number, each in enumerate(value)]
+        elif value not in ({}, []):
+            yield path, name, value if isinstance(value, str) else json.dumps(value)
+
+
+def find_faulty_path(fault: str) -> tuple[str, str]:
+    """Return the path that a fault names, as far as it names one, and the field that is missing there."""
+    at, lacking = PATH.search(fault), LACKS.search(fault)
+    return (at[1] if at else ""), (lacking[1] if lacking else "")
+
+
+def fits(path: str, where: str) -> bool:
+    """Whether a field is the one that a fault names, or lies in it. A path of a fault begins in the message."""
+    if not where:
+        return False
+    return any(
+        whole.endswith(where) or f"{where}." in whole or f"{where}[" in whole
+        for whole in (f".{path}", f".{NUMBERED.sub('[...]', path)}")
+    )
