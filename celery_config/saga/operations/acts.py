@@ -20,6 +20,10 @@ TITLES: Mapping[str, str] = {
     "settle by hand": "Settle by hand",
     "pause": "Pause",
     "unpause": "End pause",
+    "hold": "Hold",
+    "let go": "Let go",
+    "look now": "Look at it now",
+    "deadline": "Change the deadline",
     # A page that renews itself has a button *Pause*, too.
     "start a batch": "Start",
     "pause a batch": "Pause the batch",
