@@ -44,7 +44,7 @@ memory = Memory()
 
 
 def compute_memory_seconds() -> float:
-    return settings.TIMES.period(MEMORY_SECONDS)
+    return float(settings.TIMES.period(MEMORY_SECONDS))
 
 
 def read_holds(*, afresh: bool = False) -> Sequence[KnownHold]:

@@ -115,7 +115,7 @@ class HoldAdmin(ActPermission, ReadOnlyAdmin):
             assert target is not None
             return steering.hold(target, undos=form.cleaned_data["undos"], by=by, why=why)
 
-        context = {"title": name_act("hold"), "about": ABOUT, "button": name_act("hold")}
+        context: dict[str, Any] = {"title": name_act("hold"), "about": ABOUT, "button": name_act("hold")}
         if target and "counted" not in request.POST:
             count = tell_count(count_held_now(target, undos=form.cleaned_data["undos"]))
             return render_confirmation(
