@@ -13,6 +13,7 @@ from prometheus_client import Metric
 from celery_config.common.metrics import read_gauge
 from celery_config.db.functions import Now
 from celery_config.messaging import epochs, trouble
+from celery_config.messaging.flow_control.gate import read_rate
 from celery_config.messaging.holds.releasing import count_held
 from celery_config.messaging.models import Contradiction
 from celery_config.messaging.observations import find_age
@@ -44,6 +45,14 @@ def measure_outbox() -> Iterator[Metric]:
         "order_saga_messages_held",
         "Messages that wait in the outbox, since an operator holds what they ask for.",
         count_held(),
+    )
+
+
+def measure_pace() -> Iterator[Metric]:
+    yield read_gauge(
+        "order_saga_calls_per_second_limit",
+        "How many calls a second to the provider or carrier may begin now; 0: any number.",
+        read_rate(),
     )
 
 

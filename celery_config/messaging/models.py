@@ -233,6 +233,18 @@ class HoldList(models.Model):
         return f"version {self.version}"
 
 
+class CallPace(models.Model):
+    """When the next call to the provider or carrier may begin (one row); see `flow_control`. Times are Unix time."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    next_at = models.FloatField(default=0.0)
+    lowered_to = models.FloatField(null=True, help_text="calls a second, since a 429; empty: not lowered")
+    lowered_at = models.FloatField(default=0.0)
+
+    def __str__(self) -> str:
+        return f"the next call at {self.next_at}"
+
+
 class DealtWithRow(models.Model):
     """A row that waits until an operator says that nothing is left to do about it."""
 

@@ -224,7 +224,7 @@ class DurableTask(Task):
 
     def wait_and_retry(self, delivery: Delivery[Any], error: Exception) -> Ignore | Reject:
         """Promise the message again after a wait that is no try; a conflict is not written down, it is soon over."""
-        wait = settings.TIMES.away
+        wait = max(settings.TIMES.away, getattr(error, "wait", 0.0))
         failed = FailedTry(error, delivery.request.retries + 1, wait, is_counted=False)
         return self.postpone(delivery, wait, failed=failed if isinstance(error, ServiceUnavailable) else None)
 
