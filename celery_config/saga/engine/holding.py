@@ -6,14 +6,17 @@ be lost. A stretch of time is counted once: the transaction that gives it back a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Q, QuerySet
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
 
+from celery_config.common.grouping import split_chunks
+from celery_config.common.isolation import run_isolated
 from celery_config.db import bulk
 from celery_config.messaging.holds.targets import KnownHold, find_hold
 from celery_config.saga.engine import clock
@@ -21,6 +24,7 @@ from celery_config.saga.engine.flows import WatchedFlow, flows, schedule_check
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.states import OPEN
 
+log = structlog.get_logger(__name__)
 BATCH = 500
 NEVER = timedelta(days=36_500)
 """A held row is due so late that no look of the watchdog reads it."""
@@ -81,45 +85,51 @@ def free_row(row: WatchedRow, now: datetime) -> None:
 def mark_all(holds: Sequence[KnownHold]) -> None:
     """Look at every open flow, and mark it as held or free."""
     for flow in flows.values():
-        for ids in list_pages(choose_rows(flow, holds)):
-            mark_some(flow, holds, ids)
+        for ids in split_chunks(list_ids(flow, holds), BATCH):
+            run_isolated(
+                ids,
+                partial(mark_some, flow, holds),
+                log_unmarkable,
+                passed_on=(OperationalError, InterfaceError),
+            )
 
 
-def choose_rows(flow: WatchedFlow[Any, Any], holds: Sequence[KnownHold]) -> QuerySet[Any, Any]:
-    """The rows that may have to be marked: those that are held; and while something is held, all that are open."""
-    rows: QuerySet[Any, Any] = flow.model._default_manager.all()
-    if not holds:
-        return rows.filter(held_since__isnull=False)
-    named = Q(held_since__isnull=False) | Q(pk__in={each for hold in holds for each in hold.flows})
-    only_named = all(hold.flows for hold in holds)
-    return rows.filter(named if only_named else Q(status__in=OPEN) | Q(held_since__isnull=False))
+def list_ids(flow: WatchedFlow[Any, Any], holds: Sequence[KnownHold]) -> list[UUID]:
+    """Return the rows that may have to be marked: those that are held; and while something is held, all that are open.
+
+    Two queries, each with an index of its own: with a condition on both, the whole table would be read.
+    """
+    rows = flow.model._default_manager.order_by().values_list("pk", flat=True)
+    found = {*rows.filter(held_since__isnull=False)}
+    if all(hold.flows for hold in holds):  # nothing else than flows by their ids, or nothing at all
+        found |= {each for hold in holds for each in hold.flows}
+    else:
+        found |= {*rows.filter(status__in=OPEN)}
+    return sorted(found)
 
 
-def list_pages(rows: QuerySet[Any, Any]) -> Iterator[list[UUID]]:
-    """The ids of the rows, page by page, in their order."""
-    after = UUID(int=0)
-    while ids := list(rows.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        yield ids
-        after = ids[-1]
+def log_unmarkable(row: UUID, error: Exception) -> None:
+    """Log a flow that cannot be marked; the watchdog drives it, and parks it if it cannot."""
+    log.error("a flow cannot be marked as held or free", saga=str(row), exc_info=error)
 
 
-def mark_some(flow: WatchedFlow[Any, Any], holds: Sequence[KnownHold], ids: Collection[UUID]) -> None:
-    """Mark these rows; only those that have to change are locked."""
+def mark_some(flow: WatchedFlow[Any, Any], holds: Sequence[KnownHold], ids: Collection[UUID]) -> int:
+    """Mark these rows; only those that have to change are locked. Return how many changed."""
     seen = list(flow.model._default_manager.filter(pk__in=ids))
     covering = find_covering(flow, seen, flow.read_facts(seen), holds)
     wrong = [row.pk for row in seen if row.hold != (covering[row.pk].id if row.pk in covering else None)]
-    if not wrong:
-        return
-    with transaction.atomic():
-        rows = flow.lock(wrong)
-        mark_rows(flow, rows, flow.read_facts(rows), holds, clock.now())
+    if wrong:
+        with transaction.atomic():
+            rows = flow.lock(wrong)
+            mark_rows(flow, rows, flow.read_facts(rows), holds, clock.now())
+    return len(wrong)
 
 
 def count_covered(holds: Sequence[KnownHold], most: int) -> int:
     """Count the open flows that these holds would hold now; it stops after so many."""
     found = 0
     for flow in flows.values():
-        for ids in list_pages(choose_rows(flow, holds)):
+        for ids in split_chunks(list_ids(flow, holds), BATCH):
             rows = list(flow.model._default_manager.filter(pk__in=ids))
             found += len(find_covering(flow, rows, flow.read_facts(rows), holds))
             if found >= most:

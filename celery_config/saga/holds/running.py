@@ -6,12 +6,13 @@ of them, and a wave that is read late or twice changes nothing. Several relays m
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from celery_config.db.functions import fetch_now
 from celery_config.failpoints.points import Point, reach
@@ -23,24 +24,52 @@ from celery_config.saga.holds.models import Hold
 from celery_config.saga.holds.steering import end_hold, list_open, publish
 
 log = structlog.get_logger(__name__)
+REST = 3
+"""How much longer it rests than it works."""
 LONGEST_WAVE = 5.0
 """In seconds. A relay that was away does not let go of all that it missed."""
 
 
-def start_if_any(background: BackgroundDuty) -> None:
-    """Start the thread of the duty if something is held, or is marked as held."""
-    if Hold.objects.filter(ended_at__isnull=True).exists() or any(
+class HoldRunner:
+    """Runs the duty in a thread of its own. Marking rests for longer than it works: the relay goes on publishing."""
+
+    def __init__(self) -> None:
+        self.background = BackgroundDuty("holds", self.run)
+        self.marks_at = 0.0
+
+    def start(self) -> None:
+        """Start the thread if something is held, or is marked as held."""
+        if is_needed():
+            self.background.start()
+
+    def run(self) -> None:
+        let_go_waves()
+        began = time.monotonic()
+        if began >= self.marks_at:
+            mark_held()
+            now = time.monotonic()
+            self.marks_at = now + REST * (now - began)
+
+
+def is_needed() -> bool:
+    return Hold.objects.filter(ended_at__isnull=True).exists() or any(
         flow.model._default_manager.filter(held_since__isnull=False).exists() for flow in flows.values()
-    ):
-        background.start()
+    )
 
 
-def run_holds() -> None:
-    """Let go of the next wave of each hold, then mark what is held and free what is not."""
+def mark_held() -> None:
+    mark_all([hold.make_known() for hold in list_open()])
+
+
+def let_go_waves() -> None:
     waves = Hold.objects.filter(ended_at__isnull=True, per_second__isnull=False)
     for pk in list(waves.values_list("pk", flat=True)):
-        let_go_wave(pk)
-    mark_all([hold.make_known() for hold in list_open()])
+        try:
+            let_go_wave(pk)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            log.exception("a wave cannot be let go; the other holds go on", hold=str(pk))
 
 
 @transaction.atomic

@@ -41,7 +41,7 @@ from celery_config.saga.holds.choosing import (
 )
 from celery_config.saga.holds.models import Hold
 from celery_config.saga.holds.reading import count_held
-from celery_config.saga.holds.running import let_go_wave, run_holds
+from celery_config.saga.holds.running import HoldRunner, let_go_wave
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import operators, timing
 from celery_config.saga.operations.explanation import explain
@@ -56,6 +56,11 @@ pytestmark = pytest.mark.django_db
 PassTime = Callable[[float], None]
 WHY: Any = {"by": "ada", "why": "the provider is down"}
 HOUR = 3600.0
+
+
+def run_holds() -> None:
+    """What the relay does every second."""
+    HoldRunner().run()
 
 
 def hold(kind: str, name: str, **more: Any) -> Hold:
@@ -426,6 +431,39 @@ class TestWaves:
         steering.let_go(held.pk, **WHY)
         together(lambda: holding.mark_all([]), lambda: holding.mark_all([]))
         assert placed.saga.deadline_at - before == timedelta(seconds=60)
+
+
+class TestOneThatFails:
+    def test_spoils_no_other(self, orders: list[Placed], monkeypatch: pytest.MonkeyPatch) -> None:
+        find_asked = SAGAS.find_asked
+
+        def fail(row: SagaInstance, facts: Any) -> Any:
+            if row.pk == orders[1].saga_id:
+                raise RuntimeError("its row makes no sense")
+            return find_asked(row, facts)
+
+        monkeypatch.setattr(SAGAS, "find_asked", fail)
+        hold("participant", "payment")
+        assert find_held(orders) == [True, False, True, True]
+
+    def test_a_wave_that_fails_keeps_no_other_from_going(
+        self, orders: list[Placed], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        steering.hold(choose_ids([orders[0].saga_id]), **WHY)
+        steering.hold(choose_ids([orders[1].saga_id]), **WHY)
+        run_holds()
+        first, second = Hold.objects.order_by("pk")
+        for each in (first, second):
+            steering.let_go(each.pk, per_second=1, **WHY)
+
+        def fail(pk: UUID) -> int:
+            if pk == first.pk:
+                raise RuntimeError("it fails")
+            return let_go_wave(pk)
+
+        monkeypatch.setattr("celery_config.saga.holds.running.let_go_wave", fail)
+        run_holds()
+        assert find_held(orders) == [True, False, False, False]
 
 
 class TestWhatItCosts:
