@@ -38,7 +38,7 @@ class Pace:
         if self.lowered_to is None:
             return limit
         passed = min(max(0.0, now - self.lowered_at), LONGEST_GROWTH)
-        grown = self.lowered_to * GROWTH ** (passed / GROWTH_SECONDS)
+        grown = float(self.lowered_to * GROWTH ** (passed / GROWTH_SECONDS))
         if limit:
             return min(limit, grown)
         return grown if grown < FORGOTTEN else 0.0
