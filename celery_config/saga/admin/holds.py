@@ -101,7 +101,7 @@ class HoldAdmin(ActPermission, ReadOnlyAdmin):
 
     @action(
         description=f"{name_act('hold')}…",
-        icon="front_hand",
+        icon="pause",
         permissions=["act"],
         variant=ActionVariant.DANGER,
     )

@@ -177,7 +177,7 @@ class PagesOfOne(FlowAdmin):
             refused=timing.explain_look_refusal(row),
         )  # fmt: skip
 
-    @action(description=name_act("deadline"), icon="timer", permissions=["act"])
+    @action(description=name_act("deadline"), icon="edit_note", permissions=["act"])
     def deadline(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -194,7 +194,7 @@ class PagesOfOne(FlowAdmin):
             " when it is let go",
         )  # fmt: skip
 
-    @action(description=name_act("hold"), icon="front_hand", permissions=["act"])
+    @action(description=name_act("hold"), icon="pause", permissions=["act"])
     def hold(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
