@@ -116,10 +116,12 @@ class HoldAdmin(ActPermission, ReadOnlyAdmin):
             return steering.hold(target, undos=form.cleaned_data["undos"], by=by, why=why)
 
         context: dict[str, Any] = {"title": name_act("hold"), "about": ABOUT, "button": name_act("hold")}
-        if target and "counted" not in request.POST:
+        # What is held is what was counted: who chooses something else sees its number first.
+        counted = f"{form.data.get('what')} {form.data.get('undos', '')}" if target else ""
+        if target and request.POST.get("counted") != counted:
             count = tell_count(count_held_now(target, undos=form.cleaned_data["undos"]))
             return render_confirmation(
-                self, request, form=form, back=reverse(LIST), hidden=[("counted", "yes")],
+                self, request, form=form, back=reverse(LIST), hidden=[("counted", counted)],
                 **context | {"title": title_act("hold", target.label), "warnings": [f"{capitalize(count)}."]},
             )  # fmt: skip
         return confirm_and_act(self, request, form, reverse(LIST), act, **context)

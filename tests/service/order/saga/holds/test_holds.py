@@ -639,7 +639,13 @@ class TestPages:
         asked = self.text(admin_client.post(url, given))
         assert "4 under way would be held now, and all that come to it later." in asked
         assert not Hold.objects.exists()
-        done = self.text(admin_client.post(url, given | {"counted": "yes"}, follow=True))
+        other = given | {"what": "participant inventory", "counted": "provider payment provider "}
+        assert "Hold: inventory" in self.text(admin_client.post(url, other)), (
+            "another choice is counted first"
+        )
+        assert not Hold.objects.exists()
+        confirmed = given | {"counted": "provider payment provider "}
+        done = self.text(admin_client.post(url, confirmed, follow=True))
         assert "the payment provider is held; undos and fences go on" in done
         assert Hold.objects.get().by == "admin"
 
