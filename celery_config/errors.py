@@ -137,7 +137,22 @@ class OutcomeUnknown(OrderSagaError):
 
 
 class ServiceUnavailable(OutcomeUnknown):
-    """The called service is away and did nothing; the message waits as in that service's queue, and this is no try."""
+    """The called service is away and did nothing; the message waits as in that service's queue, and this is no try.
+
+    Args:
+        wait: seconds after which another call makes sense; 0: it is not known.
+    """
+
+    # Of the class, too: an error that is cut to its name is made without its arguments.
+    wait: float = 0.0
+
+    def __init__(self, *texts: object, wait: float = 0.0) -> None:
+        super().__init__(*texts)
+        self.wait = wait
+
+
+class CalledTooOften(ServiceUnavailable):
+    """The other side takes no more calls at this moment (429): it did nothing."""
 
 
 class CallFailed(CodedError):

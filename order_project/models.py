@@ -215,6 +215,11 @@ class Choreography(WatchedRow):
                 name="choreography_unended",
                 condition=~models.Q(status__in=["completed", "compensated"]),
             ),
+            models.Index(
+                fields=["hold", "order"],
+                name="choreography_held",
+                condition=models.Q(held_since__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

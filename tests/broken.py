@@ -190,5 +190,7 @@ BROKEN: dict[str, Engine] = {
     "an undo undoes what was refused": on_undo({OnUndo.NOTHING_TO_UNDO: OnUndo.UNDO}),
     "a fence takes doubt for never": on_fence({OnFence.SETTLE_FIRST: OnFence.NEVER}),
     "a fence says never of a pivot that ran": on_fence({OnFence.RAN: OnFence.NEVER}),
+    "a hold counts for the deadline": replace(REAL, gives_back=lambda held: 0.0),
+    "a hold is given back twice": replace(REAL, gives_back=lambda held: 2 * held),
     "a fence says ran of a pivot that never did": on_fence({OnFence.NEVER: OnFence.RAN}),
 }

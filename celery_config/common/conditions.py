@@ -14,6 +14,7 @@ class ConditionKind(StrEnum):
     PARKED = "parked"
     OVERDUE = "overdue"
     HOLD_ENDING = "hold_ending"
+    HELD = "held"
     DEAD_LETTER = "dead_letter"
     STANDING = "standing"
     NO_CONSUMER = "no_consumer"
@@ -30,6 +31,7 @@ KIND_WORDS: dict[ConditionKind, str] = {
     ConditionKind.PARKED: "parked: somebody has to decide",
     ConditionKind.OVERDUE: "overdue: the time to decide, or the deadline, is over",
     ConditionKind.HOLD_ENDING: "held money: the provider is about to let it go while the order is parked",
+    ConditionKind.HELD: "held by an operator for long, and not let go",
     ConditionKind.DEAD_LETTER: "dead letter",
     ConditionKind.STANDING: "saga time stands",
     ConditionKind.NO_CONSUMER: "no worker takes messages",

@@ -80,6 +80,11 @@ BARRIER_UNANSWERED = Gauge(
 WEBHOOKS = Counter(
     "order_saga_webhooks_total", "Events from outside, by what became of them.", ["outcome"], registry=WEB
 )
+CALLS_REFUSED = Counter(
+    "order_saga_calls_refused_total",
+    "Calls that the provider or carrier answered with 429: they came too often.",
+    registry=WORKER,
+)
 DEAD_LETTERS = Counter(
     "order_saga_dead_letters_total", "Messages that came back as dead letters.", ["reason"], registry=RELAY
 )

@@ -12,6 +12,7 @@ OPERATOR = "operator"
 
 _COMPARE = ("GET published", "POST published-pieces", "POST published-rows", "GET published-changes")
 _KEEP_BARRIER = ("POST sagas-ended", "GET sagas-known", "GET forgotten")
+_BE_TOLD = ("GET holds-known",)
 _DRIVE = (
     "POST commands", "GET trouble", "GET barrier", "POST barrier-settle", "GET forgotten", "GET events", "POST facts",
     "POST events-again", "GET outbox-set-aside", "POST outbox-set-aside",
@@ -22,9 +23,9 @@ _AUDIT = (*_LOOK, "POST facts", "GET copy-differences", "GET forgotten")
 _CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "order": {
         "order": ("POST sagas-ended",),
-        "payment": (*_KEEP_BARRIER, *_COMPARE),
-        "inventory": (*_KEEP_BARRIER, "GET copy-rows"),
-        "shipment": (*_KEEP_BARRIER, *_COMPARE),
+        "payment": (*_KEEP_BARRIER, *_BE_TOLD, *_COMPARE),
+        "inventory": (*_KEEP_BARRIER, *_BE_TOLD, "GET copy-rows"),
+        "shipment": (*_KEEP_BARRIER, *_BE_TOLD, *_COMPARE),
         OPERATOR: (
             *_LOOK, "GET orders", "POST orders", "POST order-batch", "GET order", "GET order-refunds", "GET customers",
             "POST customers", "GET customer", "PUT customer", "PATCH customer", "DELETE customer", "GET product",

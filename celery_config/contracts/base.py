@@ -122,6 +122,8 @@ class Command(Message):
 
     done: ClassVar[type[Reply]]
     refused: ClassVar[type[Refusal] | None] = None
+    provider: ClassVar[str] = ""
+    """Who outside of our services carries it out, for people: "payment provider"; empty: its service itself does."""
     hashed_defaults: ClassVar[tuple[str, ...]] = ()
     """Fields with a default that the command's first release had: they count in its hash where they differ from it."""
 

@@ -57,6 +57,7 @@ class RefundRefused(Refusal): ...
 class AuthorizePayment(Command):
     """Hold `amount` on the payment method of `payment_token`."""
 
+    provider = "payment provider"
     done = PaymentAuthorized
     refused = PaymentRefused
     order: UUID
@@ -70,6 +71,7 @@ class AuthorizePayment(Command):
 class VoidPayment(Command):
     """Undo of `AuthorizePayment`."""
 
+    provider = "payment provider"
     done = PaymentVoided
     order: UUID
 
@@ -78,6 +80,7 @@ class VoidPayment(Command):
 class CapturePayment(Command):
     """Take the authorized money."""
 
+    provider = "payment provider"
     done = PaymentCaptured
     refused = CaptureRefused
     order: UUID
@@ -88,6 +91,7 @@ class CapturePayment(Command):
 class RefundPayment(Command):
     """Give back `refund_amount` of a captured payment. `refund` names this refund."""
 
+    provider = "payment provider"
     done = PaymentRefunded
     refused = RefundRefused
     order: UUID

@@ -33,6 +33,7 @@ class ShipmentDispatched(Reply):
 
 @dataclass(frozen=True, kw_only=True)
 class BookShipment(Command):
+    provider = "carrier"
     done = ShipmentBooked
     refused = ShipmentRefused
     hashed_defaults = ("parcels",)
@@ -46,6 +47,7 @@ class BookShipment(Command):
 class CancelShipment(Command):
     """Undo of `BookShipment`."""
 
+    provider = "carrier"
     done = ShipmentCancelled
     order: UUID
 
@@ -54,6 +56,7 @@ class CancelShipment(Command):
 class DispatchShipment(Command):
     """The carrier may take the parcel."""
 
+    provider = "carrier"
     done = ShipmentDispatched
     order: UUID
     shipment: UUID

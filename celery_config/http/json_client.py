@@ -14,7 +14,15 @@ from typing import Any
 
 import httpx
 
-from celery_config.errors import MAX_REASON, CallFailed, OutcomeUnknown, Refused, clean_code, clean_text
+from celery_config.errors import (
+    MAX_REASON,
+    CalledTooOften,
+    CallFailed,
+    OutcomeUnknown,
+    Refused,
+    clean_code,
+    clean_text,
+)
 from celery_config.http.client import CALL_SECONDS, LARGEST_ANSWER, DeadlineClient
 
 Answers = Mapping[int | tuple[int, str], type[Exception]]
@@ -98,6 +106,9 @@ class JsonClient:
             return body
         code, reason = read_error(body, str(status), clean_text(response.text, limit=200))
         kind = self._find_error(status, code)
+        if issubclass(kind, CalledTooOften):
+            wait = read_retry_after(response.headers.get("Retry-After", ""))
+            raise kind(f"{method} {path}: answered {status}: {reason}", wait=wait)
         if issubclass(kind, OutcomeUnknown):
             raise kind(f"{method} {path}: answered {status}: {reason}")
         raise CallFailed(code, reason) if method == "GET" else kind(code, reason)
@@ -107,6 +118,11 @@ class JsonClient:
             return self._away
         default = OutcomeUnknown if status >= 500 else CallFailed
         return self._answers.get((status, code)) or self._answers.get(status, default)
+
+
+def read_retry_after(text: str) -> float:
+    """Return the seconds of a `Retry-After`; 0 for a date or whatever else it says: the pace is lowered anyway."""
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
 def read_error(body: Any, code: str, reason: str) -> tuple[str, str]:

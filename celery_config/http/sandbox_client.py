@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from celery_config.common.loading import require_setting
-from celery_config.errors import CallFailed, OutcomeUnknown, Refused, clean_text
+from celery_config.errors import CalledTooOften, CallFailed, OutcomeUnknown, Refused, clean_text
 from celery_config.http.client import CALL_SECONDS
 from celery_config.http.json_client import Answers, JsonClient
 from celery_config.http.webhooks import Envelope, open_envelope
@@ -31,6 +31,7 @@ ANSWERS: Answers = {
     **{(status, code): Refused for code, status in INVALID.items()},
     409: CallFailed,  # the key belongs to another call, which may have done its work
     422: Refused,
+    429: CalledTooOften,
     500: OutcomeUnknown,
 }
 

@@ -130,7 +130,7 @@ class OutboxAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         "id", "transaction", "kind", "name", saga_column(), "route", json_column("payload"), "due_at",
-        "published_at", "fault", "created_at",
+        "published_at", "hold", "fault", "created_at",
     )  # fmt: skip
 
     @admin.display(description="fault")

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from celery_config.common import labels
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.db.functions import Now
+from celery_config.messaging.flow_control.gate import read_limit, read_rate
 from celery_config.messaging.measures import RELAY_LAG_LIMIT, count_contradictions
 from celery_config.messaging.models import BarrierRow
 from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
@@ -28,6 +29,8 @@ def show_messages(request: HttpRequest) -> Iterator[Section]:
         tiles += [make_outbox_tile(), make_set_aside_tile()]
     if request.user.has_perm("messaging.view_barrierrow") and settings.SERVICE != ORCHESTRATOR:
         tiles.append(make_calls_tile())
+    if request.user.has_perm("messaging.view_barrierrow") and SERVICES[settings.SERVICE].outside:
+        tiles.append(make_pace_tile())
     if request.user.has_perm("messaging.view_contradiction") and SERVICES[settings.SERVICE].outside:
         tiles.append(make_contradictions_tile())
     if tiles:
@@ -70,6 +73,19 @@ def make_calls_tile() -> Tile:
         format_ago(found["at"]) if found["n"] else "",
         LOOK if found["n"] else GOOD,
         find_list("messaging_barrierrow", action__exact="intent"),
+    )
+
+
+def make_pace_tile() -> Tile:
+    """How many calls a second the workers make at most, after a 429 fewer than the settings allow."""
+    rate = read_rate()
+    is_lowered = rate != read_limit()
+    outside = SERVICES[settings.SERVICE].outside
+    return Tile(
+        f"Calls a second to the {outside}",
+        f"at most {rate:.3g}" if rate else "any number",
+        "lowered: it said that they came too often" if is_lowered else "",
+        LOOK if is_lowered else GOOD,
     )
 
 

@@ -29,6 +29,10 @@ class TriedLater(Ignore):
     """The outbox holds the message for its next try; this delivery has no other effect."""
 
 
+class HeldBack(TriedLater):
+    """An operator holds the step; the outbox holds the message until it is let go, which is no try."""
+
+
 class ReportedLost(Ignore):
     """The database was set back behind the step; the orchestrator is told, and nothing goes on."""
 

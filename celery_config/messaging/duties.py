@@ -6,6 +6,7 @@ from django.conf import settings
 
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.messaging import epochs, retention, trouble
+from celery_config.messaging.holds.reading import hold_duties
 from celery_config.messaging.measures import LIFE_SECONDS, RELAY_SEEN
 from celery_config.messaging.observations import note
 from celery_config.messaging.outbox import publishing
@@ -34,4 +35,5 @@ def standard_duties() -> list[Duty]:
         Duty("epoch", look_at_epoch, EPOCH_SECONDS),
         Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
         Duty(barrier.name, barrier.start, retention.EVERY_SECONDS),
+        *hold_duties(),
     ]

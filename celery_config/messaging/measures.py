@@ -13,6 +13,8 @@ from prometheus_client import Metric
 from celery_config.common.metrics import read_gauge
 from celery_config.db.functions import Now
 from celery_config.messaging import epochs, trouble
+from celery_config.messaging.flow_control.gate import read_rate
+from celery_config.messaging.holds.releasing import count_held
 from celery_config.messaging.models import Contradiction
 from celery_config.messaging.observations import find_age
 from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
@@ -38,6 +40,19 @@ def measure_outbox() -> Iterator[Metric]:
         "order_saga_outbox_set_aside",
         "Outbox rows that cannot be sent and wait for an operator.",
         count_set_aside(),
+    )
+    yield read_gauge(
+        "order_saga_messages_held",
+        "Messages that wait in the outbox, since an operator holds what they ask for.",
+        count_held(),
+    )
+
+
+def measure_pace() -> Iterator[Metric]:
+    yield read_gauge(
+        "order_saga_calls_per_second_limit",
+        "How many calls a second to the provider or carrier may begin now; 0: any number.",
+        read_rate(),
     )
 
 

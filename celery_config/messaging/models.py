@@ -85,6 +85,7 @@ class BarrierRow(models.Model):
 
 UNSENT = models.Q(published_at__isnull=True, fault__isnull=True)
 SET_ASIDE = models.Q(published_at__isnull=True, fault__isnull=False)
+HELD = models.Q(hold__isnull=False)
 
 
 class OutboxMessage(models.Model):
@@ -112,6 +113,9 @@ class OutboxMessage(models.Model):
     fault = models.TextField(null=True, blank=True, help_text="why it cannot be sent: it is set aside")
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
+    hold = models.UUIDField(
+        null=True, blank=True, help_text="the operator's hold that it waits for; due once it is let go"
+    )
 
     class Meta:
         verbose_name = "message to send"
@@ -124,6 +128,7 @@ class OutboxMessage(models.Model):
             models.Index(fields=["saga"], name="outbox_by_saga"),
             models.Index(fields=["transaction", "id"], name="outbox_feed", condition=models.Q(kind="event")),
             models.Index(fields=["published_at"], name="outbox_retention"),
+            models.Index(fields=["hold", "saga"], name="outbox_held", condition=HELD),
         ]
 
     def __str__(self) -> str:
@@ -213,6 +218,31 @@ class Observation(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class HoldList(models.Model):
+    """What operators hold, as the orchestrator said it last (one row); see `holds`."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    epoch = models.CharField(max_length=8, blank=True, help_text="of the orchestrator's database")
+    version = models.BigIntegerField(help_text="it grows with each change")
+    content: models.JSONField[Any, Any] = models.JSONField(default=list)
+    at = models.DateTimeField(db_default=Now(), help_text="when it changed here")
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
+
+
+class CallPace(models.Model):
+    """When the next call to the provider or carrier may begin (one row); see `flow_control`. Times are Unix time."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    next_at = models.FloatField(default=0.0)
+    lowered_to = models.FloatField(null=True, help_text="calls a second, since a 429; empty: not lowered")
+    lowered_at = models.FloatField(default=0.0)
+
+    def __str__(self) -> str:
+        return f"the next call at {self.next_at}"
 
 
 class DealtWithRow(models.Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
@@ -22,7 +23,17 @@ from celery_config.contracts.base import decode
 from celery_config.errors import Forged, HandlerExited, ServiceUnavailable, show_error
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging import database_gate, trouble, under_way
-from celery_config.messaging.deliveries import Call, Delivery, FailedTry, Outcome, TriedLater, is_failure
+from celery_config.messaging.deliveries import (
+    Call,
+    Delivery,
+    FailedTry,
+    HeldBack,
+    Outcome,
+    TriedLater,
+    is_failure,
+)
+from celery_config.messaging.holds.hold_list import read_holds
+from celery_config.messaging.holds.targets import AskedStep, KnownHold, find_hold
 from celery_config.messaging.outbox import writing
 
 log = structlog.get_logger(__name__)
@@ -47,6 +58,8 @@ class Work:
     """What follows the last failed try: the errback fires, or the message goes to the dead letters."""
     chained: bool = False
     """Whether it gets the replies of the links before it."""
+    find_step: Callable[[Delivery[Any]], AskedStep | None] | None = None
+    """Names the step that a message asks for, which an operator may hold; None: nobody can hold the task."""
     conclude: Callable[[Delivery[Any], Outcome], Outcome] = lambda _, outcome: outcome
     """Turns an outcome that `handle` returned into the one that Celery sees."""
     note_try: Callable[[Delivery[Any], FailedTry], None] | None = None
@@ -99,7 +112,37 @@ class DurableTask(Task):
                 ready.append(self.decode_delivery(request))
             except (Forged, msgspec.ValidationError) as error:
                 ended.append((Delivery(request, None), reject_for_good(error)))
-        return ended + self.attempt(ready, self.work.handle)
+        held = self.find_held(ready)
+        if held:
+            ended += self.attempt([d for d in ready if id(d) in held], partial(self.hold_back, held))
+        return ended + self.attempt([d for d in ready if id(d) not in held], self.work.handle)
+
+    def find_held(self, deliveries: Sequence[Delivery[Any]]) -> dict[int, KnownHold]:
+        """Return the holds that cover messages, by the identity of their deliveries (rule 30, holds)."""
+        name = self.work.find_step
+        if name is None or not (holds := read_holds()):
+            return {}
+        steps = {id(delivery): name(delivery) for delivery in deliveries}
+        if not any(find_hold(holds, step) for step in steps.values()):
+            return {}
+        holds = read_holds(afresh=True)
+        return {number: hold for number, step in steps.items() if (hold := find_hold(holds, step))}
+
+    def hold_back(self, held: Mapping[int, KnownHold], deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
+        """Move messages to the outbox until they are let go; it is no try. Nothing is held unacknowledged."""
+        writing.hold_tasks(
+            (
+                held[id(each)].id,
+                self.find_saga(each.request),
+                retry_message(self.name, each.request, each.request.retries),
+            )
+            for each in deliveries
+        )
+        return [HeldBack(f"{held[id(each)].label} is held") for each in deliveries]
+
+    def find_saga(self, request: Context) -> UUID | None:
+        saga = request.kwargs.get("saga")
+        return UUID(saga) if saga else None
 
     def finish_calls(self, answered: Sequence[tuple[Delivery[Any], Call, Any]]) -> DeliveryOutcomes:
         """Return the outcomes of messages whose calls, all of one kind, were answered."""
@@ -181,7 +224,7 @@ class DurableTask(Task):
 
     def wait_and_retry(self, delivery: Delivery[Any], error: Exception) -> Ignore | Reject:
         """Promise the message again after a wait that is no try; a conflict is not written down, it is soon over."""
-        wait = settings.TIMES.away
+        wait = max(settings.TIMES.away, getattr(error, "wait", 0.0))
         failed = FailedTry(error, delivery.request.retries + 1, wait, is_counted=False)
         return self.postpone(delivery, wait, failed=failed if isinstance(error, ServiceUnavailable) else None)
 
@@ -230,11 +273,10 @@ class DurableTask(Task):
         database cannot store goes to the dead letters.
         """
         request = delivery.request
-        saga = request.kwargs.get("saga")
         try:
             with transaction.atomic():
                 message = retry_message(self.name, request, request.retries if retries is None else retries)
-                writing.add_task(message, saga=UUID(saga) if saga else None, delay=seconds)
+                writing.add_task(message, saga=self.find_saga(request), delay=seconds)
                 if failed:
                     self.note_try(delivery, failed)
         except (DataError, ValueError) as failure:

@@ -30,6 +30,7 @@ from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import Handler, StepRequest
 from celery_config.messaging.barrier.store import AnyRow
 from celery_config.messaging.deliveries import Call, Delivery, FailedTry, Outcome
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.inbox.subscriptions import add_subscription, reactors
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
@@ -297,6 +298,13 @@ class ReactionHandler:
         if events:
             with transaction.atomic():
                 writing.add_events(events)
+
+    def find_step(self, delivery: Delivery[Any]) -> AskedStep | None:
+        """Name the step that an event asks for, if it is of an order."""
+        saga, rule = delivery.message.saga, self.rule
+        if saga is None:
+            return None
+        return AskedStep(saga=saga, command=rule.command.wire_name(), operation=rule.operation)
 
     def conclude(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
         kwargs, name = delivery.request.kwargs, self.rule.command.wire_name()

@@ -52,7 +52,8 @@ from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
 from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, StepRequest
-from celery_config.messaging.deliveries import Delivery, FailedTry, Outcome, ReportedLost
+from celery_config.messaging.deliveries import Delivery, FailedTry, HeldBack, Outcome, ReportedLost
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
 
@@ -61,7 +62,7 @@ Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Answered = Sequence[tuple[dict[str, Any], dict[str, Any]]]
 """Requests of calls outside, each with its answer."""
 KNOWN_DONE = "done"
-OUTCOMES = ("done", "refused", "outlived", "pivot ran", "lost", "failed")
+OUTCOMES = ("done", "refused", "outlived", "pivot ran", "lost", "held", "failed")
 NumberedStep = tuple[int, S]
 CarryOut = Callable[[str, Sequence[S]], list[Outcome]]
 """Carries out the steps of one operation, of which no two have the same barrier row."""
@@ -188,7 +189,11 @@ def register_handler(handler: Handler) -> Task:
     def handle(deliveries: Sequence[Delivery[StepMessage]]) -> list[Outcome]:
         return run_deduplicated(deliveries, lambda delivery: decode_step(handler, delivery), carry_out)
 
-    work = make_link(message=StepMessage, handle=handle, on_exhausted=announce_giving_up)
+    def find_step(delivery: Delivery[StepMessage]) -> AskedStep:
+        message = delivery.message
+        return AskedStep(saga=message.saga, command=name, operation=message.operation)
+
+    work = make_link(message=StepMessage, handle=handle, find_step=find_step, on_exhausted=announce_giving_up)
     return durable_task(name, work, throws=(Refused, StepSuperseded))
 
 
@@ -211,7 +216,13 @@ def register_fence(service: str) -> Task:
             lambda _, messages: fence_pivots(messages, pivot, registry.get),
         )
 
-    return durable_task(f"{service}.fence", make_link(message=FenceMessage, handle=handle))
+    def find_step(delivery: Delivery[FenceMessage]) -> AskedStep:
+        message = delivery.message
+        return AskedStep(saga=message.saga, command=message.pivot, operation=message.operation)
+
+    return durable_task(
+        f"{service}.fence", make_link(message=FenceMessage, handle=handle, find_step=find_step)
+    )
 
 
 def make_link(**more: Any) -> Work:
@@ -407,6 +418,8 @@ def describe_outcome(outcome: Outcome) -> tuple[str, str]:
             return "lost", str(outcome)
         case StepSuperseded():
             return "outlived", ""
+        case HeldBack():
+            return "held", str(outcome)
         case Ignore():
             return "pivot ran", ""
         case Exception():

@@ -24,12 +24,14 @@ from celery_config.saga.admin.widgets import count_rows
 from celery_config.saga.dead_letters.reading import read_groups
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import BROKER
+from celery_config.saga.holds.reading import count_held
+from celery_config.saga.holds.steering import list_open
 from celery_config.saga.measures import NO_RELAY, read_standstill
 from celery_config.saga.operations import overview
 from celery_config.saga.operations.advice import advise
 from celery_config.saga.operations.held_money import HELD, read_money
 from celery_config.saga.operations.overview import Waiting
-from celery_config.saga.operations.wording import end_sentence
+from celery_config.saga.operations.wording import capitalize, end_sentence
 from celery_config.saga.states import Status
 from celery_config.web.board import find_list
 
@@ -175,6 +177,24 @@ def add_up(amounts: Iterable[Amount]) -> list[Amount]:
     """Return the sums for each state and currency."""
     alike = group_by(lambda each: (each.state, each.currency), amounts)
     return [Amount(*key, sum(each.amount for each in some)) for key, some in sorted(alike.items())]
+
+
+def find_lasting_holds() -> Iterator[Condition]:
+    """Holds that nobody has begun to let go, one condition for each; told once they last `HELD_TOO_LONG_HOURS`."""
+    holds = [hold for hold in list_open() if hold.per_second is None]
+    counted = count_held() if holds else {}
+    for hold in holds:
+        count = counted.get(hold.pk, 0)
+        yield Condition(
+            kind=ConditionKind.HELD,
+            cause=f"hold {hold.pk}",
+            sentence=f"{capitalize(hold.label)} is held, and nobody lets it go: {count:,} under way wait.",
+            advice="Let go of it once what it was held for is mended.",
+            link=make_link(find_list("holds_hold", ended_at__isempty=1)),
+            count=count,
+            since=hold.since,
+            patience=settings.HELD_TOO_LONG_HOURS * 3600,
+        )
 
 
 def find_dead_letters() -> Iterator[Condition]:

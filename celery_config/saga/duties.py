@@ -23,6 +23,7 @@ from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
+from celery_config.saga.holds.running import HoldRunner
 from celery_config.saga.models import DeadLetter, LetterGroup, SagaDecision, SagaStep, StepTry
 from celery_config.saga.operations.services import LOOK_SECONDS, look_at_queues, look_at_services
 from celery_config.saga.states import ENDED
@@ -60,6 +61,7 @@ def saga_duties() -> list[Duty]:
             for flow in others
         ),
         Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), period(1)),
+        Duty("holds", HoldRunner().start, period(1)),
         Duty("dead letters", DeadLetterReader(app).read, period(1)),
         Duty(
             "outcomes of letters",

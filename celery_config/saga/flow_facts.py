@@ -103,6 +103,10 @@ class FlowFacts:
     """Why saga time stands; empty: it runs."""
     tries: Sequence[Try] = ()
     """Those that did not succeed, in their order."""
+    held_since: datetime | None = None
+    """Since when what it waits for is held by an operator; None: it is not."""
+    held: str = ""
+    """What is held, by whom and why."""
 
 
 def is_past_pivot(steps: Sequence[StepFacts]) -> bool:

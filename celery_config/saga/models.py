@@ -57,6 +57,10 @@ class WatchedRow(models.Model):
     deadline_at = models.DateTimeField(help_text="saga time")
     since = models.DateTimeField(help_text="in this status since; saga time")
     due_at = models.DateTimeField(null=True, blank=True, help_text="when the watchdog looks; saga time")
+    held_since = models.DateTimeField(
+        null=True, blank=True, help_text="what it waits for is held by an operator since; saga time"
+    )
+    hold = models.UUIDField(null=True, blank=True, help_text="the hold")
     owner = models.CharField(
         max_length=150,
         blank=True,
@@ -131,6 +135,9 @@ class SagaInstance(WatchedRow):
                 fields=["status"],
                 name="saga_unended",
                 condition=~models.Q(status__in=["completed", "compensated"]),
+            ),
+            models.Index(
+                fields=["hold", "id"], name="saga_held", condition=models.Q(held_since__isnull=False)
             ),
             # For the sums by the minute: one entry for each saga, written when it ends.
             models.Index(fields=["ended_at"], name="saga_by_end", condition=models.Q(ended_at__isnull=False)),

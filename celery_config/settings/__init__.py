@@ -138,7 +138,7 @@ def service_settings(
             "copies": "celery_config.copies.freshness.summarize_lag",
             **flow_checks,
         },
-        "READY_NOTES": ready_notes,
+        "READY_NOTES": {"holds": "celery_config.messaging.holds.releasing.check_holds", **ready_notes},
         "BADGES": badges,
         "BOARD": {
             **board,

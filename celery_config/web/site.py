@@ -15,9 +15,9 @@ from celery_config.web import board
 from celery_config.web.live import answer_fragment
 
 APPS_AFTER_THE_SERVICE = (
-    "saga", "batches", "proof", "notifications", "copies", "messaging", "auth", "api",
+    "saga", "batches", "holds", "proof", "notifications", "copies", "messaging", "auth", "api",
 )  # fmt: skip
-LISTED_WITH = {"batches": "saga", "proof": "saga"}
+LISTED_WITH = {"batches": "saga", "holds": "saga", "proof": "saga"}
 """Apps whose pages stand in the group of another app."""
 
 

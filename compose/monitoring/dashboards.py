@@ -134,6 +134,7 @@ BOARDS: dict[str, tuple[str, dict[str, list[Panel]]]] = {
                     "{{service}}",
                 ),
                 lines("Set aside", "short", "service:order_saga_outbox_set_aside:max", "{{service}}"),
+                lines("Held by operators", "short", "service:order_saga_messages_held:max", "{{service}}"),
                 lines("Wait in queues", "short", "queue:order_saga_queue_messages:max", "{{queue}}"),
                 lines("Workers of queues", "short", "queue:order_saga_queue_workers:max", "{{queue}}"),
             ],

@@ -15,6 +15,7 @@ from compose.sandbox.control import Control
 from compose.sandbox.faults import Faults
 from compose.sandbox.http import Answer, Endpoint, NotFound, Request, SandboxError, Shop
 from compose.sandbox.idempotency import Keys
+from compose.sandbox.limits import CallLimit, TooManyCalls
 from compose.sandbox.provider import AUTHORIZATIONS
 from compose.sandbox.webhooks import Target, Webhooks
 
@@ -39,7 +40,8 @@ class Sandbox:
 
     def __init__(self, shop: Shop, targets: Mapping[str, Target] | None = None) -> None:
         self.faults = Faults(default_seconds=shop.settings.timeout_seconds)
-        self.control = Control(self.faults)
+        self.limit = CallLimit()
+        self.control = Control(self.faults, self.limit)
         self.webhooks = Webhooks(targets or {}, self.faults, self.control.count)
         self._shop = shop
         self._keys = Keys(shop)
@@ -63,6 +65,8 @@ class Sandbox:
             ("POST", "/control/faults", control.plan_fault),
             ("DELETE", "/control/faults", control.clear_faults),
             ("DELETE", "/control/keys", control.forget_keys),
+            ("POST", "/control/limit", control.set_limit),
+            ("DELETE", "/control/limit", control.end_limit),
             ("GET", "/control/stats", control.stats),
             ("GET", "/healthz", control.healthz),
         ]
@@ -83,6 +87,11 @@ class Sandbox:
             return error.answer()
 
     def _answer_outside(self, endpoint: Endpoint, request: Request) -> Answer:
+        try:
+            self.limit.check(request.path.split("/")[1])
+        except TooManyCalls:
+            self.control.count("answered 429")
+            raise
         planned = self.faults.take(request.path)
         self.faults.before(planned)
         keyed = request.method == "POST"

@@ -69,6 +69,13 @@ class FaultPlan(Body, frozen=True):
     seconds: Annotated[float, Meta(ge=0, le=3600)] | None = None
 
 
+class LimitBody(Body, frozen=True):
+    """So many calls a second; a call above is told to come again after `retry_after` seconds."""
+
+    per_second: Annotated[int, Meta(ge=1, le=10_000)]
+    retry_after: Annotated[float, Meta(ge=0, le=3600)] = 1.0
+
+
 class FaultQuery(Struct, frozen=True):
     """Which faults are removed; without a path all."""
 

@@ -6,9 +6,10 @@ import threading
 from collections import Counter
 from typing import Any
 
-from compose.sandbox.bodies import FaultQuery, read
+from compose.sandbox.bodies import FaultQuery, LimitBody, read
 from compose.sandbox.faults import Faults, Planned
 from compose.sandbox.http import Answer, Request, Shop
+from compose.sandbox.limits import CallLimit
 
 BOOK_COUNTS = (
     ("authorizations", "SELECT COUNT(*) FROM authorizations"),
@@ -24,8 +25,9 @@ BOOK_COUNTS = (
 class Control:
     """The endpoints under /control and /healthz, and the counters they show."""
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, limit: CallLimit) -> None:
         self._faults = faults
+        self._limit = limit
         self._guard = threading.Lock()
         self._counts: Counter[str] = Counter()
 
@@ -48,6 +50,17 @@ class Control:
         forgotten = _count_rows(shop, "SELECT COUNT(*) FROM answers")
         shop.store.run("DELETE FROM answers")
         return Answer(200, {"forgotten": forgotten})
+
+    def set_limit(self, shop: Shop, request: Request) -> Answer:
+        """POST /control/limit {per_second, retry_after}: answer 429 to each call above so many in a second."""
+        given = read(request.body, LimitBody)
+        self._limit.set(given.per_second, given.retry_after)
+        return Answer(201, {"per_second": given.per_second, "retry_after": given.retry_after})
+
+    def end_limit(self, shop: Shop, request: Request) -> Answer:
+        """DELETE /control/limit: take any number of calls again."""
+        self._limit.set(0, 0.0)
+        return Answer(200, {"per_second": 0})
 
     def stats(self, shop: Shop, request: Request) -> Answer:
         """GET /control/stats: the calls since the start, the sums of the books, the faults still to come."""

@@ -4,6 +4,7 @@ SandboxError            answered as {"error": {"code", "reason"}}
 ├── InvalidRequest      400: the request makes no sense, nothing was done
 ├── NotFound            404: there is no such thing, nothing was done
 ├── KeyConflict         409: this Idempotency-Key belongs to another request, nothing was done
+├── TooManyCalls        429 (limits.py): above the limit, nothing was done
 └── Refused             422: understood and refused; final, and stored under the key
 """
 
@@ -35,6 +36,7 @@ class Answer:
     status: int
     body: dict[str, Any]
     copies: int = 1
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,12 @@ class SandboxError(Exception):
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
+        self.headers: dict[str, str] = {}
 
     def answer(self) -> Answer:
         """Return the answer that tells the error."""
-        return Answer(self.status, {"error": {"code": self.code, "reason": self.reason}})
+        told = {"error": {"code": self.code, "reason": self.reason}}
+        return Answer(self.status, told, headers=self.headers)
 
 
 class InvalidRequest(SandboxError):

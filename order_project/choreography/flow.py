@@ -16,6 +16,7 @@ from celery_config.common.grouping import group_by
 from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.base import decode
 from celery_config.contracts.order import OrderPlaced, OrderWithdrawn
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import FLOW
 from celery_config.saga.branches import Branch, branch_drive, branch_stop
@@ -170,6 +171,16 @@ class ChoreographyFlow(WatchedFlow[Choreography, SeenByOrder]):
     def find_service(self, row: Choreography, facts: SeenByOrder) -> str:
         service, _, _ = find_next_event(facts[row.pk]).partition(".")
         return service if service in PARTICIPANTS else ""
+
+    def find_asked(self, row: Choreography, facts: SeenByOrder) -> AskedStep | None:
+        event = find_next_event(facts[row.pk])
+        for step in PlaceOrder.steps:
+            done, *undone = EVENTS_OF_STEPS[step.command]
+            if event == done:
+                return AskedStep(saga=row.pk, command=step.command.wire_name(), operation="do")
+            if event in undone and step.undo:
+                return AskedStep(saga=row.pk, command=step.undo.wire_name(), operation="undo")
+        return None
 
     @property
     def money(self) -> Holds:

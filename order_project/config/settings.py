@@ -27,6 +27,7 @@ CONDITIONS = {
     "parked": "celery_config.saga.conditions.find_parked",
     "overdue": "celery_config.saga.conditions.find_overdue",
     "held money": "celery_config.saga.conditions.find_ending_holds",
+    "holds": "celery_config.saga.conditions.find_lasting_holds",
     "dead letters": "celery_config.saga.conditions.find_dead_letters",
     "saga time": "celery_config.saga.conditions.find_standing",
     "services": "celery_config.saga.service_conditions.find_troubles",
@@ -37,6 +38,7 @@ BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
     "incidents": (2, ["celery_config.notifications.board.show_incidents"]),
     "failing": (2, ["celery_config.saga.admin.board.show_failing"]),
+    "holds": (2, ["celery_config.saga.admin.hold_board.show_holds"]),
     "batches": (2, ["celery_config.saga.admin.batch_board.show_batches"]),
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
@@ -51,6 +53,7 @@ globals().update(
         apps=(
             "celery_config.saga",
             "celery_config.saga.batches",
+            "celery_config.saga.holds",
             "celery_config.notifications",
             "order_project.proof",
         ),
@@ -75,6 +78,8 @@ RELEASE = env.str("RELEASE", "")
 BROKER_API = env.str("ORDER_BROKER_API", "")
 # So many hours before the provider lets held money go, somebody is told of it.
 HOLD_NOTICE_HOURS = env.float("HOLD_NOTICE_HOURS", 24.0)
+# A hold that lasts so many hours, and that nobody lets go, is told to somebody.
+HELD_TOO_LONG_HOURS = env.float("HELD_TOO_LONG_HOURS", 1.0)
 globals().update(notification_settings())
 # How many orders a user may have under way; 0: any number. Staff and services are exempt.
 ORDERS_UNDER_WAY = env.int("ORDERS_UNDER_WAY", 0)

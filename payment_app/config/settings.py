@@ -13,7 +13,10 @@ globals().update(
         "payment_app",
         duties=DUTIES,
         secrets=needed,
-        measures=("celery_config.messaging.measures.measure_contradictions",),
+        measures=(
+            "celery_config.messaging.measures.measure_contradictions",
+            "celery_config.messaging.measures.measure_pace",
+        ),
         flow_checks={
             "books": "celery_config.reconciliation.board.check_books",
             "contradictions": "celery_config.messaging.measures.check_contradictions",
@@ -27,3 +30,6 @@ STRIPE_API_KEY = env.str("STRIPE_API_KEY", "")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", "")
 STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
 PAYMENT_WEBHOOK_SECRET = env.str("PAYMENT_WEBHOOK_SECRET", "local-only-payment-webhooks")
+# Calls to the provider: so many a second over all workers, and so many side by side in each; 0: any number.
+PROVIDER_CALLS_PER_SECOND = env.float("PAYMENT_CALLS_PER_SECOND", 0.0)
+PROVIDER_CALLS_AT_ONCE = env.int("PAYMENT_CALLS_AT_ONCE", 0)

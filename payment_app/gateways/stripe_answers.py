@@ -13,7 +13,8 @@ from typing import Any
 
 import stripe
 
-from celery_config.errors import CallFailed, CodedError, OutcomeUnknown, Refused, clean_text
+from celery_config.errors import CalledTooOften, CallFailed, CodedError, OutcomeUnknown, Refused, clean_text
+from celery_config.http.json_client import read_retry_after
 from payment_app.gateways.base import Operation
 
 
@@ -59,7 +60,7 @@ ERRORS: dict[type[stripe.StripeError], type[Exception]] = {
     stripe.IdempotencyError: CallFailed,  # 400: the key belongs to a call with other parameters, which did something
     stripe.AuthenticationError: CallFailed,  # 401, checked before the key
     stripe.PermissionError: CallFailed,  # 403, the same
-    stripe.RateLimitError: OutcomeUnknown,  # 429, the same
+    stripe.RateLimitError: CalledTooOften,  # 429, the same
     stripe.APIConnectionError: OutcomeUnknown,  # no answer, or a part of one
     stripe.APIError: OutcomeUnknown,  # 409 (a call with this key is under way), 424, 5xx, an unreadable answer
 }
@@ -114,6 +115,9 @@ def translate_error(error: stripe.StripeError) -> Refused | OutcomeUnknown | Cal
     """The error of a call as one of ours."""
     kind = next((ours for theirs, ours in ERRORS.items() if isinstance(error, theirs)), CallFailed)
     reason = clean_text(error.user_message, type(error).__name__)
+    if kind is CalledTooOften:
+        wait = read_retry_after(known_text((error.headers or {}).get("retry-after")))
+        return CalledTooOften(f"answered {error.http_status}: {reason}", wait=wait)
     if kind is OutcomeUnknown:
         return OutcomeUnknown(f"answered {error.http_status}: {reason}" if error.http_status else reason)
     if kind is CallFailed or is_wrong_address(error):

@@ -24,6 +24,8 @@ from celery_config.errors import Refused, StepSuperseded
 from celery_config.messaging import epochs
 from celery_config.messaging.barrier.steps import StepRequest
 from celery_config.messaging.deliveries import Call
+from celery_config.messaging.flow_control.gate import get_gate
+from celery_config.messaging.holds import hold_list
 from celery_config.messaging.models import OutboxMessage
 from celery_config.participant.choreography import build_event
 from celery_config.participant.handlers import registry
@@ -139,6 +141,19 @@ def _messages_without_codes() -> Iterator[None]:
 def _answers_declared() -> Iterator[None]:
     with answers_declared():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_held() -> None:
+    """No test learns from the one before what is held."""
+    hold_list.memory.holds, hold_list.memory.until = (), 0.0
+
+
+@pytest.fixture(autouse=True)
+def _unlimited_calls() -> Iterator[None]:
+    """No test learns from the one before that a provider was called too often."""
+    yield
+    get_gate.cache_clear()
 
 
 @pytest.fixture(autouse=True)

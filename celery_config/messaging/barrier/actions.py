@@ -28,6 +28,7 @@ from celery_config.messaging.barrier.decisions import OnAction, OnResult, on_act
 from celery_config.messaging.barrier.steps import FindHandler, Handler, StepRequest, StepWrites
 from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.deliveries import Call, Outcome
+from celery_config.messaging.flow_control.gate import get_gate
 from celery_config.messaging.states import Action
 
 E = TypeVar("E", bound=Exception)
@@ -160,7 +161,7 @@ def prepare_call(pending: PendingCall, key: UUID, finish: Callable[[Sequence[Any
         try:
             answer = outside.look_up(key, pending.request) if pending.is_key_forgotten else None
             if answer is None:
-                answer = outside.call(key, pending.request)
+                answer = get_gate().call(lambda: outside.call(key, pending.request))
             reach(Point.AFTER_CALL)
             return answer
         except Exception as error:

@@ -21,6 +21,7 @@ from celery_config.messaging.event_envelopes import (
     EventsMessage,
     single_event_message,
 )
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.inbox.subscriptions import Reactor, deliver, reactors
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.tasks import Work, durable_task
@@ -54,6 +55,12 @@ def deliver_or_reject(deliveries: Sequence[Delivery[EventMessage]]) -> list[Outc
         log.error("event not understood", error=str(error))
         return [Reject(error, requeue=False)]
     return [None] * len(deliveries)
+
+
+def find_step(delivery: Delivery[EventMessage]) -> AskedStep | None:
+    """Name the step that an event asks for; None: it only tells."""
+    reactor = find_reactor(delivery)
+    return reactor.find_step(delivery) if reactor else None
 
 
 def conclude_reaction(delivery: Delivery[EventMessage], outcome: Outcome) -> Outcome:
@@ -111,6 +118,7 @@ durable_task(
     Work(
         message=EventMessage,
         handle=receive_events,
+        find_step=find_step,
         exhausted="dead letter",
         conclude=conclude_reaction,
         note_try=note_reaction_try,

@@ -24,6 +24,7 @@ from celery_config.contracts.base import Event, decode
 from celery_config.db import bulk
 from celery_config.errors import DefinitionError
 from celery_config.messaging.deliveries import Delivery, FailedTry, Outcome
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.models import InboxEntry
 
 log = structlog.get_logger(__name__)
@@ -89,6 +90,9 @@ class Reactor(Protocol):
 
     def react(self, deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
         """Act on each event once."""
+
+    def find_step(self, delivery: Delivery[Any]) -> AskedStep | None:
+        """Name the step that an event asks for, which an operator may hold."""
 
     def conclude(self, delivery: Delivery[Any], outcome: Outcome) -> Outcome:
         """Measure and log the outcome of one event."""

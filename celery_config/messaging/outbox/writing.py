@@ -19,10 +19,11 @@ from celery_config.contracts import cloudevents
 from celery_config.contracts.base import Event, StepTried
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
-from celery_config.db.functions import Now
+from celery_config.db.functions import Now, fetch_now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import notifier
 
+DAYS_HELD = 36_500
 INSERTED = ("kind", "name", "saga", "payload", "route")
 
 
@@ -67,6 +68,26 @@ def task_statements(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> l
             for saga, message in messages
         )
     )
+
+
+def hold_tasks(held: Iterable[tuple[UUID, UUID | None, dict[str, Any]]]) -> None:
+    """Write Celery messages that wait until they are let go: each with its hold and its saga, with one statement."""
+    # The database's clock, and so late that no look at what is due finds them.
+    far = fetch_now() + timedelta(days=DAYS_HELD)
+    kind = OutboxMessage.Kind.TASK.value
+    rows = [
+        SimpleNamespace(
+            kind=kind,
+            name=message["task"],
+            saga=saga,
+            payload=message,
+            route=find_route(message),
+            due_at=far,
+            hold=hold,
+        )
+        for hold, saga, message in held
+    ]
+    bulk.execute(*bulk.insert_statement(OutboxMessage, rows, (*INSERTED, "due_at", "hold")))
 
 
 def insert_statement(messages: Iterable[Any]) -> list[Statement]:

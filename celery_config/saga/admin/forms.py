@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminRadioSelectWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+)
 
+from celery_config.saga.operations.timing import LONGEST_MINUTES
 from celery_config.web.forms import StorableJsonField, VisibleTextField
 
 Choices = list[tuple[str, Any]]
@@ -51,6 +57,13 @@ class SettleForm(WhyForm):
         super().__init__(data)
         self.fields["intent"].choices = choices  # type: ignore[attr-defined]
         self.fields["answer"].help_text = examples
+
+
+class DeadlineForm(WhyForm):
+    minutes = forms.IntegerField(
+        label="Minutes from now", min_value=1, max_value=LONGEST_MINUTES, widget=UnfoldAdminIntegerFieldWidget
+    )
+    field_order = ("minutes", "why")
 
 
 class PauseForm(WhyForm):

@@ -20,7 +20,9 @@ from celery_config.saga.admin.bulk_actions import WHOLE, show_bulk_page, take_fi
 from celery_config.saga.admin.cause import VERB, build_cause, filter_cause, get_cause_url, name_cause
 from celery_config.saga.admin.flow_admin import FlowAdmin
 from celery_config.saga.admin.forms import WhyForm
+from celery_config.saga.admin.holds import show_hold_page
 from celery_config.saga.batches.choosing import make_batch
+from celery_config.saga.holds.choosing import choose_flows
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.explanation import find_hindrance, find_line
 from celery_config.saga.operations.flow_reader import read_flows
@@ -30,7 +32,7 @@ from celery_config.web.live import answer_fragment
 
 
 class PagesOfMany(FlowAdmin):
-    actions = ("retry_each", "compensate_each")
+    actions = ("retry_each", "compensate_each", "hold_each")
     list_before_template = "saga/list_top.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -110,6 +112,17 @@ class PagesOfMany(FlowAdmin):
     @admin.action(description=f"{name_act('compensate')}…", permissions=["act"])
     def compensate_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
         return self.show_chosen(request, rows, "compensate")
+
+    @admin.action(description=f"{name_act('hold')}…", permissions=["act"])
+    def hold_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+        """Hold the chosen rows that are under way; of a whole list, as many as one hold may name."""
+        try:
+            target = choose_flows(rows)
+        except OperatorRefused as refusal:
+            self.message_user(request, f"Nothing was changed: {refusal}", messages.ERROR)
+            return None
+        hidden = [("action", "hold_each"), *((ACTION_CHECKBOX_NAME, str(pk)) for pk in target.flows)]
+        return show_hold_page(self, request, target, request.get_full_path(), hidden=hidden)
 
     def show_chosen(self, request: HttpRequest, rows: QuerySet[Any], verb: str) -> HttpResponse:
         first, left = take_first(rows)

@@ -9,24 +9,27 @@ from typing import Any, ClassVar
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.shortcuts import redirect
 from django.urls import URLPattern
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
 
 from celery_config.errors import OperatorRefused
 from celery_config.saga.admin.flow_admin import FlowAdmin
-from celery_config.saga.admin.forms import SeenForm, WhyForm
+from celery_config.saga.admin.forms import DeadlineForm, SeenForm, WhyForm
+from celery_config.saga.admin.holds import show_hold_page
 from celery_config.saga.admin.settle import settle_page
 from celery_config.saga.admin.story import STORY, StoryMedia, build_story
 from celery_config.saga.admin.widgets import build_evidence, confirm_and_act, describe_going
+from celery_config.saga.holds.choosing import choose_flows
 from celery_config.saga.models import WatchedRow
-from celery_config.saga.operations import barrier_client, bulk_previews, operators, previews
+from celery_config.saga.operations import barrier_client, bulk_previews, operators, previews, timing
 from celery_config.saga.operations.acts import name_act, title_act
 from celery_config.saga.operations.advice import advise, recommend_verb
 from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flow
 from celery_config.saga.operations.wording import describe_status
-from celery_config.saga.states import ENDED, Status
+from celery_config.saga.states import ENDED, OPEN, Status
 from celery_config.web.columns import get_page_url
 from celery_config.web.live import answer_fragment
 
@@ -48,13 +51,22 @@ class PagesOfOne(FlowAdmin):
 
     @property
     def actions_detail(self) -> tuple[str, ...]:
-        return (*self.flow.verbs, "take_over", "settle_by_hand")
+        return (*self.flow.verbs, "take_over", "settle_by_hand", "look_now", "deadline", "hold")
 
     def is_offered(self, action_name: str, row: WatchedRow) -> bool:
         """Whether an action fits the status of the row."""
         if verb := self.flow.verbs.get(action_name):
             return row.status in verb.triggers
-        return row.status in ((Status.PARKED,) if action_name == "take_over" else operators.IN_DOUBT)
+        match action_name:
+            case "take_over":
+                return row.status == Status.PARKED
+            case "look_now":
+                return not timing.explain_look_refusal(row)
+            case "deadline":
+                return not timing.explain_deadline_refusal(row)
+            case "hold":
+                return row.status in OPEN and row.held_since is None
+        return row.status in operators.IN_DOUBT
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         """Only the verbs that fit the status."""
@@ -152,6 +164,47 @@ class PagesOfOne(FlowAdmin):
         if row is None:
             return self.redirect_to_list(request, object_id)
         return settle_page(self, request, row, get_page_url(row), self.answers)
+
+    @action(description=name_act("look now"), icon="visibility", permissions=["act"], url_path="look")
+    def look_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self.redirect_to_list(request, object_id)
+        return confirm_and_act(
+            self, request, WhyForm(request.POST or None), get_page_url(row), partial(timing.look_now, row),
+            title=title_act("look now", row), original=row, button=name_act("look now"),
+            about="The watchdog looks in the next second, and sends again what is missing of one that is silent",
+            refused=timing.explain_look_refusal(row),
+        )  # fmt: skip
+
+    @action(description=name_act("deadline"), icon="edit_note", permissions=["act"])
+    def deadline(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self.redirect_to_list(request, object_id)
+        form = DeadlineForm(request.POST or None)
+
+        def act(*, by: str, why: str) -> Any:
+            return timing.move_deadline(row, minutes=form.cleaned_data["minutes"], by=by, why=why)
+
+        return confirm_and_act(
+            self, request, form, get_page_url(row), act, title=title_act("deadline", row), original=row,
+            button=name_act("deadline"), refused=timing.explain_deadline_refusal(row),
+            about="What has not ended by its deadline is stopped and undone. Of one that is held, the time counts from"
+            " when it is let go",
+        )  # fmt: skip
+
+    @action(description=name_act("hold"), icon="pause", permissions=["act"])
+    def hold(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self.redirect_to_list(request, object_id)
+        try:
+            target = choose_flows(self.model._default_manager.filter(pk=row.pk))
+        except OperatorRefused as refusal:
+            self.message_user(request, f"Nothing was changed: {refusal}", messages.ERROR)
+            return redirect(get_page_url(row))
+        return show_hold_page(self, request, target, get_page_url(row), original=row)
 
     def show_verb(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         row = self.get_object(request, object_id)

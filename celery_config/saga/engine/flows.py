@@ -19,6 +19,7 @@ from django.db.models import Model, Q
 from celery_config.broker.topology import events_queue, urgent_queue
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.db.bulk import Statement
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.saga.branches import Branch
 from celery_config.saga.course import Answer, Course, Known
 from celery_config.saga.engine import scheduling
@@ -191,6 +192,10 @@ class WatchedFlow(ABC, Generic[Row, Facts]):
     @abstractmethod
     def find_service(self, row: Row, facts: Facts) -> str:
         """Return the service whose word an open row waits for; empty if that is not known."""
+
+    @abstractmethod
+    def find_asked(self, row: Row, facts: Facts) -> AskedStep | None:
+        """Return the step that an open row waits for, as its participant is asked; None: it waits for its own end."""
 
     @abstractmethod
     def deadline_seconds(self, row: Row) -> float:

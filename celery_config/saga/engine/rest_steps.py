@@ -17,6 +17,7 @@ from celery_config.contracts.base import command_id, encode
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.barrier.failed_tries import describe_error
 from celery_config.messaging.deliveries import Call, Delivery, FailedTry, Outcome
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.participant.handlers import describe_giving_up
 from celery_config.participant.rest_client import participant
 from celery_config.saga.engine import refusals, step_tries
@@ -34,6 +35,13 @@ class CallMessage:
     attempt: int
     task: str
     message: dict[str, Any]
+
+
+def find_step(delivery: Delivery[CallMessage]) -> AskedStep:
+    """Name the step that the participant would be asked for; of a fence, that of its pivot."""
+    message = delivery.message
+    command = message.message.get("pivot", message.task) if message.operation == "fence" else message.task
+    return AskedStep(saga=message.saga, command=command, operation=message.operation)
 
 
 def call_participants(deliveries: Sequence[Delivery[CallMessage]]) -> list[Outcome]:

@@ -19,6 +19,7 @@ from celery_config.common.grouping import group_by
 from celery_config.contracts.base import Command, contract_fields, decode
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.outbox import writing
 from celery_config.messaging.states import Action
 from celery_config.saga.branches import Branch, branch_drive, branch_stop
@@ -218,6 +219,15 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
         saga = find_saga(row.name, row.version)
         step = plan_next_link(saga, row, facts).step if saga else ""
         return saga.steps[saga.index(step)].command.service if saga and step else ""
+
+    def find_asked(self, row: SagaInstance, facts: SagaFacts) -> AskedStep | None:
+        saga = find_saga(row.name, row.version)
+        link = plan_next_link(saga, row, facts) if saga else None
+        if saga is None or link is None or not link.step:
+            return None
+        step = saga.steps[saga.index(link.step)]
+        command = step.undo if link.operation is Operation.UNDO and step.undo else step.command
+        return AskedStep(saga=row.pk, command=command.wire_name(), operation=link.operation.value)
 
     @property
     def money(self) -> Holds:

@@ -25,7 +25,13 @@ from celery_config.saga.dsl import Saga, StepKind
 from celery_config.saga.engine import refusals, runner, step_log
 from celery_config.saga.engine.chains import CALL, COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.engine.machine import PivotRan, StepFailed, StepLogged, StepLost
-from celery_config.saga.engine.rest_steps import CallMessage, call_participants, note_try, record_exhaustion
+from celery_config.saga.engine.rest_steps import (
+    CallMessage,
+    call_participants,
+    find_step,
+    note_try,
+    record_exhaustion,
+)
 from celery_config.saga.engine.runner import ChainEnd, Speakers, StopChainEnd
 from celery_config.saga.states import StepState
 
@@ -203,6 +209,7 @@ CALL_WORK = Work(
     message=CallMessage,
     sender="orchestrator",
     handle=call_participants,
+    find_step=find_step,
     chained=True,
     exhausted="errback",
     note_try=note_try,

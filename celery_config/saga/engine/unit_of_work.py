@@ -14,7 +14,7 @@ from celery_config.common import metrics
 from celery_config.db import bulk
 from celery_config.saga.causes import CauseKind
 from celery_config.saga.dsl import Saga
-from celery_config.saga.engine import clock, parking, scheduling
+from celery_config.saga.engine import clock, holding, parking, scheduling
 from celery_config.saga.engine.flows import (
     Cause,
     Facts,
@@ -28,6 +28,7 @@ from celery_config.saga.engine.machine import IGNORE, Decision, DriveFailed, Wat
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.states import OPEN, Status
 
+HELD = ("held_since", "hold", "deadline_at")
 UNKNOWN = "this code does not know its name and version; deploy one that does, or compare the participants' barriers"
 
 
@@ -46,6 +47,8 @@ class UnitOfWork(Generic[Row, Facts]):
     changed: dict[UUID, Row] = field(default_factory=dict)
     messages: list[Any] = field(default_factory=list)
     transitions: list[Transition[Row]] = field(default_factory=list)
+    frees: bool = False
+    """Whether a row was held that is free now."""
 
     @classmethod
     def begin(
@@ -85,6 +88,7 @@ class UnitOfWork(Generic[Row, Facts]):
         return decision
 
     def set_status(self, row: Row, status: Status, cause: Cause | None) -> None:
+        self.free(row)
         row.status, row.since, row.drives, row.due_at = status.value, self.now, 0, None
         if status in OPEN:
             schedule_check(row, self.now)
@@ -93,6 +97,7 @@ class UnitOfWork(Generic[Row, Facts]):
 
     def park(self, row: Row, why: str, fault: str) -> None:
         """Park a row for a reason that is not one of its flow; `fault` is the same for all with the same fault."""
+        self.free(row)
         before, row.status = Status(row.status), Status.PARKED.value
         row.since, row.due_at = self.now, None
         self.flow.explain_status(row, None, self.facts)
@@ -102,6 +107,12 @@ class UnitOfWork(Generic[Row, Facts]):
         self.transitions.append(
             Transition(row, before, Status.PARKED, DriveFailed(), Decision(Status.PARKED), why)
         )
+
+    def free(self, row: Row) -> None:
+        """End a row's hold: it decides about something else now, which may be held, too."""
+        if row.held_since is not None:
+            holding.free_row(row, self.now)
+            self.frees = True
 
     def is_abandoned(self, row: Row) -> bool:
         """Whether no worker that knows the row's version has moved it for longer than any flow may run."""
@@ -122,8 +133,9 @@ class UnitOfWork(Generic[Row, Facts]):
         ended = [each.row for each in self.transitions if each.is_end]
         stopped = [each.row for each in self.transitions if each.after is Status.STOPPING]
         self.flow.explain_causes([*ended, *stopped])
+        columns = (*self.flow.columns, *HELD) if self.frees else self.flow.columns
         bulk.execute(
-            *bulk.update_statement(self.flow.model, list(self.changed.values()), self.flow.columns),
+            *bulk.update_statement(self.flow.model, list(self.changed.values()), columns),
             *self.flow.to_outbox(self.messages),
         )
         self.flow.finish(self.transitions, self.facts)

@@ -25,12 +25,14 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import ChainTooLarge
 from celery_config.failpoints.points import Point, reach
+from celery_config.messaging.holds.hold_list import read_holds
 from celery_config.messaging.models import UNSENT, OutboxMessage
 from celery_config.saga.causes import TOO_LARGE, CauseKind
 from celery_config.saga.engine import clock, scheduling
 from celery_config.saga.engine.backlogs import Backlogs
 from celery_config.saga.engine.flows import Cause, WatchedFlow, flows
 from celery_config.saga.engine.hindrances import Ask, find_nothing
+from celery_config.saga.engine.holding import mark_rows
 from celery_config.saga.engine.machine import CancelRequested, WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
@@ -85,10 +87,12 @@ def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
 
     A row whose message could be sent and is not yet published is skipped: nothing was said, so nothing can be heard.
     One whose message waits for later (a retry) is skipped up to its deadline. One that is set aside, since it cannot be
-    sent, hides nothing.
+    sent, hides nothing. One that an operator holds is not due.
     """
     unpublished = OutboxMessage.objects.filter(UNSENT, saga=OuterRef("pk"))
-    due: QuerySet[Any, Any] = flow.model._default_manager.filter(due_at__lte=now, status__in=OPEN)
+    due: QuerySet[Any, Any] = flow.model._default_manager.filter(
+        due_at__lte=now, status__in=OPEN, held_since__isnull=True
+    )
     return due.exclude(
         Exists(unpublished.filter(due_at__lte=Now())) | (Exists(unpublished) & Q(deadline_at__gt=now))
     )
@@ -114,6 +118,9 @@ def redrive_rows(
         news = table._default_manager.filter(**{f"{key}__in": [row.pk for row in found]}, **lately)
         heard_of = set(news.values_list(key, flat=True))
         work = UnitOfWork(flow, now, flow.read_facts(found))
+        # Before its deadline may stop it: the duty that marks what is held may not have seen it yet.
+        held = mark_rows(flow, found, work.facts, read_holds(), now)
+        looked_at, found = len(found), [row for row in found if row.pk not in held]
         waiting = {row.pk: hindered[row.pk] for row in find_overdue(found, now) if row.pk in hindered}
         waiting |= dict.fromkeys(find_queued(found, work, heard_of, backlogs), QUEUED_TOO_LONG)
         left = leave_waiting([row for row in found if row.pk in waiting], work, waiting)
@@ -123,7 +130,7 @@ def redrive_rows(
         work.write()
         if found:
             reach(Point.DECIDED)
-    return len(found)
+    return looked_at
 
 
 def park_undrivable(flow: WatchedFlow[Any, Any], now: datetime, row_id: UUID, error: Exception) -> None:

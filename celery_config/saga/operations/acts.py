@@ -24,6 +24,10 @@ TITLES: Mapping[str, str] = {
     "send again": "Send again",
     "dismiss": "Dismiss",
     "show a letter": "Show personal data",
+    "hold": "Hold",
+    "let go": "Let go",
+    "look now": "Look at it now",
+    "deadline": "Change the deadline",
     # A page that renews itself has a button *Pause*, too.
     "start a batch": "Start",
     "pause a batch": "Pause the batch",

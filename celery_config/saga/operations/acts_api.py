@@ -21,9 +21,10 @@ from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging.idempotency import Answer, answer_once, find_row
 from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
-from celery_config.saga.operations import operators, pauses, previews
+from celery_config.saga.operations import operators, pauses, previews, timing
 from celery_config.saga.operations.history_api import History
-from celery_config.web.fields import JsonObjectField, StrictCharField, WordField
+from celery_config.saga.operations.timing import LONGEST_MINUTES
+from celery_config.web.fields import JsonObjectField, StrictCharField, StrictIntegerField, WordField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
@@ -41,6 +42,10 @@ class SettleInput(WhyInput):
     step = StrictCharField(max_length=80)
     operation = WordField(("do", "undo"))
     answer = JsonObjectField(help_text="what the provider would have answered")
+
+
+class DeadlineInput(WhyInput):
+    minutes = StrictIntegerField(min_value=1, max_value=LONGEST_MINUTES, help_text="from now, in saga time")
 
 
 class PauseInput(WhyInput):
@@ -125,6 +130,22 @@ class Settle(Operating):
         return self.act(request, pk, operators.settle_by_hand, SettleInput)
 
 
+class LookNow(Operating):
+    @extend_schema(request=WhyInput, responses={202: ActionOutput})
+    @answer_once(answer_action(status.HTTP_202_ACCEPTED))
+    def post(self, request: Request, pk: UUID) -> OperatorAction:
+        """Let the watchdog look at it in the next second. 409: it has ended, is parked, or is held."""
+        return self.act(request, pk, timing.look_now, WhyInput)
+
+
+class Deadline(Operating):
+    @extend_schema(request=DeadlineInput, responses={200: ActionOutput})
+    @answer_once(answer_action(status.HTTP_200_OK))
+    def post(self, request: Request, pk: UUID) -> OperatorAction:
+        """Change its deadline. 409: it has none, or none any more."""
+        return self.act(request, pk, timing.move_deadline, DeadlineInput)
+
+
 def operator_paths(
     name: str, flow: WatchedFlow[Any, Any], *, history: type[History] = History
 ) -> list[URLPattern]:
@@ -139,6 +160,8 @@ def operator_paths(
         path(f"{one}/history/", history.as_view(model=model), name=f"{name}-history"),
         path(f"{one}/take-over/", TakeOver.as_view(model=model), name=f"{name}-take-over"),
         path(f"{one}/settle/", Settle.as_view(model=model), name=f"{name}-settle"),
+        path(f"{one}/look/", LookNow.as_view(model=model), name=f"{name}-look"),
+        path(f"{one}/deadline/", Deadline.as_view(model=model), name=f"{name}-deadline"),
         *(
             path(f"{one}/{verb}/", Verb.as_view(model=model), {"verb": verb}, name=f"{name}-{verb}")
             for verb in flow.verbs

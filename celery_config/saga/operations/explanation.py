@@ -40,7 +40,7 @@ from celery_config.saga.operations.wording import (
     end_sentence,
     merge_texts,
 )
-from celery_config.saga.states import Status
+from celery_config.saga.states import OPEN, Status
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,10 @@ def explain(flow: FlowFacts) -> Explanation:
 
 
 def tell(flow: FlowFacts) -> Iterator[Part]:
+    if flow.held_since and flow.status in OPEN:
+        yield "Held since "
+        yield Moment(flow.held_since)
+        yield f": {end_sentence(flow.held)} Its deadline moves by as much. "
     match flow.status:
         case Status.RUNNING:
             yield from tell_waiting(flow, "On its way")

@@ -16,6 +16,8 @@ from django.utils import timezone
 from celery_config.common.grouping import group_by
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
+from celery_config.messaging.holds.hold_list import read_holds
+from celery_config.messaging.holds.targets import KnownHold
 from celery_config.saga.course import Course, Known
 from celery_config.saga.dsl import Step
 from celery_config.saga.engine import step_tries
@@ -44,6 +46,7 @@ def read_flows(
     if not rows:
         return {}
     clock, now = clock or SagaClock.objects.first(), timezone.localtime()
+    holds = {hold.id: hold for hold in read_holds()} if any(row.hold for row in rows) else {}
     tries = step_tries.read_tries([row.pk for row in rows])
     facts: dict[UUID, FlowFacts] = {}
     for model, alike in group_by(type, rows).items():
@@ -51,7 +54,8 @@ def read_flows(
         logs = flow.read_logs(alike)
         for row in alike:
             log, tried = logs.get(row.pk, {}), tries.get(row.pk, ())
-            facts[row.pk] = gather_facts(flow, row, log, tried, clock, now, money=money)
+            found = gather_facts(flow, row, log, tried, clock, now, money=money)
+            facts[row.pk] = describe_hold(found, row, holds.get(row.hold), clock) if row.hold else found
     return facts
 
 
@@ -91,6 +95,12 @@ def gather_facts(
         stands_for=clock.stands_for if clock else "",
         tries=tries,
     )
+
+
+def describe_hold(facts: FlowFacts, row: Any, hold: KnownHold | None, clock: SagaClock | None) -> FlowFacts:
+    """Return the facts with what holds the flow; a hold that has just ended is not known by name."""
+    told = f"{hold.label} is held by {hold.by}: {hold.why}" if hold else "it is being let go"
+    return replace(facts, held=told, held_since=to_wall_time(row.held_since, clock, facts.now))
 
 
 def describe_steps(course: Course) -> list[StepFacts]:

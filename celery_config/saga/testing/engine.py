@@ -35,6 +35,8 @@ class Engine:
     on_fence: Callable[[Row | None], OnFence] = decisions.on_fence
     is_lost: Callable[..., bool] = decisions.is_lost
     rises: Callable[[StepState, StepState], bool] = supersedes
+    gives_back: Callable[[float], float] = float
+    """How much of the time for which a saga was held its deadline moves by (rule 30, holds)."""
     undo_claims: Row | None = TOMBSTONE_OF_UNDO
     fence_claims: Row | None = TOMBSTONE_OF_FENCE
 

@@ -66,6 +66,8 @@ class Orchestrator:
         self.since, self.drives, self.parkings = 0.0, 0, 0
         self.last_event_at = -1e9
         self.deadline: float = saga.deadline
+        self.held_since: float | None = None
+        self.held_for, self.own_deadline = 0.0, self.deadline
         self.repaired = False
         self.due: float | None = self.next_check_at()
         self.send_chain(Drive(saga.steps[0].name))
@@ -127,6 +129,7 @@ class Orchestrator:
         """The deadline is now."""
         if self.status is Status.RUNNING:
             self.deadline = self.due = self.broker.now
+            self.own_deadline = self.deadline - self.held_for
 
     def merge(self, step: str, outcome: StepState) -> bool:
         """Raise the log of a step."""
@@ -144,6 +147,9 @@ class Orchestrator:
         patient_until = self.since + TIMES.compensation_timeout
         view = View(before, self.log, now >= self.deadline, now >= patient_until)
         decision = self.engine.decide(self.saga, view, trigger)
+        is_late = now - self.held_for >= self.own_deadline
+        if isinstance(trigger, WatchdogFired) and decision.status is Status.STOPPING and not is_late:
+            raise Violation("the saga was stopped for the time for which an operator held it")
         if decision.status and decision.status is not before:
             self.enter_status(decision.status)
         if decision.send:
@@ -155,10 +161,33 @@ class Orchestrator:
     def enter_status(self, status: Status) -> None:
         if status not in TRANSITIONS[self.status]:
             raise Violation(f"the saga was {self.status} and became {status}")
+        self.free()
         self.status, self.since, self.drives = status, self.broker.now, 0
         self.due = self.next_check_at() if status in OPEN else None
         if status is Status.PARKED:
             self.call_operator()
+
+    def mark(self, *, held: bool) -> None:
+        """Mark the saga as held or free, as engine/holding.py does: undos pass, and so does the end of a chain."""
+        goes_on = self.status in (Status.RUNNING, Status.FORWARD)
+        waits = goes_on and any(known is not StepState.DONE for known in self.log.values())
+        if held and waits:
+            if self.held_since is None:
+                self.held_since = self.broker.now
+            self.due = None
+        elif self.held_since is not None:
+            self.free()
+            self.due = self.next_check_at() if self.status in OPEN else None
+
+    def free(self) -> None:
+        """Give the saga back the time for which it was held."""
+        if self.held_since is not None:
+            held = self.broker.now - self.held_since
+            given = self.engine.gives_back(held)
+            self.deadline, self.since = self.deadline + given, min(self.since + given, self.broker.now)
+            self.held_since, self.held_for = None, self.held_for + held
+            if self.deadline > self.own_deadline + self.held_for:
+                raise Violation("the deadline moved by more than the saga was held")
 
     def next_check_at(self) -> float:
         now = self.broker.now

@@ -9,7 +9,7 @@ from celery_config.messaging.states import Action
 from celery_config.saga.dsl import Saga, StepKind, field_sources
 from celery_config.saga.engine.plan import Operation
 from celery_config.saga.states import OPEN, StepState
-from celery_config.saga.testing.broker import Broker, Message
+from celery_config.saga.testing.broker import SOON, Broker, Message
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.guarantees import check_after, check_at_the_end
 from celery_config.saga.testing.orchestrator import OPERATOR, Orchestrator
@@ -19,11 +19,12 @@ from celery_config.saga.testing.strategies import Options, Strategy
 
 INTERRUPTIONS: Options = (
     "nothing", "somebody cancels", "the watchdog looks", "the deadline passes", "the broker loses everything",
-    "its database is set back",
+    "its database is set back", "an operator holds it",
 )  # fmt: skip
 # A message moves once for each phase of its worker; each move needs a point with a unique name.
 AFTERWARDS = {phase: f"{phase}, afterwards".removeprefix(", ") for phase in ("", UNDER_WAY, *PHASES)}
 MAX_MOVES = 5_000
+HELD_FOR = 30 * 60.0
 needs: dict[type[Saga], dict[str, int]] = {}
 PARTICIPANTS = ("do", "undo", "fence", "request", "stray")
 
@@ -79,6 +80,7 @@ class Simulation:
         self.participants = ExternalParticipants(engine, self.broker, strategy, self.states)
         self.orchestrator = Orchestrator(setting.saga, engine, self.broker, strategy, setting.operator)
         self.moves = 0
+        self.is_held, self.held = False, list[Message]()
 
     def run(self) -> None:
         """
@@ -93,8 +95,11 @@ class Simulation:
             elif due is not None:
                 broker.now = max(broker.now, due)
                 self.trace_move("the watchdog", saga.run_watchdog())
+            elif self.is_held:
+                self.let_go()
             else:
                 break
+            self.orchestrator.mark(held=self.is_held)
             check_after(saga, self.states.values())
             self.moves += 1
             if self.moves > MAX_MOVES:
@@ -103,7 +108,10 @@ class Simulation:
 
     def handle(self, message: Message) -> None:
         then = AFTERWARDS[message.phase]
-        if message.kind in PARTICIPANTS:
+        if self.is_held and message.kind == Operation.DO and not message.phase:
+            self.held.append(message)
+            happened = "held"
+        elif message.kind in PARTICIPANTS:
             happened = getattr(self.participants, message.kind)(message)
         else:
             if message.operation == "resumes":
@@ -140,7 +148,19 @@ class Simulation:
                 self.broker.lose_everything()
             case "its database is set back":
                 self.set_back(message)
+            case "an operator holds it":
+                self.is_held = True
         self.trace_move(happens, f"the saga is {self.orchestrator.status}")
+
+    def let_go(self) -> None:
+        """Let go of what was held for longer than the deadline (rule 30, holds)."""
+        self.is_held = False
+        self.broker.now += HELD_FOR
+        self.orchestrator.mark(held=False)
+        for message in self.held:
+            self.broker.enqueue(message, SOON)
+        self.held = []
+        self.trace_move("the hold", "everything is let go")
 
     def set_back(self, message: Message) -> None:
         """Restore the database of a step's participant to a moment before the step, whose effect is at a provider.

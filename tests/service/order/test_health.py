@@ -107,7 +107,7 @@ class TestReady:
     def test_without_a_broker_a_process_can_accept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(health, "check_broker", raise_away)
         answer = Client().get("/readyz")
-        told = {"ready": True, "database": "ok", "notifier": heartbeat.check_notifier()}
+        told = {"ready": True, "database": "ok", "holds": "ok", "notifier": heartbeat.check_notifier()}
         assert (answer.status_code, answer.json()) == (200, told)
 
     @pytest.mark.usefixtures("database_away")

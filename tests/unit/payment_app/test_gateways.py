@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from celery_config.errors import CallFailed, OutcomeUnknown, Refused
+from celery_config.errors import CalledTooOften, CallFailed, OutcomeUnknown, Refused
 from celery_config.http.sandbox_client import INVALID
 from payment_app import gateways
 from payment_app.gateways import (
@@ -515,7 +515,7 @@ class TestStripe:
             (400, {"type": "idempotency_error"}, CallFailed),
             (401, {"type": "invalid_request_error"}, CallFailed),
             (403, {"type": "invalid_request_error"}, CallFailed),
-            (429, {"type": "invalid_request_error", "code": "lock_timeout"}, OutcomeUnknown),
+            (429, {"type": "invalid_request_error", "code": "lock_timeout"}, CalledTooOften),
             (409, {"type": "idempotency_error", "code": "idempotency_key_in_use"}, OutcomeUnknown),
             (424, {"type": "api_error"}, OutcomeUnknown),
             (500, {"type": "api_error"}, OutcomeUnknown),

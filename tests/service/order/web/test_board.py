@@ -39,7 +39,8 @@ pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
 PARTS = (
-    "waiting", "incidents", "failing", "batches", "under-way", "oldest", "outcomes", "proof", "services", "service",
+    "waiting", "incidents", "failing", "holds", "batches", "under-way", "oldest", "outcomes", "proof", "services",
+    "service",
 )  # fmt: skip
 
 
@@ -296,6 +297,7 @@ class TestThePage:
         page = "".join(read(admin_client, part) for part in PARTS)
         assert folded.findall(page) == [
             "failing",
+            "holds",
             "batches",
             "oldest",
             "outcomes",

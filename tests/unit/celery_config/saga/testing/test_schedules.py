@@ -170,6 +170,18 @@ def test_every_guarantee_can_be_broken() -> None:
     assert not left
 
 
+@pytest.mark.parametrize("when", ["do hotel 1", "event done hotel 1", "do flight 1", "do charge 1"])
+def test_what_is_held_for_longer_than_its_deadline_ends_as_it_would_have(when: str) -> None:
+    """Rule 30, holds."""
+    outcome = replay(Trip, choices={f"{when} afterwards": "an operator holds it"}, outside=[])
+    assert outcome.status == "completed"
+
+
+def test_what_is_held_can_be_cancelled() -> None:
+    held = {"do hotel 1 afterwards": "an operator holds it", "do flight 1 afterwards": "somebody cancels"}
+    assert replay(Trip, choices=held).status == "compensated"
+
+
 def test_a_schedule_that_cannot_be_is_told() -> None:
     with pytest.raises(ValueError, match="'explodes' cannot happen there, only delivered, lost"):
         replay(Trip, choices={"do hotel 1 on its way": "explodes"})
