@@ -362,7 +362,8 @@ def find_route_fault(exchange: str, routing_key: str, task: str, receiver: str =
         # Anyone may send there; what a service sends itself, such as the events that wait for another try, may not be.
         fits = service == task.partition(".")[0]
     elif exchange == EVENTS:
-        fits = task.startswith(EVENT_TASKS)
+        _, _, wanted = routing_key.partition(f".{AGAIN}.")
+        fits = task.startswith(EVENT_TASKS) and (not wanted or receiver in ("", wanted))
     return None if fits else f"forged: {task!r} does not belong under the key {routing_key!r} of {exchange!r}"
 
 

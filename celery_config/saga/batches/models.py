@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 
@@ -62,8 +62,12 @@ class BatchItem(models.Model):
     """One flow, or one dead letter, of a batch. A batch acts only on what has not moved since it was chosen."""
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items", db_index=False)
-    flow = models.UUIDField(null=True, help_text="the saga, or the choreographed order")
-    letter = models.BigIntegerField(null=True, help_text="or the dead letter")
+    flow: models.UUIDField[Any, Any] = models.UUIDField(
+        null=True, help_text="the saga, or the choreographed order"
+    )
+    letter: models.BigIntegerField[Any, Any] = models.BigIntegerField(
+        null=True, help_text="or the dead letter"
+    )
     seen_status = models.CharField(max_length=12)
     seen_since = models.DateTimeField(
         help_text="in that status since, in saga time; of a dead letter, when it came"

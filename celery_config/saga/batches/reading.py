@@ -64,7 +64,8 @@ def read_reasons(batch: Batch) -> list[BatchReason]:
 def find_items(name: str, key: str = "flow") -> QuerySet[BatchItem, Any]:
     """Return the ids of the flows of a part, or of its letters, by its name; none if it is no such name."""
     first, *alike = name.split(SEPARATOR)
-    batch = parse_uuid(first)
-    if batch is None or len(alike) != len(ALIKE):
-        return BatchItem.objects.none().values(key)
-    return BatchItem.objects.filter(batch=batch, **dict(zip(ALIKE, alike, strict=True))).values(key)
+    batch, items = parse_uuid(first), BatchItem.objects.none()
+    if batch is not None and len(alike) == len(ALIKE):
+        items = BatchItem.objects.filter(batch=batch, **dict(zip(ALIKE, alike, strict=True)))
+    found: QuerySet[BatchItem, Any] = items.values(key)
+    return found

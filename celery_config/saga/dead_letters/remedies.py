@@ -69,7 +69,7 @@ class Remedy:
     why: str
     what: str = ""
     """The batch that it is a part of."""
-    rows: Mapping[UUID, WatchedRow] = field(default_factory=dict)
+    rows: Mapping[Any, WatchedRow] = field(default_factory=dict)
 
     def apply(self, letters: Sequence[DeadLetter]) -> list[Acted]:
         """Act on each of these letters that is open; call it in a transaction that has locked them.

@@ -86,7 +86,8 @@ def find_bound_queues(exchange: str, key: str) -> list[str]:
     def matches(pattern: str) -> bool:
         if topology.EXCHANGES[exchange][0] == "direct":
             return key == pattern
-        return re.fullmatch(pattern.replace(".", r"\.").replace(r"\.#", r"(\..+)?"), key) is not None
+        words = pattern.replace(".", r"\.").replace("*", r"[^.]+").replace(r"\.#", r"(\..+)?")
+        return re.fullmatch(words, key) is not None
 
     return [
         q.name
@@ -113,6 +114,11 @@ class TestRouting:
         assert find_bound_queues(route["exchange"], route["routing_key"]) == [queue]
         assert topology.is_urgent(route) is urgent
         assert topology.find_target(route["exchange"], route["routing_key"]) == service
+
+    def test_an_event_that_is_announced_again_gets_to_one_service_alone(self, service: str) -> None:
+        key = topology.again_key("payment.payment_captured", service)
+        assert find_bound_queues(topology.EVENTS, key) == [f"{service}.events"]
+        assert topology.find_announced_type(key) == "payment.payment_captured"
 
     def test_what_older_versions_sent_still_arrives(self, service: str) -> None:
         """Rule 24 (versions): chains and outbox rows under way name exchange and key."""
@@ -195,6 +201,13 @@ class TestPermissions:
         watched = [q for s in SERVICES for q in TOPOLOGY.worker_queues(s)] if service == "order" else []
         for name in ("", "amq.default", *(q.name for q in TOPOLOGY.queues())):
             assert self.allowed(service, "write", name) == (name in watched), name
+
+    def test_it_announces_again_what_is_its_own(self, service: str) -> None:
+        for source in SERVICES:
+            key = topology.again_key(f"{source}.it_happened", "order")
+            assert topology.may_write(service, topology.EVENTS, key) == (source == service)
+        nobody = topology.again_key(f"{service}.it_happened", "nobody")
+        assert not topology.may_write(service, topology.EVENTS, nobody)
 
     def test_it_declares_nothing_but_its_own_remote_control(self, service: str) -> None:
         for name in [*topology.EXCHANGES, *(q.name for q in TOPOLOGY.queues())]:

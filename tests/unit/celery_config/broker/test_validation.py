@@ -78,6 +78,15 @@ class TestWhoMaySendIt:
         assert came(exchange, key, task, sent, receiver="payment") is None
         assert str(came(exchange, key, task, sent, receiver="order")).startswith("forged: it came to order")
 
+    def test_an_event_that_is_announced_again_is_of_the_type_before_it_and_for_one_service(self) -> None:
+        key = "inventory.product_changed.again.order"
+        assert came("events", key, "events.receive", self.PRODUCT, receiver="order") is None
+        assert str(came("events", key, "events.receive", self.PRODUCT, receiver="payment")).startswith(
+            "forged"
+        )
+        other = {"type": "inventory.product_deleted"}
+        assert "has another type" in str(came("events", key, "events.receive", other, receiver="order"))
+
     @pytest.mark.parametrize("exchange", ["x.payment.control.pidbox", "unrouted", "celeryev"])
     def test_it_came_through_an_exchange_that_is_not_ours(self, exchange: str) -> None:
         """A service may declare exchanges of its own and bind them to ours: ours show their own names."""
