@@ -54,13 +54,13 @@ def count_held_by() -> dict[Any, int]:
 
 
 def check_holds() -> str:
-    """Say what is held here; a warning, since it moves only when somebody lets it go."""
+    """Say what is held here; a warning, since it moves only when somebody lets it go.
+
+    Who holds it and why is for people with a login: anybody may ask this.
+    """
     holds, held = read_holds(), count_held()
     if not holds and not held:
         return "ok"
-    told = "; ".join(
-        f"{hold.label} is held since {hold.since:%Y-%m-%d %H:%M} UTC by {hold.by}: {hold.why}"
-        for hold in holds
-    )
+    told = "; ".join(f"{hold.label} is held since {hold.since:%Y-%m-%d %H:%M} UTC" for hold in holds)
     waiting = f"{held} message{'' if held == 1 else 's'} held here"
     return f"warning: {'; '.join(filter(None, (told, waiting)))}"

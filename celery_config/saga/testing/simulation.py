@@ -9,7 +9,7 @@ from celery_config.messaging.states import Action
 from celery_config.saga.dsl import Saga, StepKind, field_sources
 from celery_config.saga.engine.plan import Operation
 from celery_config.saga.states import OPEN, StepState
-from celery_config.saga.testing.broker import SOON, Broker, Message
+from celery_config.saga.testing.broker import Broker, Message
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.guarantees import check_after, check_at_the_end
 from celery_config.saga.testing.orchestrator import OPERATOR, Orchestrator
@@ -158,7 +158,7 @@ class Simulation:
         self.broker.now += HELD_FOR
         self.orchestrator.mark(held=False)
         for message in self.held:
-            self.broker.enqueue(message, SOON)
+            self.broker.redeliver(message)
         self.held = []
         self.trace_move("the hold", "everything is let go")
 

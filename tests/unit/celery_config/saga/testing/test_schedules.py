@@ -101,7 +101,7 @@ def test_a_failure_is_printed_as_a_test_that_plays_it() -> None:
     with pytest.raises(ScheduleFailed) as caught:
         check_random(Trip, count=5_000, seed=1, engine=BROKEN["an undo leaves no tombstone"])
     moves, _, source = str(caught.value).partition("As a test:\n")
-    assert "the saga is compensated, but still there: flight" in moves
+    assert "the saga is compensated, but still there: hotel" in moves
     module: dict[str, Any] = {}
     exec(source, module)
     module["test_a_schedule_of_trip"]()
