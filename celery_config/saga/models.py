@@ -115,6 +115,15 @@ class SagaInstance(WatchedRow):
 
     class Meta:
         verbose_name = "saga"
+        # Nobody edits a row: each verb has a permission of its own.
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("retry_sagainstance", "Can bring sagas and orders to an end"),
+            ("compensate_sagainstance", "Can cancel and undo sagas and orders"),
+            ("resume_sagainstance", "Can finish sagas that are past their point of no return"),
+            ("take_over_sagainstance", "Can take over what waits for a decision"),
+            ("settle_sagainstance", "Can settle calls by hand"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(due_at__isnull=False) | ~models.Q(status__in=[s.value for s in OPEN]),

@@ -130,6 +130,7 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
         "ROOT_URLCONF": f"{package}.config.urls",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",
         "RECOVERY": f"{package}.recovery.make_plan",
+        "GROUPS": f"{package}.groups.GROUPS",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [
             {

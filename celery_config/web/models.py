@@ -1,4 +1,4 @@
-"""Tables of people's access: their tokens, of which only a hash is kept, and what they changed."""
+"""Tables of people's access: their tokens, of which only a hash is kept, what they changed, and what was shipped to groups."""
 
 from __future__ import annotations
 
@@ -49,3 +49,17 @@ class ChangeRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} by {self.by}"
+
+
+class ShippedPermission(models.Model):
+    """A permission that was once given to a shipped group, and is not given again; see `groups`."""
+
+    group = models.CharField(max_length=150, help_text="the group's name when it was shipped")
+    permission = models.CharField(max_length=200, blank=True, help_text="empty: the group itself")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["group", "permission"], name="shipped_once")]
+
+    def __str__(self) -> str:
+        return f"{self.permission or 'the group'} of {self.group}"

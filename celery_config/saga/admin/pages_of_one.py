@@ -85,7 +85,11 @@ class PagesOfOne(FlowAdmin):
     def build_story(self, request: HttpRequest, row: WatchedRow) -> dict[str, Any]:
         """Return the context of the row's fragment, with the verbs that fit; the recommended one comes first."""
         facts = read_flow(row)
-        names = [name for name in self.actions_detail if self.is_offered(name, row)]
+        names = [
+            name
+            for name in self.actions_detail
+            if self.is_offered(name, row) and self.is_permitted(name, request)
+        ]
         recommended = recommend_verb(facts)
         verbs = [
             {
@@ -97,7 +101,7 @@ class PagesOfOne(FlowAdmin):
         ]
         return {
             **build_story(row, facts, url=get_page_url(row, "story")),
-            "verbs": verbs if self.has_act_permission(request) else [],
+            "verbs": verbs,
             "owner": row.owner,
         }
 
@@ -121,19 +125,21 @@ class PagesOfOne(FlowAdmin):
             return {"warnings": [str(refusal)]}
         return build_evidence(row, course, barrier_client.read_barriers(course.steps, row.pk))
 
-    @action(description=name_act("retry"), icon="task_alt", permissions=["act"])
+    @action(description=name_act("retry"), icon="task_alt", permissions=["retry"])
     def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "retry")
 
-    @action(description=name_act("compensate"), icon="undo", permissions=["act"])
+    @action(description=name_act("compensate"), icon="undo", permissions=["compensate"])
     def compensate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "compensate")
 
-    @action(description=name_act("resume"), icon="fast_forward", permissions=["act"])
+    @action(description=name_act("resume"), icon="fast_forward", permissions=["resume"])
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "resume")
 
-    @action(description=name_act("take over"), icon="person_add", permissions=["act"], url_path="take-over")
+    @action(
+        description=name_act("take over"), icon="person_add", permissions=["take_over"], url_path="take-over"
+    )
     def take_over(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -146,7 +152,12 @@ class PagesOfOne(FlowAdmin):
             refused="" if row.status == Status.PARKED else operators.UNOWNED.format(describe_status(row.status)),
         )  # fmt: skip
 
-    @action(description=name_act("settle by hand"), icon="edit_note", permissions=["act"], url_path="settle")
+    @action(
+        description=name_act("settle by hand"),
+        icon="edit_note",
+        permissions=["settle_by_hand"],
+        url_path="settle",
+    )
     def settle_by_hand(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:

@@ -24,10 +24,11 @@ from celery_config.saga.batches.reading import (
     read_parts,
     read_reasons,
 )
-from celery_config.saga.batches.steering import STEERS, steer
+from celery_config.saga.batches.steering import STEERS, list_needs, steer
 from celery_config.saga.engine.flows import WatchedFlow, flows
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations.acts_api import OPERATES, ActionOutput, WhyInput, answer_action
+from celery_config.saga.operations.acts_api import ActionOutput, WhyInput, answer_action
+from celery_config.saga.operations.permissions import MAKES_BATCHES, PERMISSIONS, STEERS_BATCHES
 from celery_config.saga.states import Status
 from celery_config.web.fields import (
     IdField,
@@ -38,7 +39,7 @@ from celery_config.web.fields import (
 )
 from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import Needs
+from celery_config.web.permissions import Needs, check_permissions
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
 
@@ -146,7 +147,7 @@ class BatchList(generics.ListAPIView[Batch]):
     ordering = "-created_at"
     filter_backends = (StrictFilterBackend, MadeByKey)
     filterset_fields = ("state", "verb", "kind")
-    needs: Needs = {**SEES, "POST": OPERATES}
+    needs: Needs = {**SEES, "POST": (MAKES_BATCHES,)}
     throttle_scope = "verbs"
     refusals: ClassVar[Refusals] = {"POST": [OperatorRefused]}
 
@@ -166,10 +167,12 @@ class BatchList(generics.ListAPIView[Batch]):
         filters, ids = read_filters(flow, given), given.pop("ids", [])
         if bool(filters) == bool(ids):
             raise OperatorRefused(TWO_CHOICES if ids else NO_CHOICE)
+        verb = given.pop("verb")
+        check_permissions(request.user, *filter(None, [PERMISSIONS.get(verb)]))
         rows = flow.model._default_manager.filter(**({"pk__in": ids} if ids else filters))
         chosen_by = filters or {"ids": len(ids)}
         by = request.user.get_username()
-        return make_batch(flow, rows, given.pop("verb"), chosen_by=chosen_by, by=by, **given)
+        return make_batch(flow, rows, verb, chosen_by=chosen_by, by=by, **given)
 
 
 class BatchShow(generics.RetrieveAPIView[Batch]):
@@ -194,7 +197,7 @@ class BatchItems(generics.ListAPIView[BatchItem]):
 
 
 class BatchSteer(APIView):
-    needs: Needs = {"POST": OPERATES}
+    needs: Needs = {"POST": (STEERS_BATCHES,)}
     throttle_scope = "verbs"
     refusals: ClassVar[Refusals] = {"POST": [OperatorRefused]}
 
@@ -202,7 +205,7 @@ class BatchSteer(APIView):
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID, act: str) -> OperatorAction:
         """Start, pause, resume or stop it. 409: its state does not allow it."""
-        get_object_or_404(Batch, pk=pk)
+        check_permissions(request.user, *list_needs(get_object_or_404(Batch, pk=pk), act))
         return steer(pk, act, by=request.user.get_username(), **parse_body(WhyInput, request))
 
 

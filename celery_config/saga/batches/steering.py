@@ -17,6 +17,7 @@ from celery_config.saga.batches.telling import describe_state, describe_state_ch
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.audit_trail import check_reason, record_action
+from celery_config.saga.operations.permissions import PERMISSIONS, STEERS_BATCHES
 
 UNFINISHED = (
     BatchState.CHECKING, BatchState.READY, BatchState.TRYING, BatchState.RUNNING, BatchState.PAUSED,
@@ -31,6 +32,13 @@ STEERS = {
 """The acts on a batch, and the states that allow each."""
 AFTER = {"pause": BatchState.PAUSED, "resume": BatchState.RUNNING, "stop": BatchState.STOPPED}
 STOPPED = "the batch was stopped"
+ACTING = ("start", "resume")
+"""The acts after which a batch acts on flows."""
+
+
+def list_needs(batch: Batch, act: str) -> tuple[str, ...]:
+    """Return the permissions that an act on a batch needs."""
+    return (STEERS_BATCHES, PERMISSIONS[batch.verb]) if act in ACTING else (STEERS_BATCHES,)
 
 
 def name_steer(act: str) -> str:

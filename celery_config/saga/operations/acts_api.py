@@ -23,14 +23,13 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import operators, pauses, previews
 from celery_config.saga.operations.history_api import History
+from celery_config.saga.operations.permissions import PERMISSIONS
 from celery_config.web.fields import JsonObjectField, StrictCharField, WordField
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
-
-OPERATES = ("saga.change_sagainstance",)
 
 
 class WhyInput(ClientInput):
@@ -73,7 +72,7 @@ class PauseOutput(serializers.ModelSerializer[SagaPause]):
 
 
 class Operating(APIView):
-    needs: Needs = {"GET": OPERATES, "POST": OPERATES}
+    needs: Needs = {}
     throttle_scope = "verbs"
     refusals: Refusals = {"GET": [OperatorRefused], "POST": [OperatorRefused, ServiceCallError]}
     model: type[WatchedRow] = SagaInstance
@@ -110,6 +109,8 @@ class Verb(Operating):
 
 
 class TakeOver(Operating):
+    needs: Needs = {"POST": (PERMISSIONS["take over"],)}
+
     @extend_schema(request=WhyInput, responses={200: ActionOutput})
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID) -> OperatorAction:
@@ -118,6 +119,8 @@ class TakeOver(Operating):
 
 
 class Settle(Operating):
+    needs: Needs = {"POST": (PERMISSIONS["settle by hand"],)}
+
     @extend_schema(request=SettleInput, responses={200: ActionOutput})
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID) -> OperatorAction:
@@ -140,14 +143,23 @@ def operator_paths(
         path(f"{one}/take-over/", TakeOver.as_view(model=model), name=f"{name}-take-over"),
         path(f"{one}/settle/", Settle.as_view(model=model), name=f"{name}-settle"),
         *(
-            path(f"{one}/{verb}/", Verb.as_view(model=model), {"verb": verb}, name=f"{name}-{verb}")
+            path(
+                f"{one}/{verb}/",
+                Verb.as_view(model=model, needs=dict.fromkeys(("GET", "POST"), (PERMISSIONS[verb],))),
+                {"verb": verb},
+                name=f"{name}-{verb}",
+            )
             for verb in flow.verbs
         ),
     ]
 
 
 class Pauses(APIView):
-    needs: Needs = {"GET": ("saga.view_sagapause",), "POST": OPERATES, "DELETE": OPERATES}
+    needs: Needs = {
+        "GET": ("saga.view_sagapause",),
+        "POST": (PERMISSIONS["pause"],),
+        "DELETE": (PERMISSIONS["unpause"],),
+    }
     throttle_scope = "verbs"
     refusals: Refusals = {"POST": [OperatorRefused], "DELETE": [OperatorRefused]}
 

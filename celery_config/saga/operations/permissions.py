@@ -1,0 +1,18 @@
+"""Which permission each act of an operator needs: one for each verb, on the pages and over HTTP. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PERMISSIONS: Mapping[str, str] = {
+    "retry": "saga.retry_sagainstance",
+    "compensate": "saga.compensate_sagainstance",
+    "resume": "saga.resume_sagainstance",
+    "take over": "saga.take_over_sagainstance",
+    "settle by hand": "saga.settle_sagainstance",
+    "pause": "saga.add_sagapause",
+    "unpause": "saga.delete_sagapause",
+}
+"""By the verbs that the trail keeps."""
+MAKES_BATCHES, STEERS_BATCHES = "batches.add_batch", "batches.change_batch"
+"""A batch also needs the permission of its verb: who makes it, starts it, or lets it go on has both."""
