@@ -1,4 +1,4 @@
-"""`python -m docs.permissions_table`: writes docs/reference/permissions.md from the yaml file that the tests try, and the groups."""
+"""`python -m docs.permissions_table`: writes docs/reference/permissions.md from the yaml file and the groups."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Groups that are shipped: each gets each of its permissions once, so what an administrator changes stays.
 
-A service names the permissions in its `groups.py`. A table keeps which were given. After a migration a group gets those
-that were never given to it: a permission that was taken away, and a group that was deleted or renamed, do not come back.
+A service names the permissions in its `groups.py`. A table keeps which were given. After a migration a group gets
+those that were never given to it: a permission that was taken away, and a group that was deleted or renamed, do not
+come back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of people's access: their tokens, of which only a hash is kept, what they changed, and what was shipped to groups."""
+"""Tables of people's access: hashes of their tokens, what they changed, and what was shipped to groups."""
 
 from __future__ import annotations
 
