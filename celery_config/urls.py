@@ -23,6 +23,7 @@ from celery_config.web import site
 from celery_config.web.change_log import ChangeList
 from celery_config.web.error_pages import HANDLERS
 from celery_config.web.schema_api import SchemaApi
+from celery_config.web.sign_on import begin_sign_on, end_sign_on
 from celery_config.web.token_api import OwnToken, OwnTokens, TokenApi
 
 
@@ -38,6 +39,8 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("", show_home, name="home"),
         # A browser requests this for pages without an icon, such as JSON.
         path("favicon.ico", RedirectView.as_view(url=site.icon_url())),
+        path("sign-on/", begin_sign_on, name="sign-on"),
+        path("sign-on/end/", end_sign_on, name="sign-on-end"),
         path("admin/", admin.site.urls),
         path("api/", include(api)),
         path("api/commands/", Commands.as_view(), name="commands"),

@@ -9,6 +9,7 @@ SEES_CATALOGUE = ("order.view_catalogueproduct", "order.view_payablecurrency")
 SEES = (
     *SEES_MESSAGES, *SEES_ORDERS, *SEES_CATALOGUE, "order.view_customer", "order.view_erasure",
     "saga.view_sagapause", "saga.view_deadletter", "saga.view_operatoraction", "batches.view_batch",
+    "approvals.view_approvalrequest",
     "notifications.view_incident", "notifications.view_notificationrule", "notifications.view_delivery",
     "proof.view_brokenpromise", "proof.view_dailystatement",
 )  # fmt: skip

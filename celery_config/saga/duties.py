@@ -24,6 +24,7 @@ from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
 from celery_config.saga.models import DeadLetter, SagaDecision, SagaStep, StepTry
+from celery_config.saga.operations.approvals import EXPIRES_EVERY, expire_requests
 from celery_config.saga.operations.services import LOOK_SECONDS, look_at_queues, look_at_services
 from celery_config.saga.states import ENDED
 from celery_config.saga.sums.writing import SUM_SECONDS, delete_old_sums, sum_up
@@ -55,6 +56,7 @@ def saga_duties() -> list[Duty]:
             for flow in others
         ),
         Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), period(1)),
+        Duty("requests for approval", expire_requests, EXPIRES_EVERY),
         Duty("dead letters", DeadLetterReader(app).read, period(1)),
         Duty("retention of the log", delete_old_log, EVERY_SECONDS),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),

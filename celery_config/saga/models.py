@@ -245,6 +245,13 @@ class OperatorAction(models.Model):
     )
     what = models.CharField(max_length=200, help_text="the step, or what was paused")
     by = models.CharField(max_length=150)
+    asked_by = models.CharField(
+        max_length=150,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="whose request `by` approved or declined",
+    )
     why = models.TextField()
     effect = models.CharField(max_length=300, help_text="what it changed and what was sent")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models
 from knox.models import AbstractAuthToken
 from knox.settings import CONSTANTS
@@ -49,6 +50,23 @@ class ChangeRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} by {self.by}"
+
+
+class ProviderIdentity(models.Model):
+    """Which account a person of a provider has; see `sign_on_accounts`."""
+
+    issuer = models.CharField(max_length=200)
+    subject = models.CharField(max_length=255, help_text="the provider's own id of the person")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identities")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="one_account_an_identity")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} of {self.issuer}"
 
 
 class ShippedPermission(models.Model):

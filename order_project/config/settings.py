@@ -51,6 +51,7 @@ globals().update(
         apps=(
             "celery_config.saga",
             "celery_config.saga.batches",
+            "celery_config.saga.approvals",
             "celery_config.notifications",
             "order_project.proof",
         ),
@@ -61,6 +62,7 @@ globals().update(
         board=BOARD_PARTS,
         badges=(
             "celery_config.saga.operations.overview.count_badges",
+            "celery_config.saga.operations.approvals.count_badges",
             "celery_config.notifications.board.count_badges",
         ),
     )

@@ -52,7 +52,7 @@ class PauseInput(WhyInput):
 class ActionOutput(serializers.ModelSerializer[OperatorAction]):
     class Meta:
         model = OperatorAction
-        fields = ("saga", "subject", "at", "verb", "what", "by", "why", "effect")
+        fields = ("saga", "subject", "at", "verb", "what", "by", "asked_by", "why", "effect")
 
 
 def answer_action(code: int) -> Answer[OperatorAction]:
@@ -124,7 +124,10 @@ class Settle(Operating):
     @extend_schema(request=SettleInput, responses={200: ActionOutput})
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID) -> OperatorAction:
-        """Say what became of a call outside, when no service can; bring it to an end afterwards."""
+        """Say what became of a call outside, when no service can; bring it to an end afterwards.
+
+        With FOUR_EYES it is asked for: another person approves it at /api/approvals/.
+        """
         return self.act(request, pk, operators.settle_by_hand, SettleInput)
 
 
