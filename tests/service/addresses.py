@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
-ARGUMENTS = {"uuid": str(UUID(int=7)), "str": "X1", "slug": "x1"}
+ARGUMENTS = {"uuid": str(UUID(int=7)), "str": "X1", "slug": "x1", "int": "7"}
 
 
 def make_address(route: str) -> str:
