@@ -21,7 +21,6 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from compose.local import ports
-from tests.service.together import until
 
 ALGORITHM = "RS256"
 
@@ -58,18 +57,17 @@ def serve_provider() -> Iterator[Provider]:
     process = subprocess.Popen([sys.executable, "-m", "tests.oidc_provider", str(port)])
     provider = Provider(f"http://127.0.0.1:{port}")
     try:
-        until(lambda: is_up(provider), "the provider answers")
+        wait_for(f"{provider.issuer}/jwks")
         yield provider
     finally:
         process.terminate()
         process.wait()
 
 
-def is_up(provider: Provider) -> bool:
-    try:
-        return httpx.get(f"{provider.issuer}/jwks", timeout=5).is_success
-    except httpx.TransportError:
-        return False
+def wait_for(address: str) -> None:
+    """Wait until a process that starts answers there: connecting is tried again, ever more rarely."""
+    with httpx.Client(transport=httpx.HTTPTransport(retries=6), timeout=10) as client:
+        client.get(address).raise_for_status()
 
 
 def make_app() -> Any:

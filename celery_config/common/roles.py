@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 
 class Role(StrEnum):
@@ -26,3 +27,13 @@ SEES_MESSAGES = (
 """What a reader sees in every service."""
 MENDS_MESSAGES = ("messaging.change_outboxmessage", "messaging.change_contradiction")
 """What an operator does in every service."""
+
+
+def list_roles(theirs: Any, groups: Mapping[str, Role]) -> frozenset[Role]:
+    """Return the shipped groups that a claim of groups stands for.
+
+    Args:
+        theirs: a name, or a list of them; anything else names none.
+    """
+    named = [theirs] if isinstance(theirs, str) else theirs if isinstance(theirs, list) else []
+    return frozenset(groups[each] for each in named if isinstance(each, str) and each in groups)

@@ -49,7 +49,7 @@ def sign_on_settings(service: str, *, production: bool) -> dict[str, Any]:
         "OIDC_SCOPE": env.str("OIDC_SCOPE", "openid email profile"),
         "OIDC_NAME_CLAIM": env.str("OIDC_NAME_CLAIM", "preferred_username"),
         "OIDC_GROUPS_CLAIM": env.str("OIDC_GROUPS_CLAIM", "groups"),
-        "OIDC_GROUPS": read_groups(env.list("OIDC_GROUPS", default=[*Role])),
+        "OIDC_GROUPS": read_groups(env.list("OIDC_GROUPS", default=[])),
         "PASSWORD_SIGN_IN": with_passwords,
         "AUTHENTICATION_BACKENDS": [AXES, PASSWORDS if with_passwords else NO_PASSWORDS],
     }
@@ -58,11 +58,14 @@ def sign_on_settings(service: str, *, production: bool) -> dict[str, Any]:
 def read_groups(pairs: list[str]) -> dict[str, Role]:
     """Return the shipped group of each group of the provider: "shop-ops=operator"; "operator" alone is its own name.
 
+    Args:
+        pairs: none stand for the shipped groups by their own names.
+
     Raises:
         ImproperlyConfigured: there is no such shipped group.
     """
     groups = {}
-    for pair in pairs:
+    for pair in pairs or [*Role]:
         theirs, _, ours = pair.partition("=")
         name = (ours or theirs).strip()
         if name not in [*Role]:

@@ -23,16 +23,13 @@ from joserfc.errors import JoseError
 from requests import RequestException
 from rest_framework import status
 
+from celery_config.http.id_tokens import ALGORITHMS, LEEWAY, expect_claims
 from celery_config.web.client_addresses import read_address
 from celery_config.web.sign_on_accounts import SignOnRefused, find_account, read_person
 
 log = structlog.get_logger(__name__)
 SECONDS = 10.0
 """Limit of one call of the provider."""
-LEEWAY = 60
-"""By how many seconds the provider's clock may differ from ours."""
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Those that prove who signed: `none` does not, and the key of HS256 is known to the client, too."""
 NEXT = "sign_on_next"
 # Authlib raises RuntimeError when the provider does not say where its keys are.
 FAULTS = (OAuthError, JoseError, RequestException, SignOnRefused, RuntimeError, ValueError)
@@ -114,11 +111,7 @@ def fetch_claims(provider: Any, request: HttpRequest) -> dict[str, Any]:
     metadata = provider.load_server_metadata()
     offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
     metadata["id_token_signing_alg_values_supported"] = [each for each in offered if each in ALGORITHMS]
-    expected = {
-        "iss": {"essential": True, "value": settings.OIDC_ISSUER},
-        "aud": {"essential": True, "value": settings.OIDC_CLIENT_ID},
-        "exp": {"essential": True},
-    }
+    expected = expect_claims(settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID)
     token = provider.authorize_access_token(request, claims_options=expected, leeway=LEEWAY)
     if not token.get("userinfo"):
         raise SignOnRefused("the provider did not say who you are")

@@ -13,7 +13,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
-from celery_config.common.roles import Role
+from celery_config.common.roles import Role, list_roles
 from celery_config.common.visible_text import is_visible
 from celery_config.web.change_log import Kind, record_changes
 from celery_config.web.models import ProviderIdentity
@@ -63,12 +63,8 @@ def read_person(claims: Mapping[str, Any]) -> Person:
     for text, most in ((subject, ID_LENGTH), (name, NAME_LENGTH)):
         if not (isinstance(text, str) and is_visible(text) and len(text) <= most):
             raise SignOnRefused("the provider gives you no id or no name that this service can keep")
-    theirs = claims.get(settings.OIDC_GROUPS_CLAIM) or []
-    named = [theirs] if isinstance(theirs, str) else theirs if isinstance(theirs, list) else []
-    roles = {
-        settings.OIDC_GROUPS[each] for each in named if isinstance(each, str) and each in settings.OIDC_GROUPS
-    }
-    return Person(str(subject), str(name), email if isinstance(email, str) else "", frozenset(roles))
+    roles = list_roles(claims.get(settings.OIDC_GROUPS_CLAIM), settings.OIDC_GROUPS)
+    return Person(str(subject), str(name), email if isinstance(email, str) else "", roles)
 
 
 def find_account(person: Person) -> Any:
