@@ -68,8 +68,8 @@ class TasksOfWorker(BaseHandler):  # type: ignore[misc]
 def missing_settings() -> list[str]:
     """Return the names of the variables that Flower needs and the environment lacks."""
     missing = [] if os.environ.get("FLOWER_BROKER_URL") else ["FLOWER_BROKER_URL"]
-    if flower_sign_on.read_options():
-        return missing
+    if sign_on := flower_sign_on.read_options():
+        return missing + flower_sign_on.list_missing(sign_on)
     if not (os.environ.get("FLOWER_BASIC_AUTH") or os.environ.get("FLOWER_PASSWORD")):
         missing.append("FLOWER_PASSWORD")
     return missing

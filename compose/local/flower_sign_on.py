@@ -7,6 +7,7 @@ Flower's own trusts what it fetches with an access token. Here the ID token is c
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -40,6 +41,17 @@ def read_options() -> dict[str, Any]:
         "oauth2_secret": env.str("FLOWER_OIDC_CLIENT_SECRET", "") or env.str("OIDC_CLIENT_SECRET", ""),
         "oauth2_redirect_uri": f"{flower_public_url().rstrip('/')}/login",
     }
+
+
+def list_missing(options: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that a sign-on needs and the environment lacks.
+
+    Args:
+        options: as of `read_options`.
+    """
+    needed = {"FLOWER_PUBLIC_URL": flower_public_url(), "OIDC_CLIENT_ID": options["oauth2_key"]}
+    needed["OIDC_CLIENT_SECRET"] = options["oauth2_secret"]
+    return [name for name, value in needed.items() if not value]
 
 
 class SignOnHandler(OktaLoginHandler):  # type: ignore[misc]

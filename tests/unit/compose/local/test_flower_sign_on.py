@@ -13,6 +13,7 @@ import pytest
 
 from compose.local import ports
 from compose.local.environment import ROOT
+from compose.local.flower import missing_settings
 from tests.oidc_provider import Provider, read_parameters, serve_provider, wait_for
 
 ADA = "7f1c"
@@ -108,3 +109,12 @@ def test_others_are_refused(browser: httpx.Client, provider: Provider, claims: d
     provider.set_user(ADA, **{**CLAIMS, **claims})
     assert browser.get(go(browser, provider)).status_code == 403
     assert browser.get("/tasks").status_code == 302
+
+
+def test_what_a_sign_on_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FLOWER_PUBLIC_URL", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "FLOWER_BROKER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OIDC_ISSUER", "https://id.example.com")
+    monkeypatch.setenv("FLOWER_AUTH", ".*@example.com")
+    lacking = ["FLOWER_BROKER_URL", "FLOWER_PUBLIC_URL", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"]
+    assert missing_settings() == lacking
