@@ -25,10 +25,8 @@ def sign_on_settings(service: str, *, production: bool) -> dict[str, Any]:
     """
     prefix, issuer = service.upper(), env.str("OIDC_ISSUER", "").rstrip("/")
     with_passwords = env.bool("PASSWORD_SIGN_IN", True)
-    client, secret = (
-        env.str(f"{prefix}_OIDC_{name}", "") or env.str(f"OIDC_{name}", "")
-        for name in ("CLIENT_ID", "CLIENT_SECRET")
-    )
+    client = env.str(f"{prefix}_OIDC_CLIENT_ID", "") or env.str("OIDC_CLIENT_ID", "")
+    secret = env.str(f"{prefix}_OIDC_CLIENT_SECRET", "") or env.str("OIDC_CLIENT_SECRET", "")
     if issuer and not (client and secret):
         raise ImproperlyConfigured(
             f"OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, or {prefix}_OIDC_…."
