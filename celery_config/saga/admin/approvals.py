@@ -83,7 +83,7 @@ class RequestAdmin(ReadOnlyAdmin):
             return self.redirect_to_list(request, object_id)
         by = request.user.get_username()
         is_own = decision == "decline" and by == asked.asked_by
-        if not (is_own or request.user.has_perms(approvals.acts[asked.act].list_needs(asked))):
+        if not (is_own or request.user.has_perms(approvals.list_needs(asked))):
             raise PermissionDenied
         refused = approvals.explain_refusal(asked, by)
         if decision == "decline" and asked.state == RequestState.OPEN:

@@ -41,7 +41,8 @@ ACTING = ("start", "resume")
 
 def list_needs(batch: Batch, act: str) -> tuple[str, ...]:
     """Return the permissions that an act on a batch needs."""
-    return (STEERS_BATCHES, PERMISSIONS[batch.verb]) if act in ACTING else (STEERS_BATCHES,)
+    of_verb = PERMISSIONS.get(batch.verb)  # a newer version may know more verbs
+    return (STEERS_BATCHES, of_verb) if of_verb and act in ACTING else (STEERS_BATCHES,)
 
 
 def name_steer(act: str) -> str:

@@ -97,11 +97,19 @@ def close(state: RequestState, *, by: str = "", why: str = "") -> dict[str, Any]
     return {"state": state, "decided_by": by, "decided_why": why, "decided_at": Now(), "arguments": {}}
 
 
+def list_needs(request: ApprovalRequest) -> tuple[str, ...]:
+    """Return the permissions that a decision about a request needs, besides that to see it."""
+    known = acts.get(request.act)
+    return known.list_needs(request) if known else ()
+
+
 def explain_refusal(request: ApprovalRequest, by: str) -> str:
     """Return why a person cannot approve a request; empty: they can."""
     if request.state != RequestState.OPEN:
         who = f" by {request.decided_by}" if request.decided_by else ""
         return f"the request is {request.state}{who}"
+    if request.act not in acts:
+        return f"this version does not know the act {request.act!r}"
     if request.expires_at <= timezone.now():
         return "the request has expired; ask for it again"
     return "another person than the one who asks approves" if by == request.asked_by else ""

@@ -66,7 +66,7 @@ class Decide(APIView):
         asked, by = get_object_or_404(ApprovalRequest, pk=pk), request.user.get_username()
         # Who asked may take it back.
         if decision == "approve" or by != asked.asked_by:
-            check_permissions(request.user, *approvals.acts[asked.act].list_needs(asked))
+            check_permissions(request.user, *approvals.list_needs(asked))
         return DECISIONS[decision](pk, by=by, **parse_body(WhyInput, request))
 
 

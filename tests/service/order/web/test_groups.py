@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
@@ -14,16 +13,11 @@ from django.urls import reverse
 from celery_config.common.roles import Role
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.permissions import PERMISSIONS
-from celery_config.web.groups import ship_groups
 from celery_config.web.models import ShippedPermission
 from order_project.groups import GROUPS
+from tests.service.shipped import ship
 
 pytestmark = pytest.mark.django_db
-
-
-def ship() -> None:
-    *_, last = apps.get_app_configs()
-    ship_groups(last, "default")
 
 
 def read_permissions(group: str) -> set[str]:

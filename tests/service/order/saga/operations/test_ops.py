@@ -16,6 +16,7 @@ from celery_config.web.tokens import issue_token
 from compose.local import ops, ports
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.operations.test_operators import park
+from tests.service.shipped import ship
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,6 +49,7 @@ class Terminal:
 
 @pytest.fixture
 def operator(live_server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> User:
+    ship()
     user = User.objects.create_user("ada", is_staff=True)
     user.groups.add(Group.objects.get(name=Role.OPERATOR))
     monkeypatch.setenv("OPS_URL", live_server.url)
