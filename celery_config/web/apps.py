@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 
@@ -13,7 +13,7 @@ class ApiConfig(AppConfig):
         from celery_config.web.groups import ship_groups
 
         # All permissions are there after the last app.
-        *_, last = self.apps.get_app_configs()
+        *_, last = apps.get_app_configs()
         post_migrate.connect(ship_groups, sender=last, dispatch_uid="ship groups")
 
 

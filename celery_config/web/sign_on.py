@@ -30,7 +30,7 @@ from celery_config.web.sign_on_accounts import SignOnRefused, find_account, read
 log = structlog.get_logger(__name__)
 SECONDS = 10.0
 """Limit of one call of the provider."""
-NEXT = "sign_on_next"
+NEXT, HOME = "sign_on_next", "admin:index"
 # Authlib raises RuntimeError when the provider does not say where its keys are.
 FAULTS = (OAuthError, JoseError, RequestException, SignOnRefused, RuntimeError, ValueError)
 
@@ -76,7 +76,7 @@ def begin_sign_on(request: HttpRequest) -> HttpResponse:
     """Send the person to the provider."""
     provider, after = find_provider(), request.GET.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(after, {request.get_host()}, require_https=request.is_secure())
-    request.session[NEXT] = after if is_ours else reverse(settings.LOGIN_REDIRECT_URL)
+    request.session[NEXT] = after if is_ours else reverse(HOME)
     try:
         answer: HttpResponse = provider.authorize_redirect(
             request, request.build_absolute_uri(reverse("sign-on-end"))
@@ -90,7 +90,7 @@ def begin_sign_on(request: HttpRequest) -> HttpResponse:
 @require_safe
 def end_sign_on(request: HttpRequest) -> HttpResponse:
     """Take the person in whom the provider sends back; their groups are those that it names."""
-    provider, after = find_provider(), request.session.pop(NEXT, "") or reverse(settings.LOGIN_REDIRECT_URL)
+    provider, after = find_provider(), request.session.pop(NEXT, "") or reverse(HOME)
     try:
         user = find_account(read_person(fetch_claims(provider, request)))
     except FAULTS as error:

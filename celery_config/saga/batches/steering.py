@@ -114,7 +114,9 @@ def start_as_asked(request: ApprovalRequest, *, by: str, why: str, asked_by: str
         OperatorRefused: its state does not allow it, or it is deleted.
     """
     batch = Batch.objects.select_for_update().filter(pk=request.row).first()
-    if why_not := explain_refusal(batch, "start") if batch else "the batch is deleted: its time is over":
+    if batch is None:
+        raise OperatorRefused("the batch is deleted: its time is over")
+    if why_not := explain_refusal(batch, "start"):
         raise OperatorRefused(why_not)
     return apply(batch, "start", by=by, why=why, asked_by=asked_by)
 
