@@ -250,7 +250,7 @@ class OperatorAction(models.Model):
         blank=True,
         db_default="",
         default="",
-        help_text="whose request `by` approved or declined",
+        help_text="whose request was approved or declined",
     )
     why = models.TextField()
     effect = models.CharField(max_length=300, help_text="what it changed and what was sent")

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='operatoraction',
             name='asked_by',
-            field=models.CharField(blank=True, db_default='', default='', help_text='whose request `by` approved or declined', max_length=150),
+            field=models.CharField(blank=True, db_default='', default='', help_text='whose request was approved or declined', max_length=150),
         ),
     ]
