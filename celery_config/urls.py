@@ -17,7 +17,7 @@ from celery_config import asyncapi, health
 from celery_config.copies import api as copies
 from celery_config.copies import published_api
 from celery_config.erasure.api import ForgottenList
-from celery_config.messaging import dealt_with_api
+from celery_config.messaging import dealt_with_api, set_aside_api
 from celery_config.messaging.api import BarrierList, EventFeed, OutboxState, TroubleList
 from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
@@ -53,7 +53,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/outbox/", OutboxState.as_view(), name="outbox"),
         path("api/trouble/", TroubleList.as_view(), name="trouble"),
         path("api/forgotten/", ForgottenList.as_view(), name="forgotten"),
-        path("api/", include(dealt_with_api.urlpatterns)),
+        path("api/", include([*dealt_with_api.urlpatterns, *set_aside_api.urlpatterns])),
         *copies.urlpatterns,
         *published_api.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),

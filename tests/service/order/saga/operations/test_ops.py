@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
 from pytest_django.live_server_helper import LiveServer
 
 from celery_config.common.roles import Role
+from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaPause
 from celery_config.saga.operations import barrier_client
 from celery_config.web.tokens import issue_token
@@ -123,6 +125,17 @@ def test_a_dead_letter_is_dealt_with_once(terminal: Terminal) -> None:
     problem = terminal.refuse(*deal)
     assert (problem["status"], problem["code"]) == (409, "operator_refused")
     assert "ada dealt with it already" in problem["detail"]
+
+
+def test_a_message_that_was_set_aside_is_sent_again(terminal: Terminal) -> None:
+    row = OutboxMessage.objects.create(kind="event", name="x", payload={}, route="x", fault="no such queue")
+    (listed,) = terminal.read("outbox", "set-aside")["results"]
+    assert (listed["id"], listed["fault"]) == (row.pk, "no such queue")
+    again = ("outbox", "set-aside", "send-again", str(row.pk), "--why", "the queue is there", "--yes")
+    assert terminal.read(*again)["id"] == row.pk
+    assert "the queue is there" in LogEntry.objects.get().get_change_message()
+    assert terminal.read("outbox", "set-aside")["results"] == []
+    assert "is not set aside" in terminal.refuse(*again)["detail"]
 
 
 @pytest.mark.parametrize("words", [["incidents"], ["broken-promises"], ["daily-statements"], ["approvals"]])
