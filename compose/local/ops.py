@@ -48,9 +48,8 @@ class Api:
     def __init__(self, url: str, token: str) -> None:
         scheme = "" if " " in token else "Token "
         headers = {"Accept": "application/json"} | ({"Authorization": f"{scheme}{token}"} if token else {})
-        self.client = httpx.Client(
-            base_url=url.rstrip("/"), headers=headers, timeout=SECONDS, trust_env=False
-        )
+        self.url = url.rstrip("/")
+        self.client = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS, trust_env=False)
 
     def send(self, method: str, path: str, **parts: Any) -> Any:
         """Make a call; return its answer, None if it is empty.
@@ -66,7 +65,7 @@ class Api:
             raise CallRefused(
                 {
                     "title": "No answer",
-                    "detail": f"{method} {self.client.base_url}{path.lstrip('/')}: {error!r}",
+                    "detail": f"{method} {self.url}{path}: {error!r}",
                 }
                 | again
             ) from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from json import dumps
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from unfold.decorators import action
 
 from celery_config.saga.admin.forms import WhyForm
@@ -20,7 +20,8 @@ from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations import approvals
 from celery_config.saga.operations.acts import describe_target, name_act
 from celery_config.web.admin import ReadOnlyAdmin
-from celery_config.web.columns import EMPTY, column, get_page_url, json_column, label_column
+from celery_config.web.board import make_table
+from celery_config.web.columns import EMPTY, column, get_page_url, json_column, label_column, make_link
 from celery_config.web.lists import WordsFilter
 
 WORDS = {
@@ -38,12 +39,23 @@ COLOURS = {
 STATE = label_column("state", COLOURS, words=WORDS)
 ACT = column("text", "act", "what is asked for", lambda row: name_act(row.act))
 TARGET = column("text", "what", "on what", lambda row: describe_target(row.what) if row.what else EMPTY)
-ON = column("text", "row", "id", lambda row: str(row.row))
+ON = column("link", "row", "look at it", lambda asked: link_row(asked))
 TITLES = {"approve": "Approve", "decline": "Decline"}
 ABOUT = {
     "approve": "It is done now, in the name of both of you.",
     "decline": "It is not done. Who asked for it may ask again.",
 }
+
+
+def link_row(asked: ApprovalRequest) -> Any:
+    """Return the way to the page of what a request is about."""
+    return make_link(f"admin:{asked.kind.replace('.', '_')}_change", asked.row, str(asked.row))
+
+
+def tell_arguments(asked: ApprovalRequest) -> dict[str, Any]:
+    """Return the table of what an act needs, which the one who approves reads first."""
+    told = {name: each if isinstance(each, str) else dumps(each) for name, each in asked.arguments.items()}
+    return make_table(["what", "value"], [["on", link_row(asked)], *map(list, told.items())])
 
 
 class StateFilter(WordsFilter):
@@ -60,7 +72,7 @@ class RequestAdmin(ReadOnlyAdmin):
     search_help_text = "id of the request, the saga, the order or the batch"
     ordering = ("-asked_at",)
     fields = (
-        ACT, TARGET, "kind", ON, json_column("arguments"), "asked_by", "why", "asked_at", "expires_at", STATE,
+        ACT, TARGET, ON, json_column("arguments"), "asked_by", "why", "asked_at", "expires_at", STATE,
         "decided_by", "decided_why", "decided_at",
     )  # fmt: skip
     actions_detail = ("approve", "decline")
@@ -94,7 +106,7 @@ class RequestAdmin(ReadOnlyAdmin):
             "button": TITLES[decision],
             "refused": refused,
             "original": asked,
-            "as_of": f"{timezone.now():%H:%M:%S} UTC",
+            "tables": [("What is asked for", tell_arguments(asked))],
         }
         return confirm_and_act(
             self,

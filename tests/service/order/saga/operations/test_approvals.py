@@ -224,7 +224,10 @@ def test_on_the_pages(parked: Placed, sent: list[Any], admin_client: Client, cli
     page = reverse("admin:approvals_approvalrequest_change", args=[asked.pk])
     assert "their support says so" in admin_client.get(page).content.decode()
     act = reverse("admin:approvals_approvalrequest_approve", args=[asked.pk])
-    assert "in the name of both of you" in admin_client.get(act).content.decode()
+    asks = admin_client.get(act).content.decode()
+    assert "in the name of both of you" in asks
+    assert "ch_1" in asks
+    assert reverse("admin:saga_sagainstance_change", args=[parked.saga_id]) in asks
     clerk = User.objects.create_user("clerk", is_staff=True)
     clerk.user_permissions.set(Permission.objects.filter(codename="view_approvalrequest"))
     client.force_login(clerk)
