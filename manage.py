@@ -29,6 +29,10 @@ SYSTEM_COMMANDS = {
     "up": ("compose.local.up", "start the whole stack on PostgreSQL and RabbitMQ"),
     "status": ("compose.local.status", "addresses, login, health, and what waits for a human"),
     "top": ("compose.local.top", "rates, orders on their way, queues, relays, what stands, again and again"),
+    "ops": (
+        "compose.local.ops",
+        "what operators do, over HTTP with a token, as JSON; shows it before it does it",
+    ),
     "demo": ("compose.local.demo", "100 orders through the four services, without any server"),
     "sandbox": ("compose.local.sandbox", "break or mend the provider or the carrier of what runs"),
     "bench": ("tests.bench.run", "orders per second, latency and CPU, against a bare Celery chain"),

@@ -17,6 +17,7 @@ from celery_config import asyncapi, health
 from celery_config.copies import api as copies
 from celery_config.copies import published_api
 from celery_config.erasure.api import ForgottenList
+from celery_config.messaging import dealt_with_api
 from celery_config.messaging.api import (
     BarrierList,
     EventFeed,
@@ -30,6 +31,7 @@ from celery_config.web import site
 from celery_config.web.change_log import ChangeList
 from celery_config.web.error_pages import HANDLERS
 from celery_config.web.schema_api import SchemaApi
+from celery_config.web.sign_on import begin_sign_on, end_sign_on
 from celery_config.web.token_api import OwnToken, OwnTokens, TokenApi
 
 
@@ -45,6 +47,8 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("", show_home, name="home"),
         # A browser requests this for pages without an icon, such as JSON.
         path("favicon.ico", RedirectView.as_view(url=site.icon_url())),
+        path("sign-on/", begin_sign_on, name="sign-on"),
+        path("sign-on/end/", end_sign_on, name="sign-on-end"),
         path("admin/", admin.site.urls),
         path("api/", include(api)),
         path("api/commands/", Commands.as_view(), name="commands"),
@@ -58,6 +62,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("api/outbox/set-aside/", SetAsideList.as_view(), name="outbox-set-aside"),
         path("api/trouble/", TroubleList.as_view(), name="trouble"),
         path("api/forgotten/", ForgottenList.as_view(), name="forgotten"),
+        path("api/", include(dealt_with_api.urlpatterns)),
         *copies.urlpatterns,
         *published_api.urlpatterns,
         path("api/token/", TokenApi.as_view(), name="token"),

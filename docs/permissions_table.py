@@ -1,18 +1,33 @@
-"""`python -m docs.permissions_table`: writes docs/reference/permissions.md from the yaml file that the tests try."""
+"""`python -m docs.permissions_table`: writes docs/reference/permissions.md from the yaml file and the groups."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from celery_config.common.roles import Groups
+from celery_config.common.services import SERVICES
 from docs.generated import replace_part
 
 PAGE = Path(__file__).resolve().parent / "reference" / "permissions.md"
 TABLE = PAGE.with_suffix(".yaml")
 WORDS = {"see": "list, row"}
+
+
+def find_groups(service: str) -> Groups:
+    package = SERVICES[service].settings_module.partition(".")[0]
+    groups: Groups = import_module(f"{package}.groups").GROUPS
+    return groups
+
+
+def name_groups(people: str, groups: Groups) -> str:
+    """The shipped groups that have what is needed; whom no permission stops needs no group."""
+    needed = {each for each in people.split(" + ") if "." in each}
+    return ", ".join(role for role in groups if needed and needed <= {*groups[role]}) or "—"
 
 
 def format_people(people: str) -> str:
@@ -23,20 +38,22 @@ def format_people(people: str) -> str:
 def list_lines() -> Iterator[str]:
     for service, rows in yaml.safe_load(TABLE.read_text(encoding="utf-8")).items():
         yield f"## {service.capitalize()}\n"
-        yield from list_calls(rows["api"])
+        groups = find_groups(service)
+        yield from list_calls(rows["api"], groups)
         yield "\nOn the board, its admin's home, and in `/admin/board/PART/`, for all staff:\n"
         yield from list_parts(rows["board"])
         yield "\nIn its admin:\n"
-        yield from list_pages(rows["admin"])
+        yield from list_pages(rows["admin"], groups)
         yield ""
 
 
-def list_calls(calls: Mapping[str, Any]) -> Iterator[str]:
-    yield "| call | people | services |"
-    yield "|---|---|---|"
+def list_calls(calls: Mapping[str, Any], groups: Groups) -> Iterator[str]:
+    yield "| call | people | groups | services |"
+    yield "|---|---|---|---|"
     for call, row in calls.items():
         callers = ", ".join(row.get("callers", ())) or "—"
-        yield f"| `{call}` | {format_people(row['people'])} | {callers} |"
+        people = row["people"]
+        yield f"| `{call}` | {format_people(people)} | {name_groups(people, groups)} | {callers} |"
 
 
 def list_parts(parts: Mapping[str, list[str]]) -> Iterator[str]:
@@ -46,9 +63,9 @@ def list_parts(parts: Mapping[str, list[str]]) -> Iterator[str]:
         yield f"| `{part}` | {', '.join(f'`{each}`' for each in permissions)} |"
 
 
-def list_pages(models: Mapping[str, Any]) -> Iterator[str]:
-    yield "| table | page or action | people |"
-    yield "|---|---|---|"
+def list_pages(models: Mapping[str, Any], groups: Groups) -> Iterator[str]:
+    yield "| table | page or action | people | groups |"
+    yield "|---|---|---|---|"
     for model, row in models.items():
         words = {**row, **row.get("actions", {})}
         words.pop("actions", None)
@@ -56,7 +73,8 @@ def list_pages(models: Mapping[str, Any]) -> Iterator[str]:
         for word, people in words.items():
             by_people.setdefault(people, []).append(WORDS.get(word, word.replace("_", " ")))
         for people, pages in by_people.items():
-            yield f"| `{model}` | {', '.join(pages)} | {format_people(people)} |"
+            who = f"{format_people(people)} | {name_groups(people, groups)}"
+            yield f"| `{model}` | {', '.join(pages)} | {who} |"
 
 
 def page() -> str:

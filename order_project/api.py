@@ -28,10 +28,10 @@ from celery_config.messaging.idempotency import (
 )
 from celery_config.notifications import api as notifications_api
 from celery_config.saga.batches import api as batches_api
-from celery_config.saga.dead_letters import api as letters_api
+from celery_config.saga.dead_letters import api as dead_letters_api
 from celery_config.saga.holds import api as holds_api
 from celery_config.saga.models import SagaInstance, SagaStep
-from celery_config.saga.operations import acts_api, history_api
+from celery_config.saga.operations import acts_api, approvals_api, history_api
 from celery_config.saga.operations import api as saga_api
 from celery_config.web.fields import StrictCharField, StrictIntegerField
 from celery_config.web.filters import StrictFilterBackend, StrictFilterSet
@@ -411,8 +411,9 @@ class OrderHistory(history_api.History):
 urlpatterns = [
     *saga_api.urlpatterns,
     *batches_api.urlpatterns,
-    *letters_api.urlpatterns,
     *holds_api.urlpatterns,
+    *approvals_api.urlpatterns,
+    *dead_letters_api.urlpatterns,
     *proof_api.urlpatterns,
     *notifications_api.urlpatterns,
     *acts_api.operator_paths("order", CHOREOGRAPHIES, history=OrderHistory),

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROPERTY = "attempt"
+GROUP = "group"
+"""Begins the name of staff who have what a shipped group has."""
 Recorder = Callable[[str, object], None]
 """pytest's `record_property`."""
 

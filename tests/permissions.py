@@ -11,10 +11,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from celery_config.common.roles import Role
 from celery_config.common.services import SERVICES
 from compose.local import packages
 from compose.local.environment import var_folder
-from tests.attempts import Attempt, read_attempts
+from tests.attempts import GROUP, Attempt, read_attempts
 from tests.run import Result, private_postgres, service_suite, side_by_side
 
 WITHOUT = "staff without"
@@ -22,9 +23,10 @@ WITHOUT = "staff without"
 COLUMNS = {
     "a user": "user", "a user with all permissions": "user, all", "staff with what is needed": "staff, needed",
     WITHOUT: "staff, one less", "staff with all permissions": "staff, all",
+    **{f"{GROUP} {role}": str(role) for role in Role},
 }  # fmt: skip
 """Short names, so that a row is one line."""
-WIDTH = 200
+WIDTH = 240
 """Of the tables, in characters; a narrower terminal breaks the lines."""
 
 

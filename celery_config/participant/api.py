@@ -13,6 +13,7 @@ import structlog
 from celery import current_app
 from celery.app.task import Context
 from celery.exceptions import Ignore, Reject
+from django.conf import settings
 from django.db import DataError, InterfaceError, OperationalError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -47,6 +48,7 @@ from celery_config.messaging.deliveries import Delivery, Outcome, resolve_outcom
 from celery_config.messaging.idempotency import Answer, answer_once
 from celery_config.messaging.tasks import DurableTask
 from celery_config.participant.handlers import load_handlers
+from celery_config.web.authentication import ServiceUser
 from celery_config.web.error_pages import BodyTooLarge
 from celery_config.web.fields import IdField, JsonObjectField, StrictCharField, WordField
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
@@ -189,6 +191,9 @@ SETTLED = Answer[Settlement](
 )
 
 
+ON_THE_ORDERS_PAGE = "two people settle by hand here: ask for it at the order service"
+
+
 class SettleBarrier(APIView):
     needs: Needs = {"POST": ("messaging.change_barrierrow",)}
     throttle_scope = "verbs"
@@ -199,6 +204,8 @@ class SettleBarrier(APIView):
     def post(self, request: Request) -> Settlement:
         """Store what a human found out over the open intent of a call outside, as the provider's own answer."""
         given = parse_body(BarrierSettleInput, request)
+        if settings.FOUR_EYES and not isinstance(request.user, ServiceUser):
+            raise OperatorRefused(ON_THE_ORDERS_PAGE)
         try:
             return Settlement(manual.settle_manually(load_handlers(), **given), given["saga"])
         except (msgspec.ValidationError, KeyError) as error:

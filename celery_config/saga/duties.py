@@ -25,6 +25,7 @@ from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
 from celery_config.saga.holds.running import HoldRunner
 from celery_config.saga.models import DeadLetter, LetterGroup, SagaDecision, SagaStep, StepTry
+from celery_config.saga.operations.approvals import EXPIRES_EVERY, expire_requests
 from celery_config.saga.operations.services import LOOK_SECONDS, look_at_queues, look_at_services
 from celery_config.saga.states import ENDED
 from celery_config.saga.sums.writing import SUM_SECONDS, delete_old_sums, sum_up
@@ -62,6 +63,7 @@ def saga_duties() -> list[Duty]:
         ),
         Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), period(1)),
         Duty("holds", HoldRunner().start, period(1)),
+        Duty("requests for approval", expire_requests, EXPIRES_EVERY),
         Duty("dead letters", DeadLetterReader(app).read, period(1)),
         Duty(
             "outcomes of letters",

@@ -119,6 +119,17 @@ class SagaInstance(WatchedRow):
 
     class Meta:
         verbose_name = "saga"
+        # Nobody edits a row: each verb has a permission of its own.
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("retry_sagainstance", "Can bring sagas and orders to an end"),
+            ("compensate_sagainstance", "Can cancel and undo sagas and orders"),
+            ("resume_sagainstance", "Can finish sagas that are past their point of no return"),
+            ("take_over_sagainstance", "Can take over what waits for a decision"),
+            ("settle_sagainstance", "Can settle calls by hand"),
+            ("hurry_sagainstance", "Can have sagas and orders looked at now"),
+            ("reschedule_sagainstance", "Can change the deadline of sagas and orders"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=models.Q(due_at__isnull=False) | ~models.Q(status__in=[s.value for s in OPEN]),
@@ -243,6 +254,13 @@ class OperatorAction(models.Model):
     )
     what = models.CharField(max_length=200, help_text="the step, or what was paused")
     by = models.CharField(max_length=150)
+    asked_by = models.CharField(
+        max_length=150,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="whose request was approved or declined",
+    )
     why = models.TextField()
     effect = models.CharField(max_length=300, help_text="what it changed and what was sent")
 

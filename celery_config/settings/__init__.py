@@ -22,6 +22,7 @@ from celery_config.settings.api import api_settings
 from celery_config.settings.celery import celery_settings
 from celery_config.settings.databases import database_settings, owner_settings
 from celery_config.settings.environment import ROOT, env
+from celery_config.settings.sign_on import sign_on_settings
 from celery_config.settings.web import web_settings
 
 M = TypeVar("M", bound=StrEnum)
@@ -116,6 +117,10 @@ def service_settings(
             scale=env.float("SAGA_TIME_SCALE", 1.0), queued_deadlines=env.float("QUEUED_DEADLINES", 4.0)
         ),
         # The owner decides about a parked saga within so many hours.
+        # Another person approves a settlement by hand, and the start of a batch of more flows than this.
+        "FOUR_EYES": env.bool("FOUR_EYES", False),
+        "FOUR_EYES_ABOVE": env.int("FOUR_EYES_ABOVE", 100),
+        "APPROVAL_HOURS": env.float("APPROVAL_HOURS", 24.0),
         "PARKED_OWNER": env.str("PARKED_OWNER", "operations"),
         "PARKED_ANSWER_HOURS": env.float("PARKED_ANSWER_HOURS", 4.0),
         "RELAY_DUTIES": [
@@ -168,6 +173,7 @@ def service_settings(
         "SAGA_RETENTION_DAYS": env.float("SAGA_RETENTION_DAYS", 90),
         "EVENT_RETENTION_DAYS": env.float("EVENT_RETENTION_DAYS", 30),
         **web_settings(service, package, apps, tls=tls),
+        **sign_on_settings(service, production=production),
         **api_settings(service, tls=tls),
         **celery_settings(service, env.str(f"{prefix}_BROKER_URL", "filesystem://"), embedded / "broker"),
     }

@@ -122,14 +122,11 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
             "celery_config.web.middleware.KeyPlacementMiddleware",
             "axes.middleware.AxesMiddleware",
         ],
-        "AUTHENTICATION_BACKENDS": [
-            "axes.backends.AxesStandaloneBackend",
-            "django.contrib.auth.backends.ModelBackend",
-        ],
         **login_settings(),
         "ROOT_URLCONF": f"{package}.config.urls",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",
         "RECOVERY": f"{package}.recovery.make_plan",
+        "GROUPS": f"{package}.groups.GROUPS",
         "WSGI_APPLICATION": f"{package}.config.wsgi.application",
         "TEMPLATES": [
             {

@@ -1,5 +1,6 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig
+from django.db.models.signals import post_migrate
 
 
 class ApiConfig(AppConfig):
@@ -9,6 +10,11 @@ class ApiConfig(AppConfig):
 
     def ready(self) -> None:
         from celery_config.web import checks  # noqa: F401  (registers the checks)
+        from celery_config.web.groups import ship_groups
+
+        # All permissions are there after the last app.
+        *_, last = apps.get_app_configs()
+        post_migrate.connect(ship_groups, sender=last, dispatch_uid="ship groups")
 
 
 class ServiceAdminConfig(AdminConfig):

@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
     CUSTOMER = "customer"
     PRODUCT = "product"
+    ACCOUNT = "account"  # of a person who signs on; key: its name
 
 
 def record_changes(kind: Kind, changes: Mapping[str, Any], *, by: str) -> None:

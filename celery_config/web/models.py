@@ -1,9 +1,10 @@
-"""Tables of people's access: their tokens, of which only a hash is kept, and what they changed."""
+"""Tables of people's access: hashes of their tokens, what they changed, and what was shipped to groups."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models
 from knox.models import AbstractAuthToken
 from knox.settings import CONSTANTS
@@ -49,3 +50,34 @@ class ChangeRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} by {self.by}"
+
+
+class ProviderIdentity(models.Model):
+    """Which account a person of a provider has; see `sign_on_accounts`."""
+
+    issuer = models.CharField(max_length=200)
+    subject = models.CharField(max_length=255, help_text="the provider's own id of the person")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identities")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="one_account_an_identity")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} of {self.issuer}"
+
+
+class ShippedPermission(models.Model):
+    """A permission that was once given to a shipped group, and is not given again; see `groups`."""
+
+    group = models.CharField(max_length=150, help_text="the group's name when it was shipped")
+    permission = models.CharField(max_length=200, blank=True, help_text="empty: the group itself")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["group", "permission"], name="shipped_once")]
+
+    def __str__(self) -> str:
+        return f"{self.permission or 'the group'} of {self.group}"

@@ -93,6 +93,15 @@ def find_lacking(user: Any, needed: tuple[str, ...] | None) -> str | None:
     return f"You need the permission {' and '.join(needed)}, and a staff account."
 
 
+def check_permissions(user: Any, *permissions: str) -> None:
+    """
+    Raises:
+        PermissionDenied: the user lacks one of these; the text says which are needed.
+    """
+    if lacking := find_lacking(user, permissions):
+        raise PermissionDenied(lacking)
+
+
 def may(user: Any, *permissions: str) -> bool:
     """Whether a staff account has all these permissions; a service within its scope has."""
     return bool(user.is_staff and user.has_perms(permissions))

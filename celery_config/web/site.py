@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.urls import URLPattern, path
@@ -13,11 +15,12 @@ from unfold.sites import UnfoldAdminSite
 
 from celery_config.web import board
 from celery_config.web.live import answer_fragment
+from celery_config.web.sign_on import sign_on_url
 
 APPS_AFTER_THE_SERVICE = (
-    "saga", "batches", "holds", "proof", "notifications", "copies", "messaging", "auth", "api",
+    "saga", "batches", "approvals", "holds", "proof", "notifications", "copies", "messaging", "auth", "api",
 )  # fmt: skip
-LISTED_WITH = {"batches": "saga", "holds": "saga", "proof": "saga"}
+LISTED_WITH = {"batches": "saga", "approvals": "saga", "holds": "saga", "proof": "saga"}
 """Apps whose pages stand in the group of another app."""
 
 
@@ -52,6 +55,14 @@ class ServiceSite(UnfoldAdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """The theme's colours are in a file, order_saga/theme.css: a page has no style of its own."""
         return {**super().each_context(request), "colors": None}
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The form for a password with the way to the sign-on; without passwords the sign-on itself."""
+        url = sign_on_url(request.GET.get(REDIRECT_FIELD_NAME, ""))
+        if not settings.PASSWORD_SIGN_IN:
+            return redirect(url)
+        answer: HttpResponse = super().login(request, {**(extra_context or {}), "sign_on": url})
+        return answer
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The board with all its parts, which then renew themselves."""

@@ -2,8 +2,17 @@
 
 import os
 
+from compose.local import flower_sign_on
+
 _login = f"{os.environ.get('FLOWER_USER') or 'admin'}:{os.environ.get('FLOWER_PASSWORD', '')}"
-basic_auth = os.environ["FLOWER_BASIC_AUTH"].split(",") if os.environ.get("FLOWER_BASIC_AUTH") else [_login]
+_sign_on = flower_sign_on.read_options()
+_logins = os.environ["FLOWER_BASIC_AUTH"].split(",") if os.environ.get("FLOWER_BASIC_AUTH") else [_login]
+# Flower has a password or a sign-on.
+basic_auth = [] if _sign_on else _logins
+if _sign_on:
+    auth, auth_provider = _sign_on["auth"], _sign_on["auth_provider"]
+    oauth2_key, oauth2_secret = _sign_on["oauth2_key"], _sign_on["oauth2_secret"]
+    oauth2_redirect_uri = _sign_on["oauth2_redirect_uri"]
 
 read_only = True
 # Workers send their events without being asked.

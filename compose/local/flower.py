@@ -27,6 +27,7 @@ from tornado.httpserver import HTTPServer
 from celery_config.broker import topology
 from celery_config.common.services import SUBSCRIPTIONS
 from celery_config.settings.celery import read_broker_tls
+from compose.local import flower_sign_on
 from compose.local.flower_logins import FailedLogins, guard
 from compose.local.flower_pages import link_services
 
@@ -67,6 +68,8 @@ class TasksOfWorker(BaseHandler):  # type: ignore[misc]
 def missing_settings() -> list[str]:
     """Return the names of the variables that Flower needs and the environment lacks."""
     missing = [] if os.environ.get("FLOWER_BROKER_URL") else ["FLOWER_BROKER_URL"]
+    if sign_on := flower_sign_on.read_options():
+        return missing + flower_sign_on.list_missing(sign_on)
     if not (os.environ.get("FLOWER_BASIC_AUTH") or os.environ.get("FLOWER_PASSWORD")):
         missing.append("FLOWER_PASSWORD")
     return missing

@@ -54,6 +54,7 @@ globals().update(
             "celery_config.saga",
             "celery_config.saga.batches",
             "celery_config.saga.holds",
+            "celery_config.saga.approvals",
             "celery_config.notifications",
             "order_project.proof",
         ),
@@ -64,6 +65,7 @@ globals().update(
         board=BOARD_PARTS,
         badges=(
             "celery_config.saga.operations.overview.count_badges",
+            "celery_config.saga.operations.approvals.count_badges",
             "celery_config.notifications.board.count_badges",
         ),
     )

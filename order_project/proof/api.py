@@ -7,13 +7,14 @@ from typing import Any
 from django.urls import URLPattern, path
 from rest_framework import generics, serializers
 
+from celery_config.messaging.dealt_with_api import DEALT_WITH, DealtWithList, dealt_with_paths
 from order_project.proof.models import BrokenPromise, DailyStatement
 
 
 class BrokenPromiseSerializer(serializers.ModelSerializer[BrokenPromise]):
     class Meta:
         model = BrokenPromise
-        fields = ("order", "ended_at", "what", "found_at", "dealt_with_at", "dealt_with_by", "dealt_with_why")
+        fields = ("id", "order", "ended_at", "what", "found_at", *DEALT_WITH)
 
 
 class DailyStatementSerializer(serializers.ModelSerializer[DailyStatement]):
@@ -22,7 +23,7 @@ class DailyStatementSerializer(serializers.ModelSerializer[DailyStatement]):
         fields = ("day", "orders", "violations", "books", "copies", "made_at")
 
 
-class BrokenPromises(generics.ListAPIView[Any]):
+class BrokenPromises(DealtWithList):
     """What the services together say of orders that must not be; the newest first."""
 
     queryset = BrokenPromise.objects.all()
@@ -40,6 +41,6 @@ class DailyStatements(generics.ListAPIView[Any]):
 
 
 urlpatterns: list[URLPattern] = [
-    path("broken-promises/", BrokenPromises.as_view(), name="broken-promises"),
+    *dealt_with_paths("broken-promises", "broken-promise", BrokenPromises),
     path("daily-statements/", DailyStatements.as_view(), name="daily-statements"),
 ]

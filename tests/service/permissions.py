@@ -15,25 +15,26 @@ import yaml
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AnonymousUser, Permission
+from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.core.exceptions import PermissionDenied
 from django.test import RequestFactory, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 from rest_framework.test import APIClient
 
+from celery_config.common.roles import Role
 from celery_config.common.service_calls import CALLS
 from celery_config.common.services import SERVICES
 from celery_config.copies.registry import publications
 from celery_config.web.permissions import ACTS
-from tests.attempts import Recorder, note_attempt
+from tests.attempts import GROUP, Recorder, note_attempt
 from tests.service.addresses import make_address
 from tests.service.peer import bearer
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "permissions.yaml"
 EVERYONE, ANY_USER, STAFF, NO_PERSON = "everyone", "any user", "staff", "no person"
 # Who may change rows sees them, too; the story and the counts of what was acted on are parts of pages.
-SEEING = ("see", "story", "acted")
+SEEING = ("see", "story", "acted", "each", "progress")
 PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "see": (("get", "changelist"), ("get", "change")),
     "add": (("get", "add"), ("post", "add")),
@@ -78,6 +79,11 @@ def list_calls() -> dict[str, str]:
     return found
 
 
+def as_change(permission: str) -> str:
+    """The permission to change what a permission lets see."""
+    return permission.replace(".view_", ".change_")
+
+
 class Person:
     """People with permissions of the test's choice, without rows for them."""
 
@@ -87,6 +93,12 @@ class Person:
             f"{app}.{name}"
             for app, name in Permission.objects.values_list("content_type__app_label", "codename")
         }
+        self.groups: dict[str, set[str]] = {role.value: set() for role in Role}
+        held = Group.objects.filter(name__in=Role, permissions__isnull=False)
+        for group, app, name in held.values_list(
+            "name", "permissions__content_type__app_label", "permissions__codename"
+        ):
+            self.groups[group].add(f"{app}.{name}")
 
     def make(self, *, staff: bool, permissions: Iterable[str] = ()) -> Any:
         user = get_user_model()(pk=self.row.pk, username="walker", is_staff=staff)
@@ -117,8 +129,17 @@ class Person:
                 open_to_staff or bool(needed),
             ),
         ]
+        for group, held in self.groups.items():
+            enough = needed <= held or (seeing and {as_change(each) for each in needed} <= held)
+            cases.append(
+                (
+                    f"{GROUP} {group}",
+                    self.make(staff=True, permissions=held),
+                    open_to_staff or bool(needed and enough),
+                )
+            )
         for each in sorted(needed):
-            others = self.every - {each} - ({each.replace(".view_", ".change_")} if seeing else set())
+            others = self.every - {each} - ({as_change(each)} if seeing else set())
             cases.append((f"staff without {each}", self.make(staff=True, permissions=others), False))
         if people == NO_PERSON:
             cases.append(("staff with all permissions", self.make(staff=True, permissions=self.every), False))

@@ -2,6 +2,6 @@
 
 # The sidebar lists them in the order in which they register.
 from celery_config.saga.admin.sagas import SagaAdmin  # isort: skip
-from celery_config.saga.admin import parked, batches, holds, pauses, dead_letters, records  # isort: skip
+from celery_config.saga.admin import parked, batches, approvals, holds, pauses, dead_letters, records  # isort: skip
 
-__all__ = ["SagaAdmin", "batches", "dead_letters", "holds", "parked", "pauses", "records"]
+__all__ = ["SagaAdmin", "approvals", "batches", "dead_letters", "holds", "parked", "pauses", "records"]

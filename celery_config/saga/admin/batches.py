@@ -17,13 +17,19 @@ from unfold.decorators import action
 
 from celery_config.common.money import money
 from celery_config.saga.admin.forms import WhyForm
-from celery_config.saga.admin.permissions import ActPermission
 from celery_config.saga.admin.story import StoryMedia
 from celery_config.saga.admin.widgets import confirm_and_act, make_status_label
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.reading import BatchPart, find_items, read_parts, read_reasons
 from celery_config.saga.batches.states import BatchState, ItemState
-from celery_config.saga.batches.steering import STEERS, explain_refusal, find_state_after, name_steer, steer
+from celery_config.saga.batches.steering import (
+    STEERS,
+    explain_refusal,
+    find_state_after,
+    list_needs,
+    name_steer,
+    steer,
+)
 from celery_config.saga.batches.telling import WORDS, describe_state_change, tell_batch
 from celery_config.saga.operations.acts import name_act, title_act
 from celery_config.web.admin import ReadOnlyAdmin
@@ -88,7 +94,9 @@ class StateFilter(WordsFilter):
 
 
 @admin.register(Batch)
-class BatchAdmin(ActPermission, ReadOnlyAdmin):
+class BatchAdmin(ReadOnlyAdmin):
+    """Who may change batches steers them; to act on flows also needs the permission of the verb."""
+
     list_display = ("created_at", VERB, STATE, "by", "why")
     list_filter = (StateFilter,)
     search_ids = ("id",)
@@ -130,7 +138,11 @@ class BatchAdmin(ActPermission, ReadOnlyAdmin):
         """Return the context of the fragment; it asks for itself again until each flow has its outcome."""
         parts = read_parts(batch)
         is_live = batch.settled_at is None
-        offered = [act for act, states in STEERS.items() if batch.state in states]
+        offered = [
+            act
+            for act, states in STEERS.items()
+            if batch.state in states and request.user.has_perms(list_needs(batch, act))
+        ]
         verbs = [
             {
                 "title": name_act(name_steer(act)),
@@ -143,7 +155,7 @@ class BatchAdmin(ActPermission, ReadOnlyAdmin):
             "sentence": tell(batch, parts),
             "tone": TONES[batch.state],
             "url": get_page_url(batch, "progress") if is_live else "",
-            "verbs": verbs if self.has_act_permission(request) else [],
+            "verbs": verbs,
             "tables": [
                 ("Where it stands", build_times(batch)),
                 ("Where they stand", build_parts(batch, parts)),
@@ -171,6 +183,8 @@ class BatchAdmin(ActPermission, ReadOnlyAdmin):
         batch = self.get_object(request, object_id)
         if batch is None:
             return self.redirect_to_list(request, object_id)
+        if not request.user.has_perms(list_needs(batch, act)):
+            raise PermissionDenied
         going = {"change": describe_state_change(batch.state, find_state_after(batch, act))}
         return confirm_and_act(
             self, request, WhyForm(request.POST or None, initial={"why": batch.why}), get_page_url(batch),

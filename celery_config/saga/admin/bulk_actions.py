@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -80,7 +81,7 @@ def show_bulk_page(
     prospects = bulk_previews.foresee(rows, verb)
     # Only the rows of a cause can be found again.
     is_whole = left and VERB in request.GET
-    more = f"There are more than {MOST_AT_ONCE}. {WHOLE_TEXT if is_whole else REST_TEXT}"
+    more = f"There are more than {find_most()}. {WHOLE_TEXT if is_whole else REST_TEXT}"
     hidden = [("action", f"{verb}_each"), ("confirmed", "yes")]
     hidden += [(WHOLE, "yes")] if is_whole else [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
     return render_confirmation(
@@ -112,8 +113,14 @@ def advise_each(rows: Sequence[Any]) -> str:
 
 def take_first(rows: QuerySet[Any]) -> tuple[list[Any], bool]:
     """Return as many rows as may be acted on at once, and whether there are more."""
-    found = list(rows[: MOST_AT_ONCE + 1])
-    return found[:MOST_AT_ONCE], len(found) > MOST_AT_ONCE
+    most = find_most()
+    found = list(rows[: most + 1])
+    return found[:most], len(found) > most
+
+
+def find_most() -> int:
+    """Return how many rows a page takes: of more than `FOUR_EYES` allows one person, a batch is asked for."""
+    return min(MOST_AT_ONCE, settings.FOUR_EYES_ABOVE) if settings.FOUR_EYES else MOST_AT_ONCE
 
 
 def name_table(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,7 +14,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from celery_config.saga.admin.widgets import count_rows
-from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.flow_facts import FlowFacts
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.advice import advise, recommend_verb
@@ -100,10 +99,15 @@ def find_cause(page: ChangeList) -> tuple[dict[str, str], int, bool]:
     return {}, 0, False
 
 
-def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) -> dict[str, Any] | None:
+def build_cause(
+    page: ChangeList, facts: Iterable[FlowFacts], *, verbs: Collection[str]
+) -> dict[str, Any] | None:
     """Return what waits or fails for the one cause by which a list is filtered, and the verbs for all of it.
 
     The verb that is recommended for most rows of the page comes first.
+
+    Args:
+        verbs: those that the user may use.
     """
     cause, count, more = find_cause(page)
     (line,) = cause.values() or [""]
@@ -112,7 +116,7 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
     best = Counter(recommend_verb(each) for each in facts).most_common(1)
     recommended = best[0][0] if best else ""
     model: Any = page.model
-    verbs = [name for name in find_flow(model).verbs if name != "resume" or name == recommended]
+    fitting = [name for name in verbs if name != "resume" or name == recommended]
     each = get_view_url(model, "each")
     all_of = f": {'the first' if more else 'all'} {count}" if count > 1 else ""
     offered = [
@@ -121,7 +125,7 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
             "path": f"{each}?{urlencode({VERB: name, **cause})}",
             "is_recommended": name == recommended,
         }
-        for name in sorted(verbs, key=lambda name: name != recommended)
+        for name in sorted(fitting, key=lambda name: name != recommended)
     ]
     fails = FAILING in cause
     told = ("fails", "fail") if fails else ("waits", "wait")
@@ -129,5 +133,5 @@ def build_cause(page: ChangeList, facts: Iterable[FlowFacts], *, may_act: bool) 
         "what": f"{'at least ' if more else ''}{count_rows(model, count)} {told[count > 1]}",
         "why": line,
         "mend": advise(line),
-        "verbs": offered if may_act else [],
+        "verbs": offered,
     }

@@ -38,6 +38,7 @@ from celery_config.saga.dead_letters.sending import ERASED
 from celery_config.saga.dead_letters.showing import SHOW, show_letter
 from celery_config.saga.models import DeadLetter, LetterAct, LetterGroup
 from celery_config.saga.operations.acts import name_act, title_act
+from celery_config.saga.operations.permissions import PERMISSIONS
 from celery_config.saga.operations.wording import describe_status
 from celery_config.web.board import make_table
 from celery_config.web.columns import (
@@ -115,7 +116,7 @@ class DeadLetterAdmin(DealtWithAdmin):
 
     def has_drive_permission(self, request: HttpRequest, _: Any = None) -> bool:
         """Who rebuilds a letter drives a flow, and who makes a batch steers it."""
-        return self.has_act_permission(request) and request.user.has_perm("saga.change_sagainstance")
+        return self.has_act_permission(request) and request.user.has_perm(PERMISSIONS[LetterAct.REBUILD])
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """A list shows no body."""

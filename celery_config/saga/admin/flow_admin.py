@@ -8,12 +8,12 @@ from typing import Any
 from django.http import HttpResponse
 from django.urls import URLPattern, path
 
-from celery_config.saga.admin.permissions import ActPermission
+from celery_config.saga.admin.permissions import FlowPermissions
 from celery_config.saga.engine.flows import WatchedFlow, find_flow
 from celery_config.web.admin import ReadOnlyAdmin
 
 
-class FlowAdmin(ActPermission, ReadOnlyAdmin):
+class FlowAdmin(FlowPermissions, ReadOnlyAdmin):
     @property
     def flow(self) -> WatchedFlow[Any, Any]:
         return find_flow(self.model)

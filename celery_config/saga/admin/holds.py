@@ -18,7 +18,7 @@ from unfold.widgets import (
 )
 
 from celery_config.saga.admin.forms import Choices, WhyForm
-from celery_config.saga.admin.permissions import ActPermission
+from celery_config.saga.admin.permissions import permit
 from celery_config.saga.admin.widgets import confirm_and_act, render_confirmation
 from celery_config.saga.holds import steering
 from celery_config.saga.holds.choosing import Target, choose, count_held_now, list_names, tell_count
@@ -81,7 +81,8 @@ class LetGoForm(WhyForm):
 
 
 @admin.register(Hold)
-class HoldAdmin(ActPermission, ReadOnlyAdmin):
+class HoldAdmin(ReadOnlyAdmin):
+    has_hold_permission, has_let_go_permission = permit("hold"), permit("let go")
     list_display: Any = (LABEL, HELD, PACE, "since", "by", "why", "ended_at")
     list_filter = (("ended_at", admin.EmptyFieldListFilter),)
     ordering = ("-since",)
@@ -102,7 +103,7 @@ class HoldAdmin(ActPermission, ReadOnlyAdmin):
     @action(
         description=f"{name_act('hold')}…",
         icon="pause",
-        permissions=["act"],
+        permissions=["hold"],
         variant=ActionVariant.DANGER,
     )
     def start(self, request: HttpRequest) -> HttpResponse:
@@ -126,7 +127,9 @@ class HoldAdmin(ActPermission, ReadOnlyAdmin):
             )  # fmt: skip
         return confirm_and_act(self, request, form, reverse(LIST), act, **context)
 
-    @action(description=f"{name_act('let go')}…", icon="play_arrow", permissions=["act"], url_path="let-go")
+    @action(
+        description=f"{name_act('let go')}…", icon="play_arrow", permissions=["let_go"], url_path="let-go"
+    )
     def let_go(self, request: HttpRequest, object_id: str) -> HttpResponse:
         hold = self.get_object(request, object_id)
         if hold is None:

@@ -47,7 +47,9 @@ class PagesOfMany(FlowAdmin):
         for row in rows:
             row.line = find_line(facts[row.pk]) or find_hindrance(facts[row.pk])
         page.result_list = rows
-        page.cause = build_cause(page, facts.values(), may_act=self.has_act_permission(request))
+        page.cause = build_cause(
+            page, facts.values(), verbs=[name for name in self.flow.verbs if self.is_permitted(name, request)]
+        )
         page.acted = find_acted(page)
         return page  # type: ignore[no-any-return]
 
@@ -60,11 +62,13 @@ class PagesOfMany(FlowAdmin):
 
         Of more than a page takes, a POST makes a batch.
         """
-        if not self.has_act_permission(request):
+        if not self.has_view_permission(request):
             raise PermissionDenied
         verb, cause = request.GET.get(VERB, ""), name_cause(request.GET.dict())
         if verb not in self.flow.verbs or not cause:
             return HttpResponseNotFound()
+        if not self.is_permitted(verb, request):
+            raise PermissionDenied
         rows = self.get_queryset(request)
         if WHOLE in request.POST:
             return self.make_batch_from(
@@ -105,15 +109,15 @@ class PagesOfMany(FlowAdmin):
         acted = {**build_acted(self.model, acts, read_acted(acts)), "list": get_acted_url(self.model, acts)}
         return answer_fragment(request, "saga/acted.html", {"acted": acted})
 
-    @admin.action(description=f"{name_act('retry')}…", permissions=["act"])
+    @admin.action(description=f"{name_act('retry')}…", permissions=["retry"])
     def retry_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
         return self.show_chosen(request, rows, "retry")
 
-    @admin.action(description=f"{name_act('compensate')}…", permissions=["act"])
+    @admin.action(description=f"{name_act('compensate')}…", permissions=["compensate"])
     def compensate_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse:
         return self.show_chosen(request, rows, "compensate")
 
-    @admin.action(description=f"{name_act('hold')}…", permissions=["act"])
+    @admin.action(description=f"{name_act('hold')}…", permissions=["hold"])
     def hold_each(self, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
         """Hold the chosen rows that are under way; of a whole list, as many as one hold may name."""
         try:

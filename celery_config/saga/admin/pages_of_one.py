@@ -97,7 +97,11 @@ class PagesOfOne(FlowAdmin):
     def build_story(self, request: HttpRequest, row: WatchedRow) -> dict[str, Any]:
         """Return the context of the row's fragment, with the verbs that fit; the recommended one comes first."""
         facts = read_flow(row)
-        names = [name for name in self.actions_detail if self.is_offered(name, row)]
+        names = [
+            name
+            for name in self.actions_detail
+            if self.is_offered(name, row) and self.is_permitted(name, request)
+        ]
         recommended = recommend_verb(facts)
         verbs = [
             {
@@ -109,7 +113,7 @@ class PagesOfOne(FlowAdmin):
         ]
         return {
             **build_story(row, facts, url=get_page_url(row, "story")),
-            "verbs": verbs if self.has_act_permission(request) else [],
+            "verbs": verbs,
             "owner": row.owner,
         }
 
@@ -133,19 +137,21 @@ class PagesOfOne(FlowAdmin):
             return {"warnings": [str(refusal)]}
         return build_evidence(row, course, barrier_client.read_barriers(course.steps, row.pk))
 
-    @action(description=name_act("retry"), icon="task_alt", permissions=["act"])
+    @action(description=name_act("retry"), icon="task_alt", permissions=["retry"])
     def retry(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "retry")
 
-    @action(description=name_act("compensate"), icon="undo", permissions=["act"])
+    @action(description=name_act("compensate"), icon="undo", permissions=["compensate"])
     def compensate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "compensate")
 
-    @action(description=name_act("resume"), icon="fast_forward", permissions=["act"])
+    @action(description=name_act("resume"), icon="fast_forward", permissions=["resume"])
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.show_verb(request, object_id, "resume")
 
-    @action(description=name_act("take over"), icon="person_add", permissions=["act"], url_path="take-over")
+    @action(
+        description=name_act("take over"), icon="person_add", permissions=["take_over"], url_path="take-over"
+    )
     def take_over(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -158,14 +164,19 @@ class PagesOfOne(FlowAdmin):
             refused="" if row.status == Status.PARKED else operators.UNOWNED.format(describe_status(row.status)),
         )  # fmt: skip
 
-    @action(description=name_act("settle by hand"), icon="edit_note", permissions=["act"], url_path="settle")
+    @action(
+        description=name_act("settle by hand"),
+        icon="edit_note",
+        permissions=["settle_by_hand"],
+        url_path="settle",
+    )
     def settle_by_hand(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
             return self.redirect_to_list(request, object_id)
         return settle_page(self, request, row, get_page_url(row), self.answers)
 
-    @action(description=name_act("look now"), icon="visibility", permissions=["act"], url_path="look")
+    @action(description=name_act("look now"), icon="visibility", permissions=["look_now"], url_path="look")
     def look_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -177,7 +188,7 @@ class PagesOfOne(FlowAdmin):
             refused=timing.explain_look_refusal(row),
         )  # fmt: skip
 
-    @action(description=name_act("deadline"), icon="edit_note", permissions=["act"])
+    @action(description=name_act("deadline"), icon="edit_note", permissions=["deadline"])
     def deadline(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -194,7 +205,7 @@ class PagesOfOne(FlowAdmin):
             " when it is let go",
         )  # fmt: skip
 
-    @action(description=name_act("hold"), icon="pause", permissions=["act"])
+    @action(description=name_act("hold"), icon="pause", permissions=["hold"])
     def hold(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:

@@ -12,7 +12,7 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from celery_config.saga.admin.forms import Choices, PauseForm, WhyForm
-from celery_config.saga.admin.permissions import ActPermission
+from celery_config.saga.admin.permissions import permit
 from celery_config.saga.admin.widgets import confirm_and_act, describe_pause
 from celery_config.saga.dsl import Saga
 from celery_config.saga.models import OperatorAction, SagaPause
@@ -33,7 +33,8 @@ END_PAUSE = column(
 
 
 @admin.register(SagaPause)
-class PauseAdmin(ActPermission, ReadOnlyAdmin):
+class PauseAdmin(ReadOnlyAdmin):
+    has_pause_permission, has_resume_permission = permit("pause"), permit("unpause")
     list_display: Any = (HELD_UP, "since", "by", "why")
     ordering = ("id",)
     fields = (HELD_UP, "since", "by", "why")
@@ -42,11 +43,11 @@ class PauseAdmin(ActPermission, ReadOnlyAdmin):
     nothing_yet = "New sagas of every kind start."
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        more = (END_PAUSE,) if self.has_act_permission(request) else ()
+        more = (END_PAUSE,) if self.has_resume_permission(request) else ()
         return (*self.list_display, *more)
 
     @action(
-        description=f"{name_act('pause')}…", icon="pause", permissions=["act"], variant=ActionVariant.DANGER
+        description=f"{name_act('pause')}…", icon="pause", permissions=["pause"], variant=ActionVariant.DANGER
     )
     def pause(self, request: HttpRequest) -> HttpResponse:
         form = PauseForm(request.POST or None, list_pausable())
@@ -70,7 +71,7 @@ class PauseAdmin(ActPermission, ReadOnlyAdmin):
             button=name_act("pause"),
         )
 
-    @action(description=f"{name_act('unpause')}…", icon="play_arrow", permissions=["act"])
+    @action(description=f"{name_act('unpause')}…", icon="play_arrow", permissions=["resume"])
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         pause = self.get_object(request, object_id)
         if pause is None:

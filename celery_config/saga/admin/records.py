@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from celery_config.saga.admin.widgets import EFFECT, TARGET, VERB
+from celery_config.saga.admin.widgets import BY, EFFECT, TARGET, VERB
 from celery_config.saga.models import OperatorAction
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import id_column, saga_column
@@ -19,7 +19,7 @@ class OperatorActionAdmin(ReadOnlyAdmin):
         TARGET,
         saga_column("saga_id", "saga", short=True),
         id_column("subject", "about"),
-        "by",
+        BY,
         "why",
     )
     list_filter = (text_filter("by"), text_filter("verb"))
@@ -27,4 +27,4 @@ class OperatorActionAdmin(ReadOnlyAdmin):
     search_fields = ("by__icontains",)
     search_help_text = "saga id, order id or person"
     ordering = ("-at", "-id")
-    fields = ("at", VERB, TARGET, saga_column("saga_id", "saga"), "subject", "by", "why", EFFECT)
+    fields = ("at", VERB, TARGET, saga_column("saga_id", "saga"), "subject", BY, "why", EFFECT)

@@ -65,7 +65,8 @@ WORDS = {SILENT: "danger", "overdue": "danger", "expired": "danger", "in doubt":
 VERB = column("text", "verb", "act", lambda did: name_act(did.verb))
 TARGET = column("text", "what", "on what", lambda did: describe_target(did.what) or EMPTY)
 EFFECT = column("text", "effect", "effect", lambda did: describe_effect(did.effect))
-ACTED = ("at", VERB, TARGET, "by", "why", EFFECT)
+BY = column("text", "by", "by", lambda did: f"{did.by}, asked by {did.asked_by}" if did.asked_by else did.by)
+ACTED = ("at", VERB, TARGET, BY, "why", EFFECT)
 """What an operator did, on the pages of a flow."""
 
 

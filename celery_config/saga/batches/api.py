@@ -10,7 +10,6 @@ from django.shortcuts import get_object_or_404
 from django.urls import path, reverse
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -26,10 +25,11 @@ from celery_config.saga.batches.reading import (
     read_parts,
     read_reasons,
 )
-from celery_config.saga.batches.steering import STEERS, steer
+from celery_config.saga.batches.steering import STEERS, list_needs, steer
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations.acts_api import OPERATES, ActionOutput, WhyInput, answer_action
+from celery_config.saga.operations.acts_api import ActionOutput, WhyInput, answer_action
+from celery_config.saga.operations.permissions import MAKES_BATCHES, PERMISSIONS, STEERS_BATCHES
 from celery_config.saga.states import Status
 from celery_config.web.fields import (
     IdField,
@@ -40,7 +40,7 @@ from celery_config.web.fields import (
 )
 from celery_config.web.filters import StrictFilterBackend
 from celery_config.web.parsers import parse_body
-from celery_config.web.permissions import Needs, may
+from celery_config.web.permissions import Needs, check_permissions
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
 
@@ -158,7 +158,7 @@ class BatchList(generics.ListAPIView[Batch]):
     ordering = "-created_at"
     filter_backends = (StrictFilterBackend, MadeByKey)
     filterset_fields = ("state", "verb", "kind")
-    needs: Needs = {**SEES, "POST": OPERATES}
+    needs: Needs = {**SEES, "POST": (MAKES_BATCHES,)}
     throttle_scope = "verbs"
     refusals: ClassVar[Refusals] = {"POST": [OperatorRefused]}
 
@@ -177,16 +177,17 @@ class BatchList(generics.ListAPIView[Batch]):
         kind = find_kind(given.pop("kind"))
         named, letters = given.pop("ids", []), given.pop("letters", [])
         filters, ids = read_filters(kind, given), letters if kind is LETTERS else named
-        if kind is LETTERS and not may(request.user, *LETTERS_NEED):
-            raise PermissionDenied(f"You need the permission {' and '.join(LETTERS_NEED)}.")
         if bool(filters) == bool(ids):
             raise OperatorRefused(TWO_CHOICES if ids else NO_CHOICE)
+        verb = given.pop("verb")
+        of_letters = LETTERS_NEED if kind is LETTERS else ()
+        check_permissions(request.user, *of_letters, *filter(None, [PERMISSIONS.get(verb)]))
         rows = kind.model._default_manager.filter(**({"pk__in": ids} if ids else filters))
         if kind is LETTERS:
             rows = rows.filter(dealt_with_at__isnull=True)
         chosen_by = filters or {"ids": len(ids)}
         by = request.user.get_username()
-        return make_batch(kind, rows, given.pop("verb"), chosen_by=chosen_by, by=by, **given)
+        return make_batch(kind, rows, verb, chosen_by=chosen_by, by=by, **given)
 
 
 class BatchShow(generics.RetrieveAPIView[Batch]):
@@ -211,7 +212,7 @@ class BatchItems(generics.ListAPIView[BatchItem]):
 
 
 class BatchSteer(APIView):
-    needs: Needs = {"POST": OPERATES}
+    needs: Needs = {"POST": (STEERS_BATCHES,)}
     throttle_scope = "verbs"
     refusals: ClassVar[Refusals] = {"POST": [OperatorRefused]}
 
@@ -219,7 +220,7 @@ class BatchSteer(APIView):
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID, act: str) -> OperatorAction:
         """Start, pause, resume or stop it. 409: its state does not allow it."""
-        get_object_or_404(Batch, pk=pk)
+        check_permissions(request.user, *list_needs(get_object_or_404(Batch, pk=pk), act))
         return steer(pk, act, by=request.user.get_username(), **parse_body(WhyInput, request))
 
 

@@ -19,9 +19,10 @@ from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import ItemOutcome, ItemState
 from celery_config.saga.dead_letters.remedies import ABOUT, Remedy, find_flows, find_refusal
 from celery_config.saga.models import DeadLetter, LetterAct
+from celery_config.saga.operations.permissions import CHANGES_LETTERS
 
 log = structlog.get_logger(__name__)
-LETTERS_NEED = ("saga.change_deadletter",)
+LETTERS_NEED = (CHANGES_LETTERS,)
 
 
 class LetterKind:

@@ -48,7 +48,7 @@ class Batch(models.Model):
     class Meta:
         verbose_name = "batch"
         verbose_name_plural = "batches"
-        default_permissions = ("view",)
+        default_permissions = ("view", "add", "change")
         indexes: ClassVar = [
             models.Index(fields=["-created_at"], name="batch_by_age"),
             models.Index(fields=["id"], name="batch_unsettled", condition=models.Q(settled_at__isnull=True)),

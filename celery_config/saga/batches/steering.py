@@ -10,13 +10,16 @@ from django.db import transaction
 from celery_config.common.identifiers import abbreviate_id
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
+from celery_config.saga.approvals.models import ApprovalRequest
 from celery_config.saga.batches.counting import count_flows
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import BatchState, ItemState
 from celery_config.saga.batches.telling import describe_state, describe_state_change
 from celery_config.saga.models import OperatorAction
+from celery_config.saga.operations import approvals
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.audit_trail import check_reason, record_action
+from celery_config.saga.operations.permissions import PERMISSIONS, STEERS_BATCHES
 
 UNFINISHED = (
     BatchState.CHECKING, BatchState.READY, BatchState.TRYING, BatchState.RUNNING, BatchState.PAUSED,
@@ -31,6 +34,15 @@ STEERS = {
 """The acts on a batch, and the states that allow each."""
 AFTER = {"pause": BatchState.PAUSED, "resume": BatchState.RUNNING, "stop": BatchState.STOPPED}
 STOPPED = "the batch was stopped"
+START = "start a batch"
+ACTING = ("start", "resume")
+"""The acts after which a batch acts on flows."""
+
+
+def list_needs(batch: Batch, act: str) -> tuple[str, ...]:
+    """Return the permissions that an act on a batch needs."""
+    of_verb = PERMISSIONS.get(batch.verb)  # a newer version may know more verbs
+    return (STEERS_BATCHES, of_verb) if of_verb and act in ACTING else (STEERS_BATCHES,)
 
 
 def name_steer(act: str) -> str:
@@ -54,32 +66,64 @@ def explain_refusal(batch: Batch, act: str) -> str:
 def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
     """Start, pause, resume or stop a batch; return the record of it.
 
+    With `FOUR_EYES` the start of a large one is only asked for, and `approvals.approve` starts it.
+
     Raises:
-        OperatorRefused: its state does not allow it.
+        OperatorRefused: its state does not allow it, or its start is asked for already.
         Batch.DoesNotExist: there is none.
     """
     check_reason(why)
     with transaction.atomic():
         batch = Batch.objects.select_for_update().get(pk=pk)
-        was = batch.state
         if why_not := explain_refusal(batch, act):
             raise OperatorRefused(why_not)
-        changed: dict[str, Any] = {"state": find_state_after(batch, act), "note": ""}
-        if act == "start":
-            changed["started_at"] = Now()
-        if act == "stop":
-            changed["ended_at"] = Now()
-        Batch.objects.filter(pk=pk).update(**changed)
-        if act == "stop":
-            left = BatchItem.objects.filter(batch=pk, state__in=(ItemState.CHOSEN, ItemState.CHECKED))
-            left.update(state=ItemState.LEFT, reason=STOPPED)
-            count_flows(pk)
-        batch.refresh_from_db()
-        return record_action(
-            name_steer(act),
-            by=by,
-            why=why,
-            subject=str(pk),
-            what=abbreviate_id(pk),
-            result_text=describe_state_change(was, batch.state),
-        )
+        if act == "start" and approvals.needs_another(sum(part["count"] for part in batch.sums)):
+            return approvals.ask(START, batch, by=by, why=why, subject=str(pk))
+        return apply(batch, act, by=by, why=why)
+
+
+def apply(batch: Batch, act: str, *, by: str, why: str, asked_by: str = "") -> OperatorAction:
+    """Write an act on a locked batch whose state allows it; return the record of it."""
+    pk, was = batch.pk, batch.state
+    changed: dict[str, Any] = {"state": find_state_after(batch, act), "note": ""}
+    if act == "start":
+        changed["started_at"] = Now()
+    if act == "stop":
+        changed["ended_at"] = Now()
+    Batch.objects.filter(pk=pk).update(**changed)
+    if act == "stop":
+        left = BatchItem.objects.filter(batch=pk, state__in=(ItemState.CHOSEN, ItemState.CHECKED))
+        left.update(state=ItemState.LEFT, reason=STOPPED)
+        count_flows(pk)
+    batch.refresh_from_db()
+    return record_action(
+        name_steer(act),
+        by=by,
+        asked_by=asked_by,
+        why=why,
+        subject=str(pk),
+        what=abbreviate_id(pk),
+        result_text=describe_state_change(was, batch.state),
+    )
+
+
+def start_as_asked(request: ApprovalRequest, *, by: str, why: str, asked_by: str) -> OperatorAction:
+    """Start a batch as another person asked for.
+
+    Raises:
+        OperatorRefused: its state does not allow it, or it is deleted.
+    """
+    batch = Batch.objects.select_for_update().filter(pk=request.row).first()
+    if batch is None:
+        raise OperatorRefused("the batch is deleted: its time is over")
+    if why_not := explain_refusal(batch, "start"):
+        raise OperatorRefused(why_not)
+    return apply(batch, "start", by=by, why=why, asked_by=asked_by)
+
+
+def list_needs_to_start(request: ApprovalRequest) -> tuple[str, ...]:
+    batch = Batch.objects.filter(pk=request.row).first()
+    return list_needs(batch, "start") if batch else (STEERS_BATCHES,)
+
+
+approvals.acts[START] = approvals.ApprovedAct(start_as_asked, list_needs_to_start)

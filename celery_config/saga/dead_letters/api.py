@@ -7,21 +7,22 @@ from typing import Any, TypedDict
 from django.shortcuts import get_object_or_404
 from django.urls import path
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers, status
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from celery_config.contracts.base import encode
 from celery_config.errors import OperatorRefused
+from celery_config.messaging.dealt_with_api import DealtWithList
 from celery_config.messaging.idempotency import answer_once
 from celery_config.saga.dead_letters import reading, remedies
 from celery_config.saga.dead_letters.reading import BodyField, Group
 from celery_config.saga.dead_letters.remedies import Offer
 from celery_config.saga.dead_letters.showing import show_letter
 from celery_config.saga.models import DeadLetter, LetterAct, OperatorAction
-from celery_config.saga.operations.acts_api import OPERATES, ActionOutput, WhyInput, answer_action
-from celery_config.web.filters import ParameterFilter, StrictFilterBackend
+from celery_config.saga.operations.acts_api import ActionOutput, WhyInput, answer_action
+from celery_config.saga.operations.permissions import CHANGES_LETTERS, PERMISSIONS
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
@@ -29,8 +30,8 @@ from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
 
 SEES: Needs = {"GET": ("saga.view_deadletter",)}
-ACTS = ("saga.change_deadletter",)
-NEEDED = {LetterAct.REBUILD: (*ACTS, *OPERATES), LetterAct.SEND: ACTS, LetterAct.DISMISS: ACTS}
+ACTS = (CHANGES_LETTERS,)
+NEEDED = {act: tuple({CHANGES_LETTERS, PERMISSIONS[act]}) for act in LetterAct}
 """Who rebuilds drives a flow."""
 
 
@@ -60,26 +61,12 @@ class LetterOutput(LetterBody):
     offers: list[Offer]
 
 
-class OpenFilter(ParameterFilter):
-    """`?open=`: only letters that nobody has dealt with, or only the others."""
-
-    name = "open"
-    description = "`true`: only letters that nobody has dealt with; `false`: only the others"
-    schema = {"type": "string", "enum": ["true", "false"]}
-
-    def narrow(self, request: Request, queryset: Any, text: str) -> Any:
-        if text not in ("true", "false"):
-            raise serializers.ValidationError({self.name: "must be true or false"})
-        return queryset.filter(dealt_with_at__isnull=text == "true")
-
-
-class LetterList(generics.ListAPIView[DeadLetter]):
+class LetterList(DealtWithList):
     """Dead letters, newest first."""
 
     serializer_class = LetterLine
     queryset = DeadLetter.objects.defer("body", "headers")
     ordering = "-id"
-    filter_backends = (StrictFilterBackend, OpenFilter)
     filterset_fields = ("fingerprint", "task_id", "saga")
     needs = SEES
 

@@ -31,7 +31,8 @@ from celery_config.saga.holds.choosing import (
 from celery_config.saga.holds.models import Hold
 from celery_config.saga.holds.reading import count_held
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations.acts_api import OPERATES, ActionOutput, WhyInput, answer_action
+from celery_config.saga.operations.acts_api import ActionOutput, WhyInput, answer_action
+from celery_config.saga.operations.permissions import PERMISSIONS
 from celery_config.saga.states import Status
 from celery_config.web.fields import FiniteFloatField, IdField, StrictBooleanField, StrictCharField, WordField
 from celery_config.web.filters import check_given_once
@@ -121,7 +122,7 @@ class HoldsApi(generics.ListAPIView[Hold]):
     queryset = Hold.objects.all()
     ordering = "-since"
     filterset_fields = ("kind", "name")
-    needs: Needs = {"GET": ("holds.view_hold",), "POST": OPERATES}
+    needs: Needs = {"GET": ("holds.view_hold",), "POST": (PERMISSIONS["hold"],)}
     throttle_scope = "verbs"
     refusals: ClassVar[Refusals] = {"POST": [OperatorRefused]}
 
@@ -135,7 +136,7 @@ class HoldsApi(generics.ListAPIView[Hold]):
 
 
 class HoldPreview(APIView):
-    needs: Needs = {"POST": OPERATES}
+    needs: Needs = {"POST": (PERMISSIONS["hold"],)}
     throttle_scope = "verbs"
     refusals: ClassVar[Refusals] = {"POST": [OperatorRefused]}
 
@@ -148,7 +149,7 @@ class HoldPreview(APIView):
 
 
 class LetGo(APIView):
-    needs: Needs = {"POST": OPERATES}
+    needs: Needs = {"POST": (PERMISSIONS["let go"],)}
     throttle_scope = "verbs"
     refusals: ClassVar[Refusals] = {"POST": [OperatorRefused]}
 

@@ -39,7 +39,7 @@ class Hold(models.Model):
 
     class Meta:
         verbose_name = "hold"
-        default_permissions = ("view",)
+        default_permissions = ("view", "add", "change")
         indexes: ClassVar = [
             models.Index(fields=["-since"], name="hold_by_age"),
             models.Index(fields=["id"], name="hold_open", condition=models.Q(ended_at__isnull=True)),

@@ -33,14 +33,23 @@ TITLES: Mapping[str, str] = {
     "pause a batch": "Pause the batch",
     "resume a batch": "Go on",
     "stop a batch": "Stop the batch",
+    "decline": "Decline",
 }
 """The names of the acts on the pages, by the verbs that the trail keeps."""
+ASK = "ask: "
 SENT = "; sent: "
 
 
 def name_act(verb: str) -> str:
     """Return the name of an act as the pages have it."""
+    if verb.startswith(ASK):
+        return f"Ask for: {name_act(verb.removeprefix(ASK))}"
     return TITLES.get(verb, verb)
+
+
+def ask_for(verb: str) -> str:
+    """Return the verb in the trail of who asks another person to approve an act."""
+    return f"{ASK}{verb}"
 
 
 def title_act(verb: str, on: object) -> str:

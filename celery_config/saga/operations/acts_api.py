@@ -23,6 +23,7 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.models import OperatorAction, SagaInstance, SagaPause, WatchedRow
 from celery_config.saga.operations import operators, pauses, previews, timing
 from celery_config.saga.operations.history_api import History
+from celery_config.saga.operations.permissions import PERMISSIONS
 from celery_config.saga.operations.timing import LONGEST_MINUTES
 from celery_config.web.fields import JsonObjectField, StrictCharField, StrictIntegerField, WordField
 from celery_config.web.inputs import ClientInput
@@ -30,8 +31,6 @@ from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
-
-OPERATES = ("saga.change_sagainstance",)
 
 
 class WhyInput(ClientInput):
@@ -58,7 +57,7 @@ class PauseInput(WhyInput):
 class ActionOutput(serializers.ModelSerializer[OperatorAction]):
     class Meta:
         model = OperatorAction
-        fields = ("saga", "subject", "at", "verb", "what", "by", "why", "effect")
+        fields = ("saga", "subject", "at", "verb", "what", "by", "asked_by", "why", "effect")
 
 
 def answer_action(code: int) -> Answer[OperatorAction]:
@@ -78,7 +77,7 @@ class PauseOutput(serializers.ModelSerializer[SagaPause]):
 
 
 class Operating(APIView):
-    needs: Needs = {"GET": OPERATES, "POST": OPERATES}
+    needs: Needs = {}
     throttle_scope = "verbs"
     refusals: Refusals = {"GET": [OperatorRefused], "POST": [OperatorRefused, ServiceCallError]}
     model: type[WatchedRow] = SagaInstance
@@ -115,6 +114,8 @@ class Verb(Operating):
 
 
 class TakeOver(Operating):
+    needs: Needs = {"POST": (PERMISSIONS["take over"],)}
+
     @extend_schema(request=WhyInput, responses={200: ActionOutput})
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID) -> OperatorAction:
@@ -123,10 +124,15 @@ class TakeOver(Operating):
 
 
 class Settle(Operating):
+    needs: Needs = {"POST": (PERMISSIONS["settle by hand"],)}
+
     @extend_schema(request=SettleInput, responses={200: ActionOutput})
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID) -> OperatorAction:
-        """Say what became of a call outside, when no service can; bring it to an end afterwards."""
+        """Say what became of a call outside, when no service can; bring it to an end afterwards.
+
+        With FOUR_EYES it is asked for: another person approves it at /api/approvals/.
+        """
         return self.act(request, pk, operators.settle_by_hand, SettleInput)
 
 
@@ -163,14 +169,23 @@ def operator_paths(
         path(f"{one}/look/", LookNow.as_view(model=model), name=f"{name}-look"),
         path(f"{one}/deadline/", Deadline.as_view(model=model), name=f"{name}-deadline"),
         *(
-            path(f"{one}/{verb}/", Verb.as_view(model=model), {"verb": verb}, name=f"{name}-{verb}")
+            path(
+                f"{one}/{verb}/",
+                Verb.as_view(model=model, needs=dict.fromkeys(("GET", "POST"), (PERMISSIONS[verb],))),
+                {"verb": verb},
+                name=f"{name}-{verb}",
+            )
             for verb in flow.verbs
         ),
     ]
 
 
 class Pauses(APIView):
-    needs: Needs = {"GET": ("saga.view_sagapause",), "POST": OPERATES, "DELETE": OPERATES}
+    needs: Needs = {
+        "GET": ("saga.view_sagapause",),
+        "POST": (PERMISSIONS["pause"],),
+        "DELETE": (PERMISSIONS["unpause"],),
+    }
     throttle_scope = "verbs"
     refusals: Refusals = {"POST": [OperatorRefused], "DELETE": [OperatorRefused]}
 

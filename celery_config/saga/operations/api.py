@@ -53,6 +53,13 @@ class SagaList(generics.ListAPIView[SagaInstance]):
     filterset_fields = ("status", "name", "version", "subject", "fingerprint", "owner")
 
 
+class SagaShow(generics.RetrieveAPIView[SagaInstance]):
+    """One saga. Its history says in words where it stands."""
+
+    serializer_class = SagaOutput
+    queryset = SagaInstance.objects.all()
+
+
 class ParkedOutput(TypedDict):
     groups: list[selectors.ParkedGroup]
 
@@ -162,6 +169,7 @@ urlpatterns = [
     path("sagas/parked/", ParkedGroups.as_view(), name="sagas-parked"),
     path("sagas/pauses/", Pauses.as_view(), name="saga-pauses"),
     path("sagas/ended/", EndedSagas.as_view(), name="sagas-ended"),
+    path("sagas/<uuid:pk>/", SagaShow.as_view(), name="saga"),
     path("sagas/<uuid:pk>/effects/", SagaEffects.as_view(), name="saga-effects"),
     *operator_paths("saga", SAGAS),
 ]

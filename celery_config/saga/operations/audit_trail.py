@@ -32,6 +32,7 @@ def make_record(
     what: str = "",
     row: WatchedRow | None = None,
     subject: str = "",
+    asked_by: str = "",
 ) -> OperatorAction:
     """Return the record of an operator's action; it is not inserted yet.
 
@@ -39,6 +40,7 @@ def make_record(
         what: the step or pause, if the act is not on the whole flow.
         row: the flow.
         subject: what the act is about, if it is on no flow.
+        asked_by: whose request `by` approved or declined.
         result_text: what changed and what was sent; cut after 300 characters.
     """
     return OperatorAction(
@@ -47,6 +49,7 @@ def make_record(
         verb=verb,
         what=what,
         by=by,
+        asked_by=asked_by,
         why=why,
         effect=result_text[:EFFECT_LENGTH],
     )

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from celery_config.contracts.base import contract_fields
+from celery_config.contracts.base import Command, contract_fields
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import (
     ServiceCallError,
@@ -91,6 +91,19 @@ def read_barriers_of_many(service: str, ids: Collection[UUID]) -> Mapping[UUID, 
     return found
 
 
+def find_command(course: Course, step: str, operation: str) -> type[Command]:
+    """Return the command of a step's action, or of its undo.
+
+    Raises:
+        OperatorRefused: there is no such step, or no undo of it.
+    """
+    commands = {each.name: each.undo if operation == "undo" else each.command for each in course.steps}
+    command = commands.get(step)
+    if command is None:
+        raise OperatorRefused(f"step {step!r} has no command for {operation!r}")
+    return command
+
+
 def send_settlement(
     course: Course,
     saga_id: UUID,
@@ -107,10 +120,7 @@ def send_settlement(
         OperatorRefused: no such step, no undo of it, or no open intent; the text says which.
         ServiceCallError: it did not answer.
     """
-    commands = {each.name: each.undo if operation == "undo" else each.command for each in course.steps}
-    command = commands.get(step)
-    if command is None:
-        raise OperatorRefused(f"step {step!r} has no command for {operation!r}")
+    command = find_command(course, step, operation)
     body = {
         "task": command.wire_name(),
         "saga": str(saga_id),

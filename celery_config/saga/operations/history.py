@@ -111,7 +111,8 @@ def read_actions(row: WatchedRow) -> Iterator[Happening]:
     """What operators did to the flow."""
     about: Any = Q(saga=row) if isinstance(row, SagaInstance) else Q(subject=row.subject)
     for did in OperatorAction.objects.filter(about):
-        text = f"{name_act(did.verb)} by {did.by}: {did.why}"
+        asked = f", asked by {did.asked_by}" if did.asked_by else ""
+        text = f"{name_act(did.verb)} by {did.by}{asked}: {did.why}"
         yield Happening(did.at, OPERATORS, HappeningKind.ACTED, text)
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.db import transaction
 
 from celery_config.errors import OperatorRefused
+from celery_config.saga.approvals.models import ApprovalRequest
 from celery_config.saga.causes import BROUGHT_TO_AN_END, CANCELLED_BY_US
 from celery_config.saga.engine import step_log
 from celery_config.saga.engine.flows import find_flow
@@ -19,15 +21,17 @@ from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.faults import list_steps
 from celery_config.saga.flow_facts import is_past_pivot
 from celery_config.saga.models import OperatorAction, WatchedRow
-from celery_config.saga.operations import barrier_client
+from celery_config.saga.operations import approvals, barrier_client
 from celery_config.saga.operations.acts import write_effect
 from celery_config.saga.operations.audit_trail import check_reason, record_action
+from celery_config.saga.operations.permissions import PERMISSIONS
 from celery_config.saga.operations.previews import explain_refusal
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import ENDED, Status
 
 # In these, a call outside may have been open for so long that an operator must find its outcome.
 IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
+SETTLE = "settle by hand"
 UNOWNED = "only what waits for a decision has an owner; this one is “{}”"
 NOT_IN_DOUBT = "it is “{}”: no call has been open long enough to be settled by hand"
 
@@ -99,7 +103,8 @@ def settle_by_hand(
 ) -> OperatorAction:
     """Send a participant the outcome of an open call, as the operator found it.
 
-    The participant writes it over its open intent and announces it; ask for a retry afterwards.
+    The participant writes it over its open intent and announces it; ask for a retry afterwards. With
+    `FOUR_EYES` this only asks for it, and `approvals.approve` does it.
 
     Args:
         step: its name in the flow's course.
@@ -113,10 +118,53 @@ def settle_by_hand(
     check_reason(why)
     if row.status not in IN_DOUBT:
         raise OperatorRefused(NOT_IN_DOUBT.format(describe_status(row.status)))
-    course, note = find_flow(type(row)).find_course(row), f"{why} ({by})"
+    if approvals.needs_another():
+        barrier_client.find_command(find_flow(type(row)).find_course(row), step, operation)
+        what = f"{step} ({operation})"
+        return approvals.ask(
+            SETTLE, row, what=what, by=by, why=why, step=step, operation=operation, answer=answer
+        )
+    return settle(row, step, operation, answer, by=by, why=why)
+
+
+def settle(
+    row: WatchedRow,
+    step: str,
+    operation: str,
+    answer: dict[str, Any],
+    *,
+    by: str,
+    why: str,
+    asked_by: str = "",
+) -> OperatorAction:
+    """Send a participant the outcome of an open call. For arguments and errors see `settle_by_hand`."""
+    course, who = find_flow(type(row)).find_course(row), join_names(asked_by, by)
     result_text = barrier_client.send_settlement(
-        course, row.pk, step, operation, row.subject, answer, note=note
+        course, row.pk, step, operation, row.subject, answer, note=f"{why} ({who})"
     )
     return record_action(
-        "settle by hand", row=row, what=f"{step} ({operation})", by=by, why=why, result_text=result_text
+        SETTLE,
+        row=row,
+        what=f"{step} ({operation})",
+        by=by,
+        asked_by=asked_by,
+        why=why,
+        result_text=result_text,
     )
+
+
+def join_names(*names: str) -> str:
+    return ", ".join(filter(None, names))
+
+
+def settle_as_asked(request: ApprovalRequest, *, by: str, why: str, asked_by: str) -> OperatorAction:
+    """Perform a settlement that another person asked for. For errors see `settle_by_hand`."""
+    row = apps.get_model(request.kind)._default_manager.filter(pk=request.row).first()
+    if row is None:
+        raise OperatorRefused("what it was asked for is deleted: its time is over")
+    if row.status not in IN_DOUBT:
+        raise OperatorRefused(NOT_IN_DOUBT.format(describe_status(row.status)))
+    return settle(row, **request.arguments, by=by, why=why, asked_by=asked_by)
+
+
+approvals.acts[SETTLE] = approvals.ApprovedAct(settle_as_asked, lambda _: (PERMISSIONS[SETTLE],))

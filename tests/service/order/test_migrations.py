@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
 from celery_config.messaging.models import IdempotencyKey
+from celery_config.saga.operations.permissions import PERMISSIONS
 from celery_config.web.idempotency_keys import parse_key
 from order_project.requests import Placed
 from tests.service.order.conftest import Shop
@@ -59,3 +63,18 @@ def test_keys_of_the_release_before_still_count(
     assert shop.place(parse_key(written), client=now) == Placed(order, repeated=True)
     moved = IdempotencyKey.objects.earliest("created_at")
     assert (moved.subject, moved.status, moved.created_at.month) == (order, 202, 11)
+
+
+def test_who_had_the_permission_of_all_verbs_has_each(django_user_model: Any) -> None:
+    """A person who had it alone, and a group."""
+    kind = ContentType.objects.get(app_label="saga", model="sagainstance")
+    old = Permission.objects.create(content_type=kind, codename="change_sagainstance", name="Can change saga")
+    ada, group = django_user_model.objects.create_user("ada"), Group.objects.create(name="night shift")
+    ada.user_permissions.add(old)
+    group.permissions.add(old)
+    migration = import_module("celery_config.saga.migrations.0018_permission_for_each_verb")
+    migration.give_each(apps, SimpleNamespace(connection=connection))
+    each = {"add_batch", "change_batch", *(name.partition(".")[2] for name in PERMISSIONS.values())}
+    for holder in (ada.user_permissions, group.permissions):
+        assert {*holder.values_list("codename", flat=True)} == each
+    assert not Permission.objects.filter(codename="change_sagainstance").exists()

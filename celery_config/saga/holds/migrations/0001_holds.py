@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'hold',
-                'default_permissions': ('view',),
+                'default_permissions': ('view', 'add', 'change'),
                 'indexes': [models.Index(fields=['-since'], name='hold_by_age'), models.Index(condition=models.Q(('ended_at__isnull', True)), fields=['id'], name='hold_open')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('ended_at__isnull', True), models.Q(('kind', 'flows'), _negated=True)), fields=('kind', 'name'), name='held_once')],
             },

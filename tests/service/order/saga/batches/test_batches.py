@@ -434,7 +434,7 @@ class TestHttp:
     @pytest.fixture
     def operator(self) -> APIClient:
         user = User.objects.create_user("ada", password="x", is_staff=True)
-        codes = ("change_sagainstance", "view_batch")
+        codes = ("retry_sagainstance", "compensate_sagainstance", "add_batch", "change_batch", "view_batch")
         user.user_permissions.set(Permission.objects.filter(codename__in=codes))
         client = APIClient()
         client.force_authenticate(user)

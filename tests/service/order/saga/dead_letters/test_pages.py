@@ -130,7 +130,7 @@ class TestALetter:
         assert OperatorAction.objects.get().why == "she called"
 
     def test_who_may_not_change_letters_sees_no_personal_data(self, client: Client, placed: Placed) -> None:
-        log_in(client, "view_deadletter", "change_sagainstance")
+        log_in(client, "view_deadletter", "retry_sagainstance")
         letter = keep_step(placed, "shipment.book_shipment", queue="shipment.commands")
         assert client.post(page_of(letter, "show"), {"why": "x"}).status_code == 403
 

@@ -451,7 +451,7 @@ class TestOverHttp:
     def test_the_list_the_groups_and_one(self, placed: Placed) -> None:
         letter = keep_step(placed)
         http = Peer()
-        (line,) = http.get("/api/dead-letters/?open=true").json()["results"]
+        (line,) = http.get("/api/dead-letters/?state=open").json()["results"]
         assert line["id"] == letter.pk
         assert "body" not in line
         (group,) = http.get("/api/dead-letters/groups/").json()["groups"]
@@ -470,8 +470,8 @@ class TestOverHttp:
         assert http.post(path, body, format="json", headers={"Idempotency-Key": "k1"}).status_code == 202
         again = http.post(path, body, format="json")
         assert (again.status_code, again.json()["code"]) == (409, "operator_refused")
-        assert http.get("/api/dead-letters/?open=true").json()["results"] == []
-        assert http.get("/api/dead-letters/?open=maybe").status_code == 400
+        assert http.get("/api/dead-letters/?state=open").json()["results"] == []
+        assert http.get("/api/dead-letters/?state=maybe").status_code == 400
 
     def test_there_is_no_such_letter(self, shop: Shop) -> None:
         assert Peer().get("/api/dead-letters/7/").status_code == 404

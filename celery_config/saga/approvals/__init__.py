@@ -1,0 +1,1 @@
+"""Four eyes: what one operator asks for, and another one approves or declines."""

@@ -1,0 +1,167 @@
+"""Four eyes: with `FOUR_EYES` one operator asks for an act, and another one with its permission approves it.
+
+The request's row lock decides between two who approve at once: the act is done within the transaction that closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, models, transaction
+from django.utils import timezone
+
+from celery_config.db.functions import Now
+from celery_config.errors import OperatorRefused
+from celery_config.saga.approvals.models import ApprovalRequest
+from celery_config.saga.approvals.states import RequestState
+from celery_config.saga.models import OperatorAction, WatchedRow
+from celery_config.saga.operations.acts import ask_for, name_act
+from celery_config.saga.operations.audit_trail import check_reason, record_action
+
+EXPIRES_EVERY = 60.0
+"""Seconds between two looks for requests whose time is over."""
+DECLINE = "decline"
+
+
+@dataclass(frozen=True)
+class ApprovedAct:
+    """An act that may need four eyes.
+
+    Args:
+        perform: does what a locked request asks for; takes also `by`, `why` and `asked_by`.
+        list_needs: returns the permissions that approving a request needs.
+    """
+
+    perform: Callable[..., OperatorAction]
+    list_needs: Callable[[ApprovalRequest], tuple[str, ...]]
+
+
+acts: dict[str, ApprovedAct] = {}
+"""By the name of the act in the trail; the modules that perform them fill this."""
+
+
+def needs_another(count: int | None = None) -> bool:
+    """Whether an act needs the approval of another person.
+
+    Args:
+        count: on how many flows a batch acts; None: the act always needs it.
+    """
+    return bool(settings.FOUR_EYES and (count is None or count > settings.FOUR_EYES_ABOVE))
+
+
+def ask(
+    act: str, row: models.Model, *, by: str, why: str, what: str = "", subject: str = "", **arguments: Any
+) -> OperatorAction:
+    """Ask for an act; return the record of that. Nothing is done until another person approves.
+
+    Args:
+        what: the step, if the act is not on the whole row.
+        subject: as of `record_action`.
+        arguments: what the act needs, as JSON.
+
+    Raises:
+        OperatorRefused: the same is asked for already.
+    """
+    check_reason(why)
+    expires_at = timezone.now() + timedelta(hours=settings.APPROVAL_HOURS)
+    same = ApprovalRequest.objects.filter(act=act, row=row.pk, what=what, state=RequestState.OPEN)
+    try:
+        with transaction.atomic():
+            same.filter(expires_at__lte=Now()).update(**close(RequestState.EXPIRED))
+            ApprovalRequest.objects.create(
+                act=act, kind=row._meta.label_lower, row=row.pk, what=what, arguments=arguments, asked_by=by,
+                why=why, expires_at=expires_at,
+            )  # fmt: skip
+            return record_action(
+                ask_for(act),
+                row=row if isinstance(row, WatchedRow) else None,
+                subject=subject,
+                what=what,
+                by=by,
+                why=why,
+                result_text=f"waits until {expires_at:%Y-%m-%d %H:%M} UTC for the approval of another person",
+            )
+    except IntegrityError as error:
+        raise OperatorRefused(
+            f"“{name_act(act)}” is asked for already, and waits for the approval of another person"
+        ) from error
+
+
+def close(state: RequestState, *, by: str = "", why: str = "") -> dict[str, Any]:
+    """Return what is written on a request that is decided."""
+    return {"state": state, "decided_by": by, "decided_why": why, "decided_at": Now(), "arguments": {}}
+
+
+def list_needs(request: ApprovalRequest) -> tuple[str, ...]:
+    """Return the permissions that a decision about a request needs, besides that to see it."""
+    known = acts.get(request.act)
+    return known.list_needs(request) if known else ()
+
+
+def explain_refusal(request: ApprovalRequest, by: str) -> str:
+    """Return why a person cannot approve a request; empty: they can."""
+    if request.state != RequestState.OPEN:
+        who = f" by {request.decided_by}" if request.decided_by else ""
+        return f"the request is {request.state}{who}"
+    if request.act not in acts:
+        return f"this version does not know the act {request.act!r}"
+    if request.expires_at <= timezone.now():
+        return "the request has expired; ask for it again"
+    return "another person than the one who asks approves" if by == request.asked_by else ""
+
+
+def approve(pk: UUID, *, by: str, why: str) -> OperatorAction:
+    """Do what is asked for; return the record of the act, which has the names of both.
+
+    Raises:
+        OperatorRefused: it is decided or expired, `by` asked for it, or the act is refused; the request stays as it is.
+        ServiceCallError: a service that the act needs does not answer.
+        ApprovalRequest.DoesNotExist: there is none.
+    """
+    check_reason(why)
+    with transaction.atomic():
+        request = ApprovalRequest.objects.select_for_update().get(pk=pk)
+        if why_not := explain_refusal(request, by):
+            raise OperatorRefused(why_not)
+        reasons = f"{request.why} · approved: {why}"
+        done = acts[request.act].perform(request, by=by, why=reasons, asked_by=request.asked_by)
+        ApprovalRequest.objects.filter(pk=pk).update(**close(RequestState.APPROVED, by=by, why=why))
+        return done
+
+
+def decline(pk: UUID, *, by: str, why: str) -> OperatorAction:
+    """Close a request without doing what it asks for; who asked may take it back so.
+
+    Raises:
+        OperatorRefused: it is decided already.
+        ApprovalRequest.DoesNotExist: there is none.
+    """
+    check_reason(why)
+    with transaction.atomic():
+        request = ApprovalRequest.objects.select_for_update().get(pk=pk)
+        if request.state != RequestState.OPEN:
+            raise OperatorRefused(explain_refusal(request, by))
+        ApprovalRequest.objects.filter(pk=pk).update(**close(RequestState.DECLINED, by=by, why=why))
+        return record_action(
+            DECLINE, by=by, why=why, asked_by=request.asked_by, subject=str(request.row),
+            what=ask_for(request.act), result_text="it is not done",
+        )  # fmt: skip
+
+
+def expire_requests() -> None:
+    """Close the requests about which no person decided in time."""
+    late = ApprovalRequest.objects.filter(state=RequestState.OPEN, expires_at__lte=Now())
+    late.update(**close(RequestState.EXPIRED))
+
+
+def count_badges() -> dict[str, int]:
+    """Count the open requests, by the label of the model with the page."""
+    if not settings.FOUR_EYES:
+        return {}
+    count = ApprovalRequest.objects.filter(state=RequestState.OPEN, expires_at__gt=Now()).count()
+    return {ApprovalRequest._meta.label_lower: count}

@@ -1,0 +1,27 @@
+"""Which permission each act of an operator needs: one for each verb, on the pages and over HTTP. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PERMISSIONS: Mapping[str, str] = {
+    "retry": "saga.retry_sagainstance",
+    "compensate": "saga.compensate_sagainstance",
+    "resume": "saga.resume_sagainstance",
+    "take over": "saga.take_over_sagainstance",
+    "settle by hand": "saga.settle_sagainstance",
+    "pause": "saga.add_sagapause",
+    "unpause": "saga.delete_sagapause",
+    "hold": "holds.add_hold",
+    "let go": "holds.change_hold",
+    "look now": "saga.hurry_sagainstance",
+    "deadline": "saga.reschedule_sagainstance",
+    "send again": "saga.change_deadletter",
+    "dismiss": "saga.change_deadletter",
+    "rebuild": "saga.retry_sagainstance",
+}
+"""By the verbs that the trail keeps."""
+CHANGES_LETTERS = "saga.change_deadletter"
+"""Every act on dead letters needs it, also the one that drives their flow."""
+MAKES_BATCHES, STEERS_BATCHES = "batches.add_batch", "batches.change_batch"
+"""A batch also needs the permission of its verb: who makes it, starts it, or lets it go on has both."""

@@ -1,0 +1,276 @@
+"""Four eyes: what one person asks for is done when another one with the permission approves it, and once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from celery_config.errors import OperatorRefused
+from celery_config.http.service_client import ServiceCallError
+from celery_config.saga.approvals.models import ApprovalRequest
+from celery_config.saga.batches.choosing import make_batch
+from celery_config.saga.batches.models import Batch
+from celery_config.saga.batches.states import BatchState
+from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.models import OperatorAction, SagaInstance
+from celery_config.saga.operations import approvals, barrier_client, operators
+from celery_config.saga.operations.approvals import approve, decline, expire_requests
+from tests.service.order.conftest import Placed, Shop
+from tests.service.order.saga.operations.test_operators import park
+from tests.service.together import concurrent, together
+
+pytestmark = pytest.mark.django_db
+STEP = ("authorize-payment", "undo", {"provider_id": "ch_1"})
+ANN: Any = {"by": "ann", "why": "their support says so"}
+BOB: Any = {"by": "bob", "why": "I called them, too"}
+
+
+@pytest.fixture(autouse=True)
+def four_eyes(settings: Any) -> None:
+    settings.FOUR_EYES, settings.FOUR_EYES_ABOVE = True, 1
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the participants were told."""
+    told: list[Any] = []
+
+    def settle(
+        course: Any, saga: Any, step: str, operation: str, subject: str, answer: Any, *, note: str
+    ) -> str:
+        told.append((saga, step, operation, answer, note))
+        return "authorize-payment is undone, says a human"
+
+    monkeypatch.setattr(barrier_client, "send_settlement", settle)
+    return told
+
+
+@pytest.fixture
+def parked(placed: Placed) -> Placed:
+    park(placed)
+    return placed
+
+
+def ask_to_settle(parked: Placed) -> ApprovalRequest:
+    operators.settle_by_hand(parked.saga, *STEP, **ANN)
+    return ApprovalRequest.objects.get(state="open")
+
+
+def make_ready_batch(shop: Shop, count: int = 2) -> Batch:
+    for _ in range(count):
+        park(shop.order())
+    rows = SagaInstance.objects.filter(status="parked")
+    batch = make_batch(SAGAS, rows, "retry", by="ann", why="x", chosen_by={})
+    Batch.objects.filter(pk=batch.pk).update(state=BatchState.READY)
+    return batch
+
+
+def test_a_settlement_waits_for_another_person(parked: Placed, sent: list[Any]) -> None:
+    asked = ask_to_settle(parked)
+    assert sent == []
+    record = OperatorAction.objects.get()
+    assert (record.verb, record.by, record.what) == ("ask: settle by hand", "ann", "authorize-payment (undo)")
+    done = approve(asked.pk, **BOB)
+    why = "their support says so · approved: I called them, too"
+    assert sent == [(parked.saga_id, *STEP, f"{why} (ann, bob)")]
+    assert (done.verb, done.by, done.asked_by, done.why) == ("settle by hand", "bob", "ann", why)
+    asked.refresh_from_db()
+    assert (asked.state, asked.decided_by, asked.arguments) == ("approved", "bob", {})
+
+
+def test_without_the_setting_nothing_waits(parked: Placed, sent: list[Any], settings: Any) -> None:
+    settings.FOUR_EYES = False
+    assert operators.settle_by_hand(parked.saga, *STEP, **ANN).verb == "settle by hand"
+    assert len(sent) == 1
+    assert not ApprovalRequest.objects.exists()
+
+
+def test_who_asks_does_not_approve(parked: Placed, sent: list[Any]) -> None:
+    asked = ask_to_settle(parked)
+    with pytest.raises(OperatorRefused, match="another person than the one who asks approves"):
+        approve(asked.pk, **ANN)
+    assert sent == []
+
+
+def test_the_same_is_asked_for_once(parked: Placed) -> None:
+    ask_to_settle(parked)
+    with pytest.raises(OperatorRefused, match="asked for already"):
+        operators.settle_by_hand(parked.saga, *STEP, **BOB)
+    assert OperatorAction.objects.count() == 1
+
+
+def test_a_step_that_has_no_undo_is_refused_at_once(parked: Placed) -> None:
+    with pytest.raises(OperatorRefused, match="has no command"):
+        operators.settle_by_hand(parked.saga, "capture-payment", "undo", {}, **ANN)
+    assert not ApprovalRequest.objects.exists()
+
+
+def test_a_request_expires(parked: Placed, sent: list[Any]) -> None:
+    asked = ask_to_settle(parked)
+    ApprovalRequest.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    with pytest.raises(OperatorRefused, match="has expired"):
+        approve(asked.pk, **BOB)
+    again = ask_to_settle(parked)
+    asked.refresh_from_db()
+    assert (asked.state, asked.arguments) == ("expired", {})
+    ApprovalRequest.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    expire_requests()
+    again.refresh_from_db()
+    assert again.state == "expired"
+    assert sent == []
+
+
+def test_a_service_that_does_not_answer_leaves_the_request_open(
+    parked: Placed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> str:
+        raise ServiceCallError("payment does not answer")
+
+    monkeypatch.setattr(barrier_client, "send_settlement", fail)
+    asked = ask_to_settle(parked)
+    with pytest.raises(ServiceCallError):
+        approve(asked.pk, **BOB)
+    asked.refresh_from_db()
+    assert (asked.state, asked.arguments["answer"]) == ("open", {"provider_id": "ch_1"})
+
+
+def test_what_moved_meanwhile_is_not_settled(parked: Placed, sent: list[Any]) -> None:
+    asked = ask_to_settle(parked)
+    parked.set(status="compensated", due_at=None)
+    with pytest.raises(OperatorRefused, match="no call has been open long enough"):
+        approve(asked.pk, **BOB)
+    assert sent == []
+
+
+def test_another_declines_and_who_asked_takes_back(parked: Placed, sent: list[Any]) -> None:
+    for person in (BOB, ANN):
+        asked = ask_to_settle(parked)
+        record = decline(asked.pk, **person)
+        assert (record.verb, record.by, record.asked_by) == ("decline", person["by"], "ann")
+        with pytest.raises(OperatorRefused, match=f"the request is declined by {person['by']}"):
+            approve(asked.pk, by="cara", why="x")
+    assert sent == []
+
+
+def test_a_large_batch_waits_and_a_small_one_does_not(shop: Shop, settings: Any) -> None:
+    from celery_config.saga.batches.steering import steer
+
+    batch = make_ready_batch(shop)
+    assert steer(batch.pk, "start", **ANN).verb == "ask: start a batch"
+    batch.refresh_from_db()
+    assert batch.state == "ready"
+    done = approve(ApprovalRequest.objects.get().pk, **BOB)
+    assert (done.verb, done.by, done.asked_by) == ("start a batch", "bob", "ann")
+    batch.refresh_from_db()
+    assert batch.state == "running"
+    settings.FOUR_EYES_ABOVE = 10
+    assert steer(make_ready_batch(shop, 0).pk, "start", **ANN).verb == "start a batch"
+
+
+def test_a_batch_that_was_stopped_is_not_started(shop: Shop) -> None:
+    from celery_config.saga.batches.steering import steer
+
+    batch = make_ready_batch(shop)
+    steer(batch.pk, "start", **ANN)
+    steer(batch.pk, "stop", **ANN)
+    with pytest.raises(OperatorRefused, match="does not fit a batch that is “stopped”"):
+        approve(ApprovalRequest.objects.get().pk, **BOB)
+
+
+def make_client(name: str, *codes: str) -> APIClient:
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=(*codes, "view_approvalrequest")))
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+def test_over_http(parked: Placed, sent: list[Any]) -> None:
+    ann, bob, cara = (
+        make_client("ann", "settle_sagainstance"), make_client("bob", "settle_sagainstance"), make_client("cara"),
+    )  # fmt: skip
+    body = {"step": STEP[0], "operation": STEP[1], "answer": STEP[2], "why": "support says so"}
+    asked = ann.post(f"/api/sagas/{parked.saga_id}/settle/", body, format="json")
+    assert (asked.status_code, asked.json()["verb"]) == (200, "ask: settle by hand")
+    (shown,) = bob.get("/api/approvals/", {"state": "open"}).json()["results"]
+    assert (shown["act"], shown["asked_by"], shown["arguments"]["answer"]) == (
+        "settle by hand",
+        "ann",
+        STEP[2],
+    )
+    address = f"/api/approvals/{shown['id']}/approve/"
+    assert bob.get(f"/api/approvals/{shown['id']}/").json() == shown
+    refused = cara.post(address, {"why": "x"}, format="json")
+    assert refused.status_code == 403
+    assert "saga.settle_sagainstance" in refused.json()["detail"]
+    assert ann.post(address, {"why": "x"}, format="json").json()["code"] == "operator_refused"
+    done = bob.post(address, {"why": "so do I"}, format="json")
+    assert done.status_code == 200, done.content
+    assert (done.json()["by"], done.json()["asked_by"]) == ("bob", "ann")
+    assert bob.post(address, {"why": "again"}, format="json").status_code == 409
+    assert len(sent) == 1
+
+
+def test_on_the_pages(parked: Placed, sent: list[Any], admin_client: Client, client: Client) -> None:
+    asked = ask_to_settle(parked)
+    page = reverse("admin:approvals_approvalrequest_change", args=[asked.pk])
+    assert "their support says so" in admin_client.get(page).content.decode()
+    act = reverse("admin:approvals_approvalrequest_approve", args=[asked.pk])
+    asks = admin_client.get(act).content.decode()
+    assert "in the name of both of you" in asks
+    assert "ch_1" in asks
+    assert reverse("admin:saga_sagainstance_change", args=[parked.saga_id]) in asks
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_approvalrequest"))
+    client.force_login(clerk)
+    assert client.get(act).status_code == 403
+    assert client.get(act.replace("approve", "decline")).status_code == 403
+    assert admin_client.post(act, {"why": "so do I"}).status_code == 302
+    assert len(sent) == 1
+    assert (
+        "admin, asked by ann"
+        in admin_client.get(reverse("admin:saga_operatoraction_changelist")).content.decode()
+    )
+
+
+def test_a_page_takes_no_more_than_one_person_may(shop: Shop, admin_client: Client) -> None:
+    for _ in range(3):
+        park(shop.order())
+    line = SagaInstance.objects.filter(status="parked").values_list("fingerprint", flat=True)[0]
+    each = reverse("admin:saga_sagainstance_each")
+    html = admin_client.get(each, {"verb": "retry", "fingerprint": line}).content.decode()
+    assert "There are more than 1." in html
+    assert "Check all of them" in html
+
+
+def test_the_badge_counts_open_requests(parked: Placed) -> None:
+    assert approvals.count_badges() == {"approvals.approvalrequest": 0}
+    ask_to_settle(parked)
+    assert approvals.count_badges() == {"approvals.approvalrequest": 1}
+
+
+@concurrent
+def test_two_approve_at_once(parked: Placed, sent: list[Any]) -> None:
+    asked = ask_to_settle(parked)
+
+    def let(by: str) -> UUID:
+        return UUID(int=approve(asked.pk, by=by, why="x").pk)
+
+    results = together(lambda: let("bob"), lambda: let("cara"))
+    assert sorted(type(each).__name__ for each in results) == ["OperatorRefused", "UUID"]
+    assert len(sent) == 1
+
+
+@concurrent
+def test_two_ask_at_once(parked: Placed) -> None:
+    results = together(*(lambda: operators.settle_by_hand(parked.saga, *STEP, **ANN) for _ in range(2)))
+    assert sorted(type(each).__name__ for each in results) == ["OperatorAction", "OperatorRefused"]
+    assert ApprovalRequest.objects.count() == 1
