@@ -104,21 +104,31 @@ def main(argv: list[str]) -> int:
         read_secret_files(os.environ)
         options, rest = parse_first(argv)
         api = Api(options.url, os.environ.get("OPS_TOKEN", ""))
-        operations = api.read_operations()
-        found = find(operations, rest)
-        if not found:
-            return tell_words(operations, rest)
-        acting = next((each for each in found if not each.reads), None)
-        options = parse(acting or found[0], rest[len(found[0].words) :])
-        if acting is None:
-            return read(api, found[0], options)
-        return act(api, acting, find_preview(operations, acting), options)
+        with api.client:
+            return run(api, rest)
     except SecretUnreadable as error:
         print(error, file=sys.stderr)
         return WRONG
     except CallRefused as refused:
         print(format_json(refused.problem), file=sys.stderr)
         return REFUSED
+
+
+def run(api: Api, rest: list[str]) -> int:
+    """Find the operation that the words name, and read or act.
+
+    Raises:
+        CallRefused: the service refuses it or does not answer.
+    """
+    operations = api.read_operations()
+    found = find(operations, rest)
+    if not found:
+        return tell_words(operations, rest)
+    acting = next((each for each in found if not each.reads), None)
+    options = parse(acting or found[0], rest[len(found[0].words) :])
+    if acting is None:
+        return read(api, found[0], options)
+    return act(api, acting, find_preview(operations, acting), options)
 
 
 def parse_first(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
