@@ -23,8 +23,8 @@ MOST_GROUPS, MOST_COUNTED = 100, 10_000
 """Groups that are shown, and those that are counted: those who may send messages can make any number of faults."""
 MOST_FIELDS = 1000
 HIDDEN, MISSING = "hidden", "missing"
-PATH = re.compile(r"`\$([^`]*)`")
-LACKS = re.compile(r"missing required field `([^`]+)`")
+PATH = re.compile(r"\x60\$([^\x60]*)\x60")
+LACKS = re.compile(r"missing required field \x60([^\x60]+)\x60")
 NUMBERED = re.compile(r"\[\d+\]")
 PARTS = ("args", "message", "embed")
 """Of the body of a task's message."""
