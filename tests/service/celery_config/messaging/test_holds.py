@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from django.contrib.auth.models import Group
 from django.db import DataError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
@@ -25,6 +24,7 @@ from celery_config.messaging.outbox import writing
 from celery_config.messaging.outbox.publishing import due_rows
 from celery_config.messaging.tasks import DurableTask
 from tests.service.celery_config.worker.test_batches import context, outcomes, tasks
+from tests.service.shipped import read_made
 from tests.trip import BookHotel, CancelHotel
 
 __all__ = ["tasks"]
@@ -115,7 +115,7 @@ class TestWorkers:
         first, set_aside, last = outcomes(hotel, context(), held, context())
         assert (set(first), set(last)) == ({"hotel"}, {"hotel"})
         assert isinstance(set_aside, HeldBack)
-        assert Group.objects.count() == 2
+        assert read_made().count() == 2
 
     def test_let_undos_pass(self, undo: DurableTask) -> None:
         know(make_hold(commands=frozenset({BOOK, CANCEL})))

@@ -38,6 +38,7 @@ from celery_config.worker import batches as module
 from celery_config.worker import continuations, message_spans
 from celery_config.worker.batches import BatchRunner, OutsideCall
 from tests.service.celery_config.conftest import Bank
+from tests.service.shipped import read_made
 from tests.trip import BookHotel, CancelHotel, ChargeTrip, HotelBooked, Trip, TripData
 
 pytestmark = pytest.mark.django_db
@@ -144,7 +145,7 @@ class TestSteps:
         first, full, last = outcomes(hotel, context(), context(FULL), context())
         assert (set(first), set(last)) == ({"hotel"}, {"hotel"})
         assert isinstance(full, Refused)
-        assert Group.objects.count() == 2
+        assert read_made().count() == 2
         assert sorted(BarrierRow.objects.values_list("action", flat=True)) == ["done", "done", "refused"]
         assert OutboxMessage.objects.filter(kind="event").count() == 3
 
@@ -161,20 +162,20 @@ class TestSteps:
         request = context()
         first, twin, other = outcomes(hotel, request, Context(vars(request)), context())
         assert first == twin != other
-        assert Group.objects.count() == 2
+        assert read_made().count() == 2
 
     def test_a_repeat_among_new_ones_is_answered_from_the_barrier(self, hotel: DurableTask) -> None:
         request = context()
         (before,) = outcomes(hotel, request)
         assert outcomes(hotel, context(), request)[1] == before
-        assert Group.objects.count() == 2
+        assert read_made().count() == 2
 
     def test_one_that_fails_spoils_no_other(self, hotel: DurableTask) -> None:
         """Rule 10 (transient errors): it is tried again from the outbox; the others are done."""
         good, bad, also_good = outcomes(hotel, context(), context(BROKEN), context())
         assert isinstance(bad, Ignore)
         assert {"hotel"} == set(good) == set(also_good)
-        assert Group.objects.count() == 2
+        assert read_made().count() == 2
         assert OutboxMessage.objects.get(kind="task").payload["options"]["retries"] == 1
 
     def test_one_that_nobody_understands_spoils_no_other(self, hotel: DurableTask) -> None:
