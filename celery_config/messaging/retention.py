@@ -1,4 +1,4 @@
-"""Retention: events, inbox entries, keys and barrier rows are deleted after their time: no table grows without limit.
+"""Retention: events, inbox entries, keys, barrier rows and sessions are deleted in time: no table grows without limit.
 
 A saga's id holds the time at which the saga began. Barrier rows of a saga that began too long ago are deleted when the
 orchestrator says that it has ended: a saga that is open, however old, may still be driven, undone or settled. So a
@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import DatabaseError, InterfaceError, models
 from django.db.models import Min, Q
 from django.utils import timezone
@@ -199,13 +200,14 @@ def oldest(*sagas: tuple[datetime, UUID] | None) -> tuple[datetime, UUID] | None
 
 @slow_statements()
 def delete_expired(batch: int = BATCH) -> bool:
-    """Delete a batch of old events, inbox entries and keys; return whether there may be more."""
+    """Delete a batch of old events, inbox entries, keys and sessions; return whether there may be more."""
     events = timezone.now() - timedelta(days=settings.EVENT_RETENTION_DAYS)
     keys = timezone.now() - timedelta(days=settings.SAGA_RETENTION_DAYS)
     full = [
         delete_batch(OutboxMessage, Q(published_at__lt=events), "published_at", batch),
         delete_batch(InboxEntry, Q(received_at__lt=events), "received_at", batch),
         delete_batch(IdempotencyKey, Q(created_at__lt=keys), "created_at", batch),
+        delete_batch(Session, Q(expire_date__lt=timezone.now()), "expire_date", batch),
     ]
     return any(full)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -46,6 +47,16 @@ def test_old_keys_go() -> None:
         IdempotencyKey.objects.create(digest=key, request_hash="h", status=202, made="1", created_at=made)
     delete_expired()
     assert IdempotencyKey.objects.get().pk == "young"
+
+
+def test_sessions_that_have_ended_go() -> None:
+    for key, until in (
+        ("ended", timezone.now() - timedelta(seconds=1)),
+        ("open", timezone.now() + timedelta(hours=1)),
+    ):
+        Session.objects.create(session_key=key, session_data="", expire_date=until)
+    delete_expired()
+    assert Session.objects.get().pk == "open"
 
 
 def letter(task: str, *, received: object = LONG_AGO, **fields: object) -> None:
