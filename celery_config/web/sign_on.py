@@ -30,6 +30,8 @@ from celery_config.web.sign_on_accounts import SignOnRefused, find_account, read
 log = structlog.get_logger(__name__)
 SECONDS = 10.0
 """Limit of one call of the provider."""
+STRANGER_SECONDS = 600
+"""How long a person may take at the provider."""
 NEXT, HOME = "sign_on_next", "admin:index"
 # Authlib raises RuntimeError when the provider does not say where its keys are.
 FAULTS = (OAuthError, JoseError, RequestException, SignOnRefused, RuntimeError, ValueError)
@@ -77,6 +79,9 @@ def begin_sign_on(request: HttpRequest) -> HttpResponse:
     provider, after = find_provider(), request.GET.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(after, {request.get_host()}, require_https=request.is_secure())
     request.session[NEXT] = after if is_ours else reverse(HOME)
+    if not request.user.is_authenticated:
+        # Anybody may ask: what a stranger leaves behind is deleted soon.
+        request.session.set_expiry(STRANGER_SECONDS)
     try:
         answer: HttpResponse = provider.authorize_redirect(
             request, request.build_absolute_uri(reverse("sign-on-end"))
@@ -95,6 +100,7 @@ def end_sign_on(request: HttpRequest) -> HttpResponse:
         user = find_account(read_person(fetch_claims(provider, request)))
     except FAULTS as error:
         return refuse(request, error)
+    request.session.set_expiry(None)
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[-1])
     log.info("a person signed on", user=user.get_username(), address=read_address(request))
     return redirect(after)

@@ -15,7 +15,7 @@ from django.test import Client, override_settings
 from celery_config.common.roles import Role
 from celery_config.settings.sign_on import AXES, NO_PASSWORDS
 from celery_config.web.models import ChangeRecord, ProviderIdentity
-from celery_config.web.sign_on import make_provider
+from celery_config.web.sign_on import STRANGER_SECONDS, make_provider
 from compose.local import ports
 from tests.oidc_provider import Provider, read_parameters, serve_provider
 
@@ -66,6 +66,13 @@ def test_a_person_gets_the_groups_that_the_provider_names(client: Client, provid
     record = ChangeRecord.objects.get()
     assert (record.kind, record.key, record.by) == ("account", "ada", "sign-on")
     assert record.what == {"groups": [[], ["operator"]], "is_staff": [False, True]}
+
+
+def test_what_a_stranger_leaves_behind_lives_for_minutes(client: Client, provider: Provider) -> None:
+    way = go(client, provider)
+    assert client.session.get_expiry_age() <= STRANGER_SECONDS
+    client.get(way)
+    assert client.session.get_expiry_age() == settings.SESSION_COOKIE_AGE
 
 
 def test_groups_follow_the_provider_and_others_stay(client: Client, provider: Provider) -> None:
