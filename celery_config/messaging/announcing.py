@@ -39,8 +39,9 @@ class AskedEvent:
 
 
 def announce_again(asked: Sequence[AskedEvent], receiver: str) -> set[UUID]:
-    """Promise these events again to the service `receiver`; return the ids of those that are not kept any more."""
-    found = find_events(asked)
+    """Promise these events again to the service `receiver`, in their order; return the ids of those that are gone."""
+    kept = find_events(asked)
+    found = {each.id: kept[each.id] for each in asked if each.id in kept}
     messages = [
         (
             UUID(event["saga"]) if event.get("saga") else None,
