@@ -43,8 +43,15 @@ STANDING_PATIENCE = 30.0
 """In seconds at a scale of one: a relay or worker that is restarted is not told of."""
 
 
+def is_any_parked() -> bool:
+    """Whether anything waits for a decision: mostly nothing does, and then the larger questions are not asked."""
+    return any(flow.model._default_manager.filter(status=Status.PARKED).exists() for flow in flows.values())
+
+
 def find_parked() -> Iterator[Condition]:
     """What waits for a decision, by cause."""
+    if not is_any_parked():
+        return
     for cause, some in group_by(name_cause, overview.read_waiting()).items():
         due = min((each.group.answer_by for each in some if each.group.answer_by), default=None)
         yield Condition(
@@ -126,6 +133,8 @@ def count_overdue(model: Any, now: datetime) -> Iterable[dict[str, Any]]:
 
 def find_ending_holds() -> Iterator[Condition]:
     """Money that the provider lets go soon, or has let go, while its flow is parked; by what parked it."""
+    if not is_any_parked():
+        return
     soon = timezone.now() + timedelta(hours=settings.HOLD_NOTICE_HOURS)
     found: list[tuple[str, datetime, Amount | None]] = []
     for flow in flows.values():

@@ -255,3 +255,12 @@ def test_a_look_takes_few_statements_however_much_is_parked(shop: Shop, settings
         counts.append(len(statements))
     assert counts[0] == counts[1]
     assert SagaInstance.objects.filter(status="parked").count() == 6
+
+
+@pytest.mark.parametrize("find", [conditions.find_parked, conditions.find_ending_holds])
+def test_while_nothing_is_parked_only_that_is_asked(
+    shop: Shop, find: Any, django_assert_num_queries: Any
+) -> None:
+    shop.order()
+    with django_assert_num_queries(2):  # one for each kind of flow
+        assert [*find()] == []
