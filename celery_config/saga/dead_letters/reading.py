@@ -21,7 +21,8 @@ from celery_config.web.columns import SECRET_FIELDS
 
 MOST_GROUPS, MOST_COUNTED = 100, 10_000
 """Groups that are shown, and those that are counted: those who may send messages can make any number of faults."""
-MOST_FIELDS = 1000
+MOST_FIELDS, LONGEST_PATH = 1000, 200
+"""Of a body that is shown. A key above many values is written for each of them."""
 HIDDEN, MISSING = "hidden", "missing"
 PATH = re.compile(r"\x60\$([^\x60]*)\x60")
 LACKS = re.compile(r"missing required field \x60([^\x60]+)\x60")
@@ -108,11 +109,16 @@ def walk(value: Any, path: str = "", name: str = "") -> Iterator[tuple[str, str,
     while level:
         path, name, value = level.pop(0)
         if isinstance(value, dict) and value:
-            level[:0] = [(f"{path}.{key}".lstrip("."), str(key), each) for key, each in value.items()]
+            level[:0] = [(cut(f"{path}.{key}".lstrip(".")), str(key), each) for key, each in value.items()]
         elif isinstance(value, list) and value:
-            level[:0] = [(f"{path}[{number}]", name, each) for number, each in enumerate(value)]
+            level[:0] = [(cut(f"{path}[{number}]"), name, each) for number, each in enumerate(value)]
         elif value not in ({}, []):
             yield path, name, value if isinstance(value, str) else json.dumps(value)
+
+
+def cut(path: str) -> str:
+    """Return the end of a path that is too long for a table: it names the field."""
+    return path if len(path) <= LONGEST_PATH else f"…{path[-LONGEST_PATH:]}"
 
 
 def find_faulty_path(fault: str) -> tuple[str, str]:
