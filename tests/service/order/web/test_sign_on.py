@@ -10,6 +10,7 @@ import httpx
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.contrib.sessions.models import Session
 from django.test import Client, override_settings
 
 from celery_config.common.roles import Role
@@ -165,6 +166,23 @@ def test_another_issuer_than_the_settings_name_is_refused(client: Client, provid
 )
 def test_it_leads_nowhere_else(client: Client, provider: Provider, after: str) -> None:
     assert sign_on(client, provider, next=after)["Location"] == "/admin/"
+
+
+def test_a_visit_of_a_stranger_writes_no_row(provider: Provider) -> None:
+    for _ in range(3):
+        assert Client().get("/sign-on/").status_code == 302
+        assert Client().get("/sign-on/end/?code=x&state=y").status_code == 403
+    assert not Session.objects.exists()
+
+
+def test_several_pages_may_sign_on_at_once(client: Client, provider: Provider) -> None:
+    ways = [go(client, provider) for _ in range(3)]
+    assert client.get(ways[0]).status_code == 302
+    for _ in range(20):
+        client.get("/sign-on/", {"next": "/admin/" + "x" * 5000})
+    (cookie,) = [each for name, each in client.cookies.items() if name.endswith("sign_on")]
+    assert len(cookie.value) < 3500  # a browser keeps no cookie above 4096 bytes
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
 
 
 def test_a_provider_that_does_not_answer_is_named(client: Client, provider: Provider) -> None:
