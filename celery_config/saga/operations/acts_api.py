@@ -137,6 +137,8 @@ class Settle(Operating):
 
 
 class LookNow(Operating):
+    needs: Needs = {"POST": (PERMISSIONS["look now"],)}
+
     @extend_schema(request=WhyInput, responses={202: ActionOutput})
     @answer_once(answer_action(status.HTTP_202_ACCEPTED))
     def post(self, request: Request, pk: UUID) -> OperatorAction:
@@ -145,6 +147,8 @@ class LookNow(Operating):
 
 
 class Deadline(Operating):
+    needs: Needs = {"POST": (PERMISSIONS["deadline"],)}
+
     @extend_schema(request=DeadlineInput, responses={200: ActionOutput})
     @answer_once(answer_action(status.HTTP_200_OK))
     def post(self, request: Request, pk: UUID) -> OperatorAction:
