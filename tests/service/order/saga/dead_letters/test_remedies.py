@@ -188,6 +188,26 @@ class TestReading:
         (letter,) = keep(message)
         assert [each.value for each in read_body(letter)] == ["hidden"]
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "Ada of London",
+            ["Ada of London"],
+            [["Ada of London"], {}, {}],
+            [[], {"command": {"city": {"name": "London"}}}, {}],
+            [[{"x": {"email": [{"of": ["London"]}]}}], {}, {}],
+        ],
+    )
+    def test_a_broken_letter_hides_its_personal_data_too(self, body: Any) -> None:
+        letter = DeadLetter(body=json.dumps(body))
+        assert "London" not in str(read_body(letter))
+        assert "London" in str(read_body(letter, shows_personal=True))
+
+    def test_a_payment_token_in_what_is_broken_is_never_shown(self) -> None:
+        tokens = [{"payment_token": {"a": ["tok_visa"]}}, {"customer": {"payment_token": "tok_visa"}}]
+        letter = DeadLetter(body=json.dumps([[], {"command": tokens}, {}]))
+        assert "tok_visa" not in str(read_body(letter, shows_personal=True))
+
     def test_one_nested_without_end(self) -> None:
         letter = DeadLetter(body="[" * 400 + "1" + "]" * 400)
         assert len(read_body(letter)) == 1
