@@ -91,7 +91,7 @@ def test_two_long_reasons_fit_into_the_note_of_the_participant(parked: Placed, s
     operators.settle_by_hand(parked.saga, *STEP, **ANN | {"why": "a" * 1000})
     done = approve(ApprovalRequest.objects.get().pk, **BOB | {"why": "b" * 1000})
     ((*_, note),) = sent
-    assert len(note) <= BarrierSettleInput().fields["note"].max_length
+    assert len(note) <= BarrierSettleInput().fields["note"].max_length  # type: ignore[attr-defined]
     assert note.endswith("a (ann, bob)")
     assert len(done.why) > 2000  # the trail has all of it
 
