@@ -204,7 +204,7 @@ class ReactionHandler:
         return [outcomes[id(each)] for each in deliveries]
 
     def find_forgery(self, delivery: Delivery[Any]) -> Outcome:
-        """Return the outcome of an event that asks for what the order service did not, or before its turn; else None."""
+        """Return the outcome of an event that asks for what it may not, or before its turn; else None."""
         try:
             self.check_asked(delivery)
         except Forged as error:

@@ -132,7 +132,7 @@ def close_store(store: SessionStore, answer: HttpResponse) -> None:
         store[name]["data"].pop("url", None)  # it is long, and the browser goes there now
     store.save()
     answer.set_cookie(
-        name_cookie(), store.session_key, max_age=60 * MINUTES, httponly=True, samesite="Lax",
+        name_cookie(), store.session_key or "", max_age=60 * MINUTES, httponly=True, samesite="Lax",
         secure=settings.SESSION_COOKIE_SECURE,
     )  # fmt: skip
 
