@@ -1,4 +1,4 @@
-"""Visible text: a name or a reason needs at least one character that people can see. Pure."""
+"""Visible text: a name or a reason needs at least one character that people can see, and controls none. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ INVISIBLE = (
     "\u2800\ud800-\udfff"
 )
 """The characters that show nothing, for a class of a regular expression in any dialect."""
+STEERING = "\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""The characters that a terminal takes for commands, or that turn the direction of writing. JSON escapes a part."""
+_steering = re.compile(f"[{STEERING}]")
 _visible = re.compile(f"[^{INVISIBLE}]")
 
 
 def is_visible(text: str) -> bool:
     """Whether at least one character of the text can be seen."""
     return _visible.search(text) is not None
+
+
+def escape_controls(text: str) -> str:
+    """Return a text for a terminal, of whatever origin; JSON stays the same JSON."""
+    return _steering.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

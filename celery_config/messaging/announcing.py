@@ -6,9 +6,9 @@ and all other services see nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ MOST_ASKED = 500
 SKEW, LATEST = timedelta(minutes=5), timedelta(hours=1)
 """An event without a saga is looked for among those that were published so soon before or after its time."""
 READ_AT_ONCE = 20
+FIRST_YEAR, LAST_YEAR = 2000, 9000
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,26 @@ def find_events(asked: Sequence[AskedEvent]) -> dict[UUID, dict[str, Any]]:
     wanted = {each.id for each in asked}
     sagas = {each.saga for each in asked if each.saga}
     found = select_events(Q(saga__in=sagas), wanted) if sagas else {}
-    others = sorted((each for each in asked if not each.saga), key=lambda each: each.time)
-    for start in range(0, len(others), READ_AT_ONCE):
-        some = others[start : start + READ_AT_ONCE]
-        between = (some[0].time - SKEW, some[-1].time + LATEST)
-        found |= select_events(Q(published_at__range=between), {each.id for each in some})
+    for some in split_by_time([(each.time, each.id) for each in asked if not each.saga]):
+        between = (some[0][0] - SKEW, some[-1][0] + LATEST)
+        found |= select_events(Q(published_at__range=between), {id for _, id in some})
     return found
+
+
+def split_by_time(events: Iterable[tuple[datetime, UUID]]) -> Iterator[list[tuple[datetime, UUID]]]:
+    """Yield events that are near each other, so that no look reads a long stretch of the outbox.
+
+    What an event says of its time is anything: without an offset it is UTC, and one that we announced is of our years.
+    """
+    aware = ((time if time.tzinfo else time.replace(tzinfo=UTC), id) for time, id in events)
+    near: list[tuple[datetime, UUID]] = []
+    for time, id in sorted(each for each in aware if FIRST_YEAR <= each[0].year <= LAST_YEAR):
+        if near and (len(near) == READ_AT_ONCE or time - near[0][0] > LATEST):
+            yield near
+            near = []
+        near.append((time, id))
+    if near:
+        yield near
 
 
 def select_events(where: Q, wanted: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

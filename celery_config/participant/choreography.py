@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid5
 
+import msgspec
 from celery.exceptions import Ignore
 from django.conf import settings
 from django.db import transaction
@@ -203,24 +204,31 @@ class ReactionHandler:
         return [outcomes[id(each)] for each in deliveries]
 
     def find_forgery(self, delivery: Delivery[Any]) -> Outcome:
-        """Return the outcome of an event that asks for what the order service did not, or before its turn; else None.
-
-        What it undoes needs no mandate: of an order that was not placed there is nothing to undo. The barrier row is
-        that of the event's `saga`, and the effect is on the order in its data, so both must be one order.
-        """
-        event, keys = delivery.request.kwargs, settings.MESSAGE_KEYS
-        trigger, name = decode(TriggeringEvent, event), self.rule.command.wire_name()
+        """Return the outcome of an event that asks for what it may not, or before its turn; else None."""
         try:
-            if decode(self.rule.command, trigger.data).subject != str(trigger.saga):
-                raise Forged(f"the event is forged: it is of {trigger.saga}, and names another order")
-            if self.rule.operation != "do":
-                return None
-            mandate = keys.check_mandate(settings.SERVICE, str(trigger.saga), name, trigger.data, event)
-            if mandate:
-                check_proofs(mandate, [each.wire_name() for each in self.rule.after], event)
+            self.check_asked(delivery)
         except Forged as error:
             return reject_for_good(error)
         return None
+
+    def check_asked(self, delivery: Delivery[Any]) -> None:
+        """
+        What it undoes needs no mandate: of an order that was not placed there is nothing to undo. The barrier row is
+        that of the event's `saga`, and the effect is on the order in its data, so both must be one order.
+
+        Raises:
+            Forged: the event asks for what the order service did not, or before its turn.
+            msgspec.ValidationError: it lacks a field that the command needs.
+        """
+        event, keys = delivery.request.kwargs, settings.MESSAGE_KEYS
+        trigger, name = decode(TriggeringEvent, event), self.rule.command.wire_name()
+        if decode(self.rule.command, trigger.data).subject != str(trigger.saga):
+            raise Forged(f"the event is forged: it is of {trigger.saga}, and names another order")
+        if self.rule.operation != "do":
+            return
+        mandate = keys.check_mandate(settings.SERVICE, str(trigger.saga), name, trigger.data, event)
+        if mandate:
+            check_proofs(mandate, [each.wire_name() for each in self.rule.after], event)
 
     def decode_step(self, delivery: Delivery[Any]) -> ReactionStep:
         """
@@ -300,8 +308,15 @@ class ReactionHandler:
                 writing.add_events(events)
 
     def find_step(self, delivery: Delivery[Any]) -> AskedStep | None:
-        """Name the step that an event asks for, if it is of an order."""
+        """Name the step that an event asks for, if it is of an order.
+
+        What asks for a step without the right to is no step: it is refused, and not set aside while it is held.
+        """
         saga, rule = delivery.message.saga, self.rule
+        try:
+            self.check_asked(delivery)
+        except (Forged, msgspec.ValidationError):
+            return None
         if saga is None:
             return None
         return AskedStep(saga=saga, command=rule.command.wire_name(), operation=rule.operation)

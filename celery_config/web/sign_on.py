@@ -6,6 +6,7 @@ issuer, audience and times. Without `OIDC_ISSUER` there is no sign-on.
 
 from __future__ import annotations
 
+import copy
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ import structlog
 from authlib.integrations.django_client import OAuth, OAuthError
 from django.conf import settings
 from django.contrib.auth import login
+from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -30,9 +32,13 @@ from celery_config.web.sign_on_accounts import SignOnRefused, find_account, read
 log = structlog.get_logger(__name__)
 SECONDS = 10.0
 """Limit of one call of the provider."""
-STRANGER_SECONDS = 600
-"""How long a person may take at the provider."""
 NEXT, HOME = "sign_on_next", "admin:index"
+STATE = "_state_provider_"
+"""What the names begin with under which Authlib keeps what belongs to a sign-on."""
+MOST_AT_ONCE, LONGEST_NEXT = 3, 500
+"""Sign-ons that one browser may have begun, and the characters of where one leads: a cookie has at most 4 kB."""
+MINUTES = 30
+"""For a sign-on at the provider."""
 # Authlib raises RuntimeError when the provider does not say where its keys are.
 FAULTS = (OAuthError, JoseError, RequestException, SignOnRefused, RuntimeError, ValueError)
 
@@ -76,18 +82,16 @@ def find_provider() -> Any:
 @require_safe
 def begin_sign_on(request: HttpRequest) -> HttpResponse:
     """Send the person to the provider."""
-    provider, after = find_provider(), request.GET.get("next", "")
+    provider, after, asking = find_provider(), request.GET.get("next", ""), open_store(request)
     is_ours = url_has_allowed_host_and_scheme(after, {request.get_host()}, require_https=request.is_secure())
-    request.session[NEXT] = after if is_ours else reverse(HOME)
-    if not request.user.is_authenticated:
-        # Anybody may ask: what a stranger leaves behind is deleted soon.
-        request.session.set_expiry(STRANGER_SECONDS)
+    asking.session[NEXT] = after if is_ours and len(after) <= LONGEST_NEXT else reverse(HOME)
     try:
         answer: HttpResponse = provider.authorize_redirect(
-            request, request.build_absolute_uri(reverse("sign-on-end"))
+            asking, request.build_absolute_uri(reverse("sign-on-end"))
         )
     except FAULTS as error:
         return refuse(request, error)
+    close_store(asking.session, answer)
     return answer
 
 
@@ -95,15 +99,46 @@ def begin_sign_on(request: HttpRequest) -> HttpResponse:
 @require_safe
 def end_sign_on(request: HttpRequest) -> HttpResponse:
     """Take the person in whom the provider sends back; their groups are those that it names."""
-    provider, after = find_provider(), request.session.pop(NEXT, "") or reverse(HOME)
+    provider, asking = find_provider(), open_store(request)
+    after = asking.session.get(NEXT, "") or reverse(HOME)
     try:
-        user = find_account(read_person(fetch_claims(provider, request)))
+        user = find_account(read_person(fetch_claims(provider, asking)))
     except FAULTS as error:
         return refuse(request, error)
-    request.session.set_expiry(None)
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[-1])
     log.info("a person signed on", user=user.get_username(), address=read_address(request))
-    return redirect(after)
+    answer = redirect(after)
+    close_store(asking.session, answer)
+    return answer
+
+
+def open_store(request: HttpRequest) -> Any:
+    """Return the request as Authlib sees it: what it keeps until the end stands in a signed cookie of the browser.
+
+    In the session each visit of a stranger would write a row.
+    """
+    asking: Any = copy.copy(request)
+    asking.session = SessionStore(request.COOKIES.get(name_cookie()))
+    return asking
+
+
+def close_store(store: SessionStore, answer: HttpResponse) -> None:
+    """Give the browser what the last sign-ons need that have not ended."""
+    names = [name for name in store.keys() if name.startswith(STATE)]  # noqa: SIM118 - it is no dict
+    begun = sorted(names, key=lambda name: store[name]["exp"])
+    for name in begun[:-MOST_AT_ONCE]:
+        del store[name]
+    for name in begun[-MOST_AT_ONCE:]:
+        store[name]["data"].pop("url", None)  # it is long, and the browser goes there now
+    store.save()
+    answer.set_cookie(
+        name_cookie(), store.session_key or "", max_age=60 * MINUTES, httponly=True, samesite="Lax",
+        secure=settings.SESSION_COOKIE_SECURE,
+    )  # fmt: skip
+
+
+def name_cookie() -> str:
+    return f"{settings.SESSION_COOKIE_NAME}_sign_on"
 
 
 def fetch_claims(provider: Any, request: HttpRequest) -> dict[str, Any]:

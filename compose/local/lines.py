@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from celery_config.common.visible_text import escape_controls
+
 STYLES = {"warning": "yellow", "error": "red", "critical": "red"}
 # The name of the process says some of it; the rest is for machines.
 HIDDEN = {
@@ -32,7 +34,9 @@ def shorten(line: str) -> Text:
     if not (isinstance(told, dict) and isinstance(told.get("event"), str)):
         return Text.from_ansi(line)
     style = STYLES.get(str(told.get("level")), "")
-    return Text.assemble((f"{show_time(told)} ", "dim"), (shorten_ids(describe_event(told)), style))
+    return Text.assemble(
+        (f"{show_time(told)} ", "dim"), (shorten_ids(escape_controls(describe_event(told))), style)
+    )
 
 
 def describe_event(told: dict[str, Any]) -> str:

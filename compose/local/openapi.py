@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from celery_config.common.visible_text import escape_controls
+
 READ = "GET"
+PATH, NAME = re.compile(r"/api/[a-z0-9_/{}-]*"), re.compile(r"[A-Za-z]\w*", re.ASCII)
+"""What is no address and no name of ours is left out: a terminal shows both."""
 LAST_WORDS = {"POST": "new", "PUT": "replace", "PATCH": "change", "DELETE": "end"}
 """The last word of an operation whose address is that of a list or a row."""
 
@@ -65,7 +69,7 @@ def list_operations(document: Mapping[str, Any]) -> list[Operation]:
         make_operation(document, method.upper(), path, described)
         for path, methods in document["paths"].items()
         for method, described in methods.items()
-        if path.startswith("/api/")
+        if PATH.fullmatch(path)
     ]
     return sorted(made, key=lambda each: (each.words, each.method))
 
@@ -74,12 +78,12 @@ def make_operation(
     document: Mapping[str, Any], method: str, path: str, described: Mapping[str, Any]
 ) -> Operation:
     parameters = described.get("parameters", [])
-    in_query = [each for each in parameters if each["in"] == "query"]
+    in_query = [each for each in parameters if each["in"] == "query" and NAME.fullmatch(each["name"])]
     return Operation(
         words=name_operation(method, path, is_list=any(each["name"] == "limit" for each in in_query)),
         method=method,
         path=path,
-        about=" ".join(described.get("description", "").split()),
+        about=clean(described),
         ids=tuple(re.findall(r"\{(\w+)\}", path)),
         options=(*map(read_parameter, in_query), *list_fields(document, described)),
         takes_key=any(each["name"] == "Idempotency-Key" for each in parameters),
@@ -101,7 +105,12 @@ def name_operation(method: str, path: str, *, is_list: bool) -> tuple[str, ...]:
 
 def read_parameter(parameter: Mapping[str, Any]) -> Option:
     kind = str(parameter.get("schema", {}).get("type", ""))
-    return Option(parameter["name"], kind, parameter.get("description", ""), parameter.get("required", False))
+    return Option(parameter["name"], kind, clean(parameter), parameter.get("required", False))
+
+
+def clean(described: Mapping[str, Any]) -> str:
+    """Return a description in one line, without what a terminal takes for a command."""
+    return escape_controls(" ".join(described.get("description", "").split()))
 
 
 def list_fields(document: Mapping[str, Any], described: Mapping[str, Any]) -> Iterator[Option]:
@@ -110,10 +119,12 @@ def list_fields(document: Mapping[str, Any], described: Mapping[str, Any]) -> It
     schema = resolve(document, content.get("application/json", {}).get("schema", {}))
     required = schema.get("required", [])
     for name, field in schema.get("properties", {}).items():
+        if not NAME.fullmatch(name):
+            continue
         field = resolve(document, field)
         kinds = field.get("type", "")
         kind = next((each for each in kinds if each != "null"), "") if isinstance(kinds, list) else kinds
-        yield Option(name, kind, field.get("description", ""), name in required)
+        yield Option(name, kind, clean(field), name in required)
 
 
 def resolve(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

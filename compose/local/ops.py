@@ -21,6 +21,7 @@ import httpx
 
 from celery_config.common.secret_files import SecretUnreadable, read_secret_files
 from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.common.visible_text import escape_controls
 from compose.local.errors import LocalError
 from compose.local.openapi import Operation, Option, list_operations
 from compose.local.ports import LOOPBACK
@@ -71,17 +72,24 @@ class Api:
             ) from error
         try:
             told = answer.json() if answer.content else None
-        except ValueError:
+        except (ValueError, RecursionError):
             told = {"status": answer.status_code, "detail": answer.text[:300]}
         if not answer.is_success:
             raise CallRefused(told or {"status": answer.status_code, "title": answer.reason_phrase})
         return told
 
     def read_operations(self) -> list[Operation]:
-        """Return what the service can do, as its document says."""
-        return list_operations(
-            self.send("GET", "/api/schema/", headers={"Accept": "application/vnd.oai.openapi+json"})
-        )
+        """Return what the service can do, as its document says.
+
+        Raises:
+            CallRefused: there is none.
+        """
+        told = self.send("GET", "/api/schema/", headers={"Accept": "application/vnd.oai.openapi+json"})
+        try:
+            return list_operations(told)
+        except (AttributeError, KeyError, TypeError) as error:
+            detail = f"{self.url}/api/schema/ answers with no OpenAPI document: {error!r}"
+            raise CallRefused({"title": "No document", "detail": detail}) from error
 
     def read_all(self, path: str, query: Mapping[str, str]) -> Iterator[Any]:
         """Return each row of a list, page after page."""
@@ -160,7 +168,7 @@ def tell_words(operations: Sequence[Operation], rest: list[str]) -> int:
     begun = [each for each in operations if [*each.words[: len(rest)]] == rest]
     if begun:
         names = {" ".join((*each.words, *map(str.upper, each.ids))): each.about for each in begun}
-        print("\n".join(f"{name:<32} {about}".rstrip() for name, about in names.items()))
+        print(escape_controls("\n".join(f"{name:<32} {about}".rstrip() for name, about in names.items())))
         return 0
     known = [" ".join(each.words) for each in operations]
     guess = difflib.get_close_matches(" ".join(rest[:2]), known, n=1)
@@ -198,7 +206,7 @@ def read(api: Api, reading: Operation, options: argparse.Namespace) -> int:
     query = {each.name: text for each, text in list_given(reading, options)}
     if reading.is_list and options.all:
         for row in api.read_all(path, query):
-            print(json.dumps(row, ensure_ascii=False))
+            print(escape_controls(json.dumps(row, ensure_ascii=False)))
     else:
         print(format_json(api.send("GET", path, params=query)))
     return 0
@@ -258,4 +266,4 @@ def convert(option: Option, text: str) -> Any:
 
 
 def format_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1)
+    return escape_controls(json.dumps(value, ensure_ascii=False, indent=1))

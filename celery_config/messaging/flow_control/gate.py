@@ -28,6 +28,7 @@ T = TypeVar("T")
 LONGEST_WAIT = 2.0
 """In seconds. A call whose turn is later gives its thread back, and its message waits in the outbox."""
 LONGEST_RETRY_AFTER = 3600.0
+"""In seconds. A provider that says more is asked again then."""
 
 
 class CallGate:
@@ -72,7 +73,9 @@ class CallGate:
         except CalledTooOften as error:
             self.is_lowered = True
             metrics.CALLS_REFUSED.inc()
-            self.turns.submit(self.lower, min(error.wait, LONGEST_RETRY_AFTER)).result()
+            # The message of this call waits so long, too.
+            error.wait = min(error.wait, LONGEST_RETRY_AFTER)
+            self.turns.submit(self.lower, error.wait).result()
             raise
 
     def wait_for_turn(self) -> None:

@@ -118,14 +118,15 @@ class BatchItemOutput(serializers.ModelSerializer[BatchItem]):
         )  # fmt: skip
 
 
-def find_kind(name: str) -> Batched:
+def find_kind(name: str, *, flows_only: bool = False) -> Batched:
     """Return the kind of flows with this label, or dead letters.
 
     Raises:
         OperatorRefused: there is none.
     """
     kinds: dict[str, Batched] = {model._meta.label_lower: flow for model, flow in flows.items()}
-    kinds[LETTERS.model._meta.label_lower] = LETTERS
+    if not flows_only:
+        kinds[LETTERS.model._meta.label_lower] = LETTERS
     if name not in kinds:
         raise OperatorRefused(f"there is no kind {name!r}; there are {', '.join(kinds)}")
     return kinds[name]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,8 @@ from celery_config.web.columns import SECRET_FIELDS
 
 MOST_GROUPS, MOST_COUNTED = 100, 10_000
 """Groups that are shown, and those that are counted: those who may send messages can make any number of faults."""
-MOST_FIELDS = 1000
+MOST_FIELDS, LONGEST_PATH = 1000, 200
+"""Of a body that is shown. A key above many values is written for each of them."""
 HIDDEN, MISSING = "hidden", "missing"
 PATH = re.compile(r"\x60\$([^\x60]*)\x60")
 LACKS = re.compile(r"missing required field \x60([^\x60]+)\x60")
@@ -91,28 +92,45 @@ def read_body(letter: DeadLetter, *, shows_personal: bool = False) -> list[BodyF
     where, lacking = find_faulty_path(letter.fault)
     fields: list[BodyField] = []
     is_personal = import_string(settings.DATA_MAP).is_personal
-    for path, name, value in walk(named):
+    for path, name, value in walk(named, is_personal):
         if len(fields) == MOST_FIELDS:
             fields.append(BodyField("…", "there is more", False, False))
             break
-        hidden = name in SECRET_FIELDS or (is_personal(name) and not shows_personal)
+        # A text that no field names may be anything.
+        is_private = is_personal(name) or name in ("", *PARTS)
+        hidden = name in SECRET_FIELDS or (is_private and not shows_personal)
         fields.append(BodyField(path, HIDDEN if hidden else value, fits(path, where), hidden))
     if lacking:
         fields.append(BodyField(f"{where.lstrip('.')}.{lacking}".lstrip("."), MISSING, True, False))
     return fields
 
 
-def walk(value: Any, path: str = "", name: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yield the path, the name and the text of each value that holds no others."""
-    level: list[tuple[str, str, Any]] = [(path, name, value)]
+def walk(value: Any, is_personal: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+    """Yield the path, the name and the text of each value that holds no others.
+
+    What lies within a personal or a secret field has its name: broken letters hold objects where texts should be.
+    """
+    level: list[tuple[str, str, Any]] = [("", "", value)]
     while level:
         path, name, value = level.pop(0)
         if isinstance(value, dict) and value:
-            level[:0] = [(f"{path}.{key}".lstrip("."), str(key), each) for key, each in value.items()]
+            level[:0] = [
+                (
+                    cut(f"{path}.{key}".lstrip(".")),
+                    name if key not in SECRET_FIELDS and is_personal(name) else key,
+                    each,
+                )
+                for key, each in value.items()
+            ]
         elif isinstance(value, list) and value:
-            level[:0] = [(f"{path}[{number}]", name, each) for number, each in enumerate(value)]
+            level[:0] = [(cut(f"{path}[{number}]"), name, each) for number, each in enumerate(value)]
         elif value not in ({}, []):
             yield path, name, value if isinstance(value, str) else json.dumps(value)
+
+
+def cut(path: str) -> str:
+    """Return the end of a path that is too long for a table: it names the field."""
+    return path if len(path) <= LONGEST_PATH else f"…{path[-LONGEST_PATH:]}"
 
 
 def find_faulty_path(fault: str) -> tuple[str, str]:

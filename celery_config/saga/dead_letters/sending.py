@@ -31,9 +31,11 @@ from celery_config.messaging.tasks import LONGEST_SHOWN
 from celery_config.saga.dead_letters.diagnosis import find_contract_fault
 from celery_config.saga.dead_letters.letter import find_forgery, last_death, read_payload
 from celery_config.saga.models import DeadLetter
+from celery_config.web.text import has_unstorable_text
 
 ERASED = "its body is erased"
 NO_QUEUE = "it came from no queue of a service"
+UNSTORABLE = "it holds the character NUL, and cannot be stored in the outbox"
 NO_SOURCE = "its events name no service that could announce them again"
 
 
@@ -90,7 +92,7 @@ class StoredLetter:
         if fault := find_forgery(self.row.task, replies, kwargs, death):
             return fault
         if not self.is_event:
-            return ""
+            return UNSTORABLE if has_unstorable_text(self.message.payload) else ""
         for event in list_events(self.row.task, kwargs):
             try:
                 decode(find_contract(event["type"]), event.get("data"))

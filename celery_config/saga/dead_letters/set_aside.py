@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
+from celery_config.common.isolation import run_isolated
 from celery_config.common.service_calls import name_caller
 from celery_config.common.services import SERVICES
 from celery_config.db.functions import Now
+from celery_config.errors import show_error
 from celery_config.http.service_client import ServiceCallError, ServiceClient, deadline, read_answer
 from celery_config.messaging.models import SET_ASIDE, OutboxMessage
 from celery_config.messaging.outbox.publishing import MOST_SETTLED, settle_set_aside
@@ -33,6 +36,7 @@ MOST_ROWS = 1000
 CONSEQUENCE = "kept: its service has set it aside"
 SETTLED_THERE = "its service has settled it"
 OUTBOX = " outbox"
+AWAY = (OperationalError, InterfaceError)
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,18 @@ def keep_rows(service: str, rows: Sequence[ToldRow]) -> None:
                 dealt_with_by=name_caller(service),
                 dealt_with_why=SETTLED_THERE,
             )
-        fresh = [make_letter(service, row) for task_id, row in ids.items() if task_id not in known]
-        if fresh:
-            insert_letters(fresh, [CONSEQUENCE] * len(fresh))
+    fresh = [row for task_id, row in ids.items() if task_id not in known]
+    run_isolated(fresh, partial(insert_rows, service), partial(log_unkept, service), passed_on=AWAY)
+
+
+@transaction.atomic
+def insert_rows(service: str, rows: Sequence[ToldRow]) -> int:
+    insert_letters([make_letter(service, row) for row in rows], [CONSEQUENCE] * len(rows))
+    return len(rows)
+
+
+def log_unkept(service: str, row: ToldRow, error: Exception) -> None:
+    log.error("a row that a service has set aside cannot be kept", service=service, error=show_error(error))
 
 
 def make_letter(service: str, row: ToldRow) -> Letter:
@@ -105,7 +118,7 @@ def make_letter(service: str, row: ToldRow) -> Letter:
     return Letter(
         reason=SET_ASIDE_REASON,
         queue=name_outbox(service),
-        task=row.name[:200],
+        task=sanitize_text(row.name)[:200],
         task_id=name_row(service, row.id),
         saga=row.saga,
         step=str(content.get("step", ""))[:80],

@@ -106,7 +106,7 @@ def read_target(given: dict[str, Any]) -> Target:
         OperatorRefused: nothing, or more than one thing, is named; or what is named is not there.
     """
     named = {kind: given.pop(kind) for kind in NAMED if kind in given}
-    ids, flow = given.pop("ids", []), find_kind(given.pop("kind"))
+    ids, flow = given.pop("ids", []), find_kind(given.pop("kind"), flows_only=True)
     filters = read_filters(flow, given)
     if len(named) + bool(ids) + bool(filters) != 1:
         raise OperatorRefused(ONE_CHOICE if named or not (ids or filters) else TWO_CHOICES)

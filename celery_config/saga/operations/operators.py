@@ -32,6 +32,8 @@ from celery_config.saga.states import ENDED, Status
 # In these, a call outside may have been open for so long that an operator must find its outcome.
 IN_DOUBT = (Status.PARKED, Status.STOPPING, Status.FORWARD)
 SETTLE = "settle by hand"
+LONGEST_NOTE = 1000
+"""That a participant takes."""
 UNOWNED = "only what waits for a decision has an owner; this one is “{}”"
 NOT_IN_DOUBT = "it is “{}”: no call has been open long enough to be settled by hand"
 
@@ -139,8 +141,10 @@ def settle(
 ) -> OperatorAction:
     """Send a participant the outcome of an open call. For arguments and errors see `settle_by_hand`."""
     course, who = find_flow(type(row)).find_course(row), join_names(asked_by, by)
+    # Two people's reasons may be longer than a note; the trail keeps all of them.
+    note = f"{why[: LONGEST_NOTE - len(who) - 3]} ({who})"
     result_text = barrier_client.send_settlement(
-        course, row.pk, step, operation, row.subject, answer, note=f"{why} ({who})"
+        course, row.pk, step, operation, row.subject, answer, note=note
     )
     return record_action(
         SETTLE,

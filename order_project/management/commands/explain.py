@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from celery_config.common.arguments import parse_text
+from celery_config.common.visible_text import escape_controls
 from order_project.case_file import make_case_file
 from order_project.finding import OrderNotFound, find_order
 
@@ -29,4 +30,4 @@ class Command(BaseCommand):
         except OrderNotFound as error:
             raise CommandError(str(error)) from error
         case = make_case_file(order, ask=not options["offline"])
-        self.stdout.write(json.dumps(case, indent=1, ensure_ascii=False, default=str))
+        self.stdout.write(escape_controls(json.dumps(case, indent=1, ensure_ascii=False, default=str)))

@@ -120,6 +120,15 @@ def test_what_is_called_too_often_waits_as_long_as_the_provider_says(make: Make)
 
 
 @concurrent
+def test_a_provider_cannot_put_a_message_off_for_years(make: Make) -> None:
+    """What it says is capped for the pace, and for the message whose call it refused."""
+    gate = make()
+    with pytest.raises(CalledTooOften) as told:
+        gate.call(refuse(999_999_999))
+    assert told.value.wait == gates.LONGEST_RETRY_AFTER
+
+
+@concurrent
 def test_a_worker_that_has_recovered_costs_nothing_again(make: Make) -> None:
     gate = make()
     with pytest.raises(CalledTooOften):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from celery.exceptions import Reject
 
 from celery_config.common.identifiers import uuid7
 from celery_config.contracts.payment import AuthorizePayment, VoidPayment
@@ -44,6 +45,14 @@ def test_a_reaction_waits_and_is_carried_out_once_it_is_let_go(
     assert held.hold is None
     assert [type(each).__name__ for each in participant.take_again(held.payload)] == ["PaymentReceived"]
     assert buyer.state == "authorized"
+
+
+def test_what_nobody_may_ask_for_is_refused_and_not_set_aside(buyer: Buyer, participant: Participant) -> None:
+    """Else a service could fill the database of another one while that is held."""
+    know(1, commands=PROVIDER)
+    with pytest.raises(Reject, match="names another order"):
+        participant.hear(buyer.announcement, of=uuid7())
+    assert not OutboxMessage.objects.exists()
 
 
 def test_a_withdrawal_passes_and_what_comes_later_finds_its_tombstone(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import unicodedata
 
 import pytest
 
-from celery_config.common.visible_text import is_visible
+from celery_config.common.visible_text import escape_controls, is_visible
 
 DRAWN = ("ARABIC", "SYRIAC", "KAITHI", "EGYPTIAN")
 
@@ -44,3 +45,9 @@ def test_all_white_space_and_format_characters_show_nothing() -> None:
     }
     assert all(any(word in unicodedata.name(each) for word in DRAWN) for each in drawn), drawn
     assert not any(is_visible(each) for each in map(chr, range(sys.maxunicode)) if each.isspace())
+
+
+def test_a_terminal_gets_no_controls_and_json_stays_the_same() -> None:
+    text = "a\x1b[2J\x07\x9b2J\x7f\u202eb\n\tç"
+    assert escape_controls(text) == "a\\u001b[2J\\u0007\\u009b2J\\u007f\\u202eb\n\tç"
+    assert json.loads(escape_controls(json.dumps(text, ensure_ascii=False))) == text

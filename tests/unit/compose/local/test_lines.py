@@ -46,3 +46,8 @@ def test_a_line_begins_with_the_time() -> None:
 @pytest.mark.parametrize("line", ["order relay ready", "[1, 2]", '{"event": 3}', "{", ""])
 def test_another_line_stays_as_it_is(line: str) -> None:
     assert shorten(line).plain == line
+
+
+def test_what_somebody_else_wrote_steers_no_terminal() -> None:
+    shown = str(shorten(json.dumps({"event": "a sign-on failed", "error": "\x1b]0;x\x07\x9b2J\u202e"})))
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & {*shown}

@@ -36,7 +36,7 @@ from celery_config.saga.dead_letters.reader import process_letters
 from celery_config.saga.dead_letters.reading import read_body, read_groups
 from celery_config.saga.dead_letters.remedies import act_on, list_offers
 from celery_config.saga.dead_letters.sending import ERASED, StoredLetter
-from celery_config.saga.models import DeadLetter, LetterGroup, OperatorAction
+from celery_config.saga.models import DeadLetter, LetterAct, LetterGroup, OperatorAction
 from celery_config.saga.operations import barrier_client
 from celery_config.saga.testing import list_links
 from tests.service.order.conftest import REPLIES, Placed, Shop
@@ -188,9 +188,36 @@ class TestReading:
         (letter,) = keep(message)
         assert [each.value for each in read_body(letter)] == ["hidden"]
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "Ada of London",
+            ["Ada of London"],
+            [["Ada of London"], {}, {}],
+            [[], {"command": {"city": {"name": "London"}}}, {}],
+            [[{"x": {"email": [{"of": ["London"]}]}}], {}, {}],
+        ],
+    )
+    def test_a_broken_letter_hides_its_personal_data_too(self, body: Any) -> None:
+        letter = DeadLetter(body=json.dumps(body))
+        assert "London" not in str(read_body(letter))
+        assert "London" in str(read_body(letter, shows_personal=True))
+
+    def test_a_payment_token_in_what_is_broken_is_never_shown(self) -> None:
+        tokens = [{"payment_token": {"a": ["tok_visa"]}}, {"customer": {"payment_token": "tok_visa"}}]
+        letter = DeadLetter(body=json.dumps([[], {"command": tokens}, {}]))
+        assert "tok_visa" not in str(read_body(letter, shows_personal=True))
+
     def test_one_nested_without_end(self) -> None:
         letter = DeadLetter(body="[" * 400 + "1" + "]" * 400)
         assert len(read_body(letter)) == 1
+
+    def test_a_page_stays_small_whatever_the_letter_says(self) -> None:
+        """A long key above many values was written once for each of them: 30 MB."""
+        letter = DeadLetter(body=json.dumps({"x" * 30_000: [1] * 5_000}))
+        shown = read_body(letter)
+        assert len(shown) > 900
+        assert sum(len(each.path) + len(each.value) for each in shown) < 500_000
 
     def test_an_erased_letter_has_no_body(self, placed: Placed) -> None:
         mark_erased([placed.saga_id])
@@ -251,6 +278,16 @@ class TestSendingAgain:
             (forged,) = keep(make("payment.authorize_payment", kwargs, reason="delivery_limit"))
             assert find_offer(sound, "send again") == ""
             assert "not authentic" in find_offer(forged, "send again")
+
+    def test_what_the_database_cannot_store_can_only_be_read_and_dismissed(self, placed: Placed) -> None:
+        """A service says something of its own step, and hands on the next link, whose receiver refuses it."""
+        message = make(RESERVE, find_link(placed, RESERVE)["kwargs"], reason="delivery_limit")
+        replies = {**REPLIES, "authorize-payment": {**REPLIES["authorize-payment"], "note": "\0"}}
+        message._body = message.body = json.dumps([[replies], *json.loads(message.body)[1:]]).encode()
+        (letter,) = keep(message)
+        assert "cannot be stored" in find_offer(letter, "send again")
+        with pytest.raises(OperatorRefused, match="cannot be stored"):
+            act_on(letter, "send again", **WHO)
 
     @pytest.mark.parametrize("queue", ["somewhere", "payment.control", ""])
     def test_what_came_from_no_queue_of_a_service(self, placed: Placed, queue: str) -> None:
@@ -349,6 +386,25 @@ class TestEvents:
     def test_what_its_contract_does_not_allow(self, shop: Shop, changed: dict[str, Any], fault: str) -> None:
         (letter,) = keep(make("events.receive", make_event(**changed), queue="order.events"))
         assert fault in find_offer(letter, "send again")
+
+    @pytest.mark.parametrize("time", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00"])
+    def test_a_time_that_no_event_has_harms_no_other(self, placed: Placed, time: str) -> None:
+        event = self.announce(placed, of_saga=False)
+        strange = self.announce(placed, of_saga=False) | {"id": str(uuid4()), "time": time}
+        (letter,) = keep(make("events.receive_all", {"events": [strange]}, queue="payment.events"))
+        (sound,) = keep(make("events.receive", event, queue="payment.events"))
+        remedy = remedies.Remedy(LetterAct.SEND, **WHO)
+        refusals = {each.letter.pk: each.refusal for each in remedy.apply([letter, sound])}
+        assert refusals == {letter.pk: "order keeps its event no more", sound.pk: ""}
+
+    def test_one_time_far_away_makes_no_look_longer(self, shop: Shop) -> None:
+        """Events are read by the time of their publishing: a stretch of years would be the whole outbox."""
+        now = timezone.now()
+        asked = [AskedEvent(uuid4(), None, now - timedelta(days=days)) for days in (0, 300, 900)]
+        with CaptureQueriesContext(connection) as read:
+            announce_again(asked, "shipment")
+        between = [each["sql"].partition("BETWEEN")[2] for each in read if "BETWEEN" in each["sql"]]
+        assert len(between) == 3
 
     def test_the_source_says_which_it_keeps_no_more(self, placed: Placed) -> None:
         event = self.announce(placed)

@@ -75,6 +75,21 @@ def test_a_silent_service_hides_no_other(placed: Placed, others: dict[str, Any])
     assert DeadLetter.objects.get().task_id == "shipment/7"
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"name": "a\0b"}, {"id": 10**300}, {"payload": {"kwargs": {"saga": "\ud800"}}}],
+    ids=["NUL in its name", "an id without end", "half a character"],
+)
+def test_a_row_that_cannot_be_kept_hides_no_other(
+    shop: Shop, others: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    others["payment"] = [make_row() | changed, make_row(8)]
+    others["shipment"] = [make_row()]
+    take_set_aside()
+    kept = {each.task_id for each in DeadLetter.objects.all()}
+    assert {"payment/8", "shipment/7"} <= kept
+
+
 def test_what_a_silent_service_had_stays_open(shop: Shop, others: dict[str, Any]) -> None:
     others["payment"] = [make_row()]
     take_set_aside()

@@ -689,6 +689,15 @@ class TestPages:
         assert placed.saga.deadline_at - clock.now() == timedelta(minutes=45)
 
 
+@pytest.mark.parametrize("address", ["holds", "hold-preview"])
+def test_dead_letters_are_not_held(peer: APIClient, address: str) -> None:
+    """A batch may be of them, and a hold may not."""
+    asked = {"kind": "saga.deadletter", "fingerprint": "x"} | ({"why": "x"} if address == "holds" else {})
+    answer = peer.post(reverse(address), asked, "json")
+    assert answer.status_code == 409, answer.content
+    assert "there is no kind 'saga.deadletter'" in answer.json()["detail"]
+
+
 def test_preview_changes_nothing(orders: list[Placed]) -> None:
     assert count_held_now(choose("participant", "payment"), undos=False) == 4
     assert find_held(orders) == [False] * 4

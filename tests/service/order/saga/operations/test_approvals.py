@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
+from celery_config.participant.api import BarrierSettleInput
 from celery_config.saga.approvals.models import ApprovalRequest
 from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.batches.models import Batch
@@ -84,6 +85,15 @@ def test_a_settlement_waits_for_another_person(parked: Placed, sent: list[Any]) 
     assert (done.verb, done.by, done.asked_by, done.why) == ("settle by hand", "bob", "ann", why)
     asked.refresh_from_db()
     assert (asked.state, asked.decided_by, asked.arguments) == ("approved", "bob", {})
+
+
+def test_two_long_reasons_fit_into_the_note_of_the_participant(parked: Placed, sent: list[Any]) -> None:
+    operators.settle_by_hand(parked.saga, *STEP, **ANN | {"why": "a" * 1000})
+    done = approve(ApprovalRequest.objects.get().pk, **BOB | {"why": "b" * 1000})
+    ((*_, note),) = sent
+    assert len(note) <= BarrierSettleInput().fields["note"].max_length  # type: ignore[attr-defined]
+    assert note.endswith("a (ann, bob)")
+    assert len(done.why) > 2000  # the trail has all of it
 
 
 def test_without_the_setting_nothing_waits(parked: Placed, sent: list[Any], settings: Any) -> None:

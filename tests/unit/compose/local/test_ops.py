@@ -1,0 +1,118 @@
+"""`./manage.py ops` against a server that is not ours: what it answers is data, for the terminal, too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from compose.local import ops
+
+HOSTILE = "a\x1b[2J\x9b2J\u202eb\x7f"
+DOCUMENT = {
+    "paths": {
+        "/api/things/": {
+            "get": {
+                "description": HOSTILE,
+                "parameters": [
+                    {"name": "kind", "in": "query", "description": HOSTILE},
+                    {"name": HOSTILE, "in": "query"},
+                ],
+            }
+        },
+        f"/api/{HOSTILE}/": {"get": {}},
+    },
+    "components": {},
+}
+
+
+class Server:
+    """Answers every call with one document, and the calls after it with another."""
+
+    def __init__(self) -> None:
+        self.document: Any = DOCUMENT
+        self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")
+        self.asked: list[tuple[str, str | None]] = []
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    told = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.asked.append((self.path, self.headers["Authorization"]))
+            code, headers, body = told.answer
+            if self.path == "/api/schema/":
+                code, headers, body = 200, {}, json.dumps(told.document).encode()
+            self.send_response(code)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OPS_URL", f"http://127.0.0.1:{http.server_port}")
+        monkeypatch.setenv("OPS_TOKEN", "secret")
+        yield told
+        http.shutdown()
+
+
+def run(*words: str) -> int:
+    try:
+        return ops.main([*words])
+    except SystemExit as left:  # argparse
+        return int(left.code or 0)
+
+
+@pytest.mark.parametrize("words", [(), ("things",), ("things", "--help"), ("nothing",)])
+def test_no_word_of_it_steers_the_terminal(
+    server: Server, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    server.answer = (200, {}, json.dumps({"name": HOSTILE}).encode())
+    run(*words)
+    out, errors = capsys.readouterr()
+    assert not {"\x1b", "\x9b", "\u202e", "\x7f"} & {*out, *errors}
+    if words == ("things",):
+        assert json.loads(out) == {"name": HOSTILE}
+
+
+def test_an_error_does_not_either(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answer = (409, {}, json.dumps({"detail": HOSTILE}).encode())
+    assert run("things") == 1
+    errors = capsys.readouterr().err
+    assert "\x9b" not in errors
+    assert json.loads(errors) == {"detail": HOSTILE}
+
+
+def test_the_token_follows_no_redirect(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answer = (302, {"Location": "/elsewhere/"}, b"")
+    assert run("things") == 1
+    assert server.asked == [("/api/schema/", "Token secret"), ("/api/things/", "Token secret")]
+    assert "secret" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("document", [[], {}, {"paths": []}, {"paths": {"/api/x/": {"get": []}}}, "x", None])
+def test_what_is_no_document_is_a_problem(
+    server: Server, capsys: pytest.CaptureFixture[str], document: Any
+) -> None:
+    server.document = document
+    assert run("things") == 1
+    assert json.loads(capsys.readouterr().err)["title"] == "No document"
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff", b"{"])
+def test_an_answer_that_is_no_json_is_shown(
+    server: Server, capsys: pytest.CaptureFixture[str], body: bytes
+) -> None:
+    server.answer = (200, {}, body)
+    assert run("things") == 0
+    assert json.loads(capsys.readouterr().out)["status"] == 200
