@@ -106,15 +106,20 @@ def test_the_relay_tells_that_the_notifier_is_dead(shop: Shop, mails: MailServer
 def test_the_notifier_tells_without_a_relay_and_that_it_is_dead(shop: Shop, mails: MailServer) -> None:
     shop.stack.supervisor.kill("order-relay")
     insert = (
-        "INSERT INTO saga_deadletter (reason, queue, task, task_id, step, operation, fault, consequence, headers, body)"
-        " VALUES ('rejected', 'order.commands', '', '', '', '', %s, 'nothing', '{}', '') RETURNING id"
+        "WITH letter_group AS (INSERT INTO saga_lettergroup (fingerprint, task, fault, release)"
+        " VALUES ('by hand', '', %s, ''))"
+        " INSERT INTO saga_deadletter (reason, queue, task, task_id, step, operation, fault, fingerprint, consequence,"
+        " act, became, headers, body)"
+        " VALUES ('rejected', 'order.commands', '', '', '', '', %s, 'by hand', 'nothing', '', '', '{}', '')"
+        " RETURNING id"
     )
-    (letter,) = shop.rows("order", insert, LETTER)
+    (letter,) = shop.rows("order", insert, LETTER, LETTER)
     try:
         until(lambda: mails.read(f"1 dead letter: {LETTER}"), "a letter is told of")
         until(lambda: mails.read("relay is dead"), "its death is told of")
     finally:
         shop.stack.restart("order-relay")
         shop.rows("order", "DELETE FROM saga_deadletter WHERE id = %s RETURNING id", letter["id"])
+        shop.rows("order", "DELETE FROM saga_lettergroup WHERE fingerprint = 'by hand' RETURNING fingerprint")
     until(lambda: mails.read("Over: The order service's relay"), "so is its end")
     assert len(mails.read("relay is dead")) == 2
