@@ -17,7 +17,7 @@ class Moment:
 
 
 def format_moment(moment: Moment, now: datetime) -> str:
-    """Return "22:36 UTC (3 h 56 min)"; with the day if it is not today's."""
+    """Return "22:36 UTC (in 3 h 56 min)"; with the day if it is not today's."""
     at = moment.at.astimezone(now.tzinfo)
     day = f"{at.day} {at:%B}" + (f" {at.year}" if at.year != now.year else "")
     if moment.day_only:
@@ -26,7 +26,8 @@ def format_moment(moment: Moment, now: datetime) -> str:
     told = clock if at.date() == now.date() else f"{day} {clock}"
     if not moment.away:
         return told
-    return f"{told} ({format_span(abs(at - now))}{' ago' if at < now else ''})"
+    span = format_span(abs(at - now))
+    return f"{told} ({span} ago)" if at < now else f"{told} (in {span})"
 
 
 def format_span(span: timedelta) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import Count, Max, Min
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from celery_config.common import labels
 from celery_config.common.services import ORCHESTRATOR, SERVICES
@@ -70,7 +71,7 @@ def make_calls_tile() -> Tile:
     return Tile(
         "Calls open for more than a minute",
         found["n"],
-        format_ago(found["at"]) if found["n"] else "",
+        format_html("the oldest {}", format_ago(found["at"])) if found["n"] else "",
         LOOK if found["n"] else GOOD,
         find_list("messaging_barrierrow", action__exact="intent"),
     )
@@ -82,7 +83,7 @@ def make_pace_tile() -> Tile:
     is_lowered = rate != read_limit()
     outside = SERVICES[settings.SERVICE].outside
     return Tile(
-        f"Calls a second to the {outside}",
+        f"Calls a second to {outside}",
         f"at most {rate:.3g}" if rate else "any number",
         "lowered: it said that they came too often" if is_lowered else "",
         LOOK if is_lowered else GOOD,

@@ -76,7 +76,9 @@ def check_contradictions() -> str:
     if not count:
         return ""
     events = ngettext("%(count)d event", "%(count)d events", count) % {"count": count}
-    return f"warning: {events} from outside in 24 h against what we know; see Contradictions in this service's admin"
+    # It is read on the order service's board, too.
+    where = f"Contradictions in {settings.SERVICE}'s admin"
+    return f"warning: {events} from outside in 24 h against what we know; see {where}"
 
 
 def measure_trouble() -> Iterator[Metric]:

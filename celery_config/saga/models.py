@@ -273,7 +273,8 @@ class OperatorAction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.verb} by {self.by}"
+        # Its verb has another name on the pages.
+        return f"action {self.pk} by {self.by}"
 
 
 class SagaPause(models.Model):

@@ -13,6 +13,7 @@ from django.core.paginator import Paginator
 from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.text import capfirst
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.views import ChangeList
 
@@ -81,6 +82,11 @@ def present_in_list(model: type[Model], name: Any) -> Any:
 class OfferedFiltersOnly(ChangeList):  # type: ignore[misc]
     """A list that is filtered by what it offers. Django's own takes any lookup from an address, also one that the
     database fails at: a year that it does not have, or a broken pattern."""
+
+    def __init__(self, request: HttpRequest, *given: Any, **options: Any) -> None:
+        super().__init__(request, *given, **options)
+        # The name that the sidebar has; Django's "Select message to send to view" is a riddle in a browser's tab.
+        self.title = capfirst(self.opts.verbose_name_plural)
 
     def get_filters(self, request: HttpRequest) -> Any:
         """

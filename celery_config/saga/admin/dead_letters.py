@@ -198,7 +198,7 @@ class DeadLetterAdmin(DealtWithAdmin):
         fields = read_body(letter)
         if any(each.is_hidden for each in fields) and self.has_act_permission(request):
             verbs.append({"title": name_act(SHOW), "path": get_page_url(letter, "show")})
-        refused = [f"{name_act(each.act)}: {each.refused}" for each in offers if each.refused]
+        refused = [f"{name_act(each.act)} is not possible: {each.refused}" for each in offers if each.refused]
         return {
             "sentence": f"{letter.fault or 'It cannot be said what is wrong'}. It is {describe_outcome(letter)}.",
             "refused": [] if letter.dealt_with_at else refused,

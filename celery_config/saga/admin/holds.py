@@ -86,10 +86,16 @@ class HoldAdmin(ReadOnlyAdmin):
     list_display: Any = (LABEL, HELD, PACE, "since", "by", "why", "ended_at")
     list_filter = (("ended_at", admin.EmptyFieldListFilter),)
     ordering = ("-since",)
-    fields = (LABEL, UNDOS, PACE, "since", "by", "why", "ended_at", "id")
+    fields = (LABEL, HELD, UNDOS, PACE, "since", "by", "why", "ended_at", "id")
     actions_list = ("start",)
     actions_detail = ("let_go",)
     nothing_yet = "Nothing is held."
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        found: Any = super().get_object(request, object_id, from_field)
+        if found:
+            found.held = count_held().get(found.pk, 0)
+        return found
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Count for all rows of the page at once."""
@@ -139,10 +145,10 @@ class HoldAdmin(ReadOnlyAdmin):
         def act(*, by: str, why: str) -> Any:
             return steering.let_go(hold.pk, per_second=form.cleaned_data["per_second"], by=by, why=why)
 
-        count = count_held().get(hold.pk, 0)
+        count = format_number(hold.held)
         return confirm_and_act(
             self, request, form, get_page_url(hold), act, title=title_act("let go", hold.label),
-            about=f"{format_number(count)} under way are held. What comes meanwhile is held, too, until all are let go",
+            about=f"{count} under way are held. What comes meanwhile is held, too, until all are let go",
             original=hold, button=name_act("let go"),
             refused=f"{hold.label} is not held any more" if hold.ended_at else "",
         )  # fmt: skip

@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
-from django.utils.timesince import timesince
 
+from celery_config.common.moments import format_span
 from celery_config.saga.admin.cause import FINGERPRINT, get_cause_url, get_view_url
 from celery_config.saga.admin.widgets import LINK, break_words, format_deadline
 from celery_config.saga.engine import clock
@@ -54,7 +54,7 @@ def build_groups_table(groups: list[ParkedGroup]) -> dict[str, Any]:
             format_html(LINK, get_group_url(group), break_words(group.fingerprint or "not known")),
             apps.get_model(group.kind)._meta.verbose_name,
             group.count,
-            timesince(group.parked_first, now),
+            f"{format_span(now - group.parked_first)} ago",
             format_deadline(group.answer_by, "overdue"),
             ", ".join(group.owners),
         ]

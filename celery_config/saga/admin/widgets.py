@@ -18,9 +18,9 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince, timeuntil
 from django.utils.timezone import localtime
 
+from celery_config.common.moments import format_span
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
@@ -259,7 +259,7 @@ def format_deadline(at: datetime | None, when_past: str) -> Any:
         return EMPTY
     now = timezone.now()
     past = at <= now
-    away = f"{timesince(at, now)} ago" if past else f"in {timeuntil(at, now)}"
+    away = f"{format_span(now - at)} ago" if past else f"in {format_span(at - now)}"
     label = make_label(when_past, WORDS) if past else ""
     shown = date_format(localtime(at), "DATETIME_FORMAT")
     return format_html('<span class="whole">{}</span> <small class="whole">{}</small> {}', shown, away, label)

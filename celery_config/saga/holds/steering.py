@@ -89,7 +89,7 @@ def let_go(pk: UUID, *, per_second: float | None = None, by: str, why: str) -> O
             end_hold(row, found)
         else:
             Hold.objects.filter(pk=pk).update(per_second=per_second)
-        how = "all at once" if per_second is None else f"{per_second:g} flows in a second"
+        how = "all at once" if per_second is None else name_rate(per_second)
         return record_action(
             "let go",
             by=by,
@@ -98,6 +98,10 @@ def let_go(pk: UUID, *, per_second: float | None = None, by: str, why: str) -> O
             subject=str(pk),
             result_text=f"{found.label} is let go: {how}",
         )
+
+
+def name_rate(per_second: float) -> str:
+    return f"{per_second:g} {'flow' if per_second == 1 else 'flows'} in a second"
 
 
 def end_hold(row: HoldList, found: Hold) -> list[KnownHold]:

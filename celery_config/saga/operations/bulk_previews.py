@@ -61,7 +61,8 @@ def describe_lasting(rows: Iterable[Any]) -> str:
     causes = sorted({row.fingerprint for row in rows if row.status == Status.PARKED and row.fingerprint})
     if not causes:
         return ""
-    return f"What still meets its cause waits for a decision again: {end_sentence(join_some(causes, CAUSES_SHOWN))}"
+    told = end_sentence(join_some(causes, CAUSES_SHOWN))
+    return f"What meets the same fault again waits for a decision again: {told}"
 
 
 def foresee(rows: Sequence[Any], verb: str) -> list[Prospect]:

@@ -1,7 +1,7 @@
 """The explanation of a flow: one or two sentences that say where it stands, what it waits for, and why. Pure.
 
     flow = read_flow(row)       # flow_reader.py: from the order service's own database
-    explain(flow).text          # "Waits for a decision by 22:36 UTC (3 h 56 min): the payment provider answered 500 …"
+    explain(flow).text          # "Waits for a decision by 22:36 UTC (in 3 h 56 min): the carrier answered 500 …"
     draw_strip(flow)            # strip.py: where each step stands
 
 Pages, API, lists and the terminal call these, so that one flow is told in the same words everywhere.

@@ -51,6 +51,10 @@ class Command(BaseCommand):
         if not letter:
             console.print("No dead letter: the broker of files keeps none.", style="dim")
         parked = sum(word == "parked" for word in status.values())
+        console.print(
+            "What waits is on the board, the home of order's admin. The faults last until ./manage.py sandbox mend.",
+            style="dim",
+        )
         seconds = time.monotonic() - began
         self.stdout.write(
             f"rehearse: {len(cast)} orders, {parked} parked, {int(bool(letter))} dead letter, after {seconds:.0f} s"

@@ -62,6 +62,7 @@ def test_calls_that_are_open_for_long_are_counted(admin_client: Client) -> None:
         )  # fmt: skip
     page = read(admin_client, "service")
     assert "Calls open for more than a minute" in page
+    assert "Calls a second to the payment provider" in page
     assert ">1<" in page.replace(" ", "")
 
 

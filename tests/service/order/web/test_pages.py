@@ -24,6 +24,15 @@ def test_the_page_of_an_app_has_the_group_in_which_its_pages_stand(admin_client:
     assert "/admin/saga/sagainstance/" in page
 
 
+@pytest.mark.parametrize(
+    ("address", "name"), [("messaging/outboxmessage", "Messages to send"), ("order/customer", "Customers")]
+)
+def test_the_tab_of_a_list_has_its_name(admin_client: Client, address: str, name: str) -> None:
+    page = admin_client.get(f"/admin/{address}/").content.decode()
+    title = page.partition("<title>")[2].partition("</title>")[0].strip()
+    assert title.startswith(f"{name} | ")
+
+
 def test_a_login_that_names_no_page_leads_to_the_admin(client: Client) -> None:
     User.objects.create_superuser("ada", password="a long password")
     answer = client.post("/admin/login/", {"username": "ada", "password": "a long password"})

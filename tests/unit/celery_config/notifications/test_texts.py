@@ -26,7 +26,7 @@ def test_an_email_says_what_stands_how_much_since_when_and_what_to_do() -> None:
         "how many:     12\n"
         "money:        €35.70 held\n"
         "since:        10:00 UTC (2 h ago)\n"
-        "decide by:    14:00 UTC (2 h)\n"
+        "decide by:    14:00 UTC (in 2 h)\n"
         "severity:     ticket\n"
         "\n"
         "Ask the carrier.\n"

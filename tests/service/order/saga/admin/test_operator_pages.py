@@ -326,6 +326,8 @@ class TestParked:
         answer = admin_client.get(reverse("admin:saga_parkedsaga_changelist"))
         first, second = [[cell for _, cell in row] for row in answer.context["table"]["rows"]]
         assert (first[1], first[2], first[5], second[2]) == ("saga", 3, "ada, operations", 1)
+        assert re.fullmatch(r"[\d.]+ s ago", str(second[3]))
+        assert "5 min ago" in str(second[4])
         assert ("overdue" in str(first[4]), "overdue" in str(second[4])) == (False, True)
         query = {"fingerprint": one.saga.fingerprint, "status__exact": "parked"}
         html, _ = opened(admin_client, LIST, **query)
@@ -482,7 +484,7 @@ class TestAllOfACause:
         assert f"1 would be cancelled or finished; {one} is held." in page
         assert "If payment did capture the payment: the order is finished." in page
         assert f"{one} held" in page
-        assert "What still meets its cause waits for a decision again: " in page
+        assert "What meets the same fault again waits for a decision again: " in page
         assert not asked
 
     def test_what_this_code_does_not_know_would_be_refused(
@@ -636,6 +638,8 @@ def test_what_was_done_is_found_by_saga_and_by_person(
     found = opened(admin_client, "saga_operatoraction", q=word.format(saga=parked.saga_id))[0]
     assert "mine" in found
     assert "mine" not in opened(admin_client, "saga_operatoraction", q="bob")[0]
+    assert "mine" in opened(admin_client, "saga_operatoraction", verb="take over")[0]
+    assert "mine" not in opened(admin_client, "saga_operatoraction", verb="resume")[0]
     assert SagaInstance.objects.count() == 1
 
 

@@ -105,7 +105,7 @@ class TestALetter:
     def test_why_it_cannot_be_sent_stands_on_it(self, admin_client: Client, shop: Shop) -> None:
         (letter,) = keep_garbage()
         html = read(admin_client, page_of(letter))
-        assert "Send again: unknown task" in html
+        assert "Send again is not possible: unknown task" in html
         assert page_of(letter, "send_again") not in html
 
     def test_an_act_and_what_became_of_it(self, admin_client: Client, placed: Placed) -> None:

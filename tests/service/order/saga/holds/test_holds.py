@@ -653,6 +653,8 @@ class TestPages:
         held = hold("participant", "payment")
         url = reverse("admin:holds_hold_let_go", args=[held.pk])
         assert "4 under way are held" in self.text(admin_client.get(url))
+        done = admin_client.post(url, {"per_second": "1", "why": "one as a try"}, follow=True)
+        assert "is let go: 1 flow in a second" in self.text(done)
         admin_client.post(url, {"per_second": "2", "why": "it is up"})
         held.refresh_from_db()
         assert held.per_second == 2
@@ -664,6 +666,11 @@ class TestPages:
     def test_the_list_shows_how_many_each_holds(self, orders: list[Placed], admin_client: Client) -> None:
         hold("participant", "payment")
         assert "Payment" in self.text(admin_client.get(reverse("admin:holds_hold_changelist")))
+
+    def test_the_page_shows_how_many_it_holds(self, orders: list[Placed], admin_client: Client) -> None:
+        url = reverse("admin:holds_hold_change", args=[hold("participant", "payment").pk])
+        page = re.sub(r"<[^>]*>|\s", "", admin_client.get(url).content.decode())
+        assert "Underwayandheld4" in page
 
     def test_one_saga(self, placed: Placed, admin_client: Client) -> None:
         page = reverse("admin:saga_sagainstance_hold", args=[placed.saga_id])

@@ -107,13 +107,13 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             due_at=NOW + timedelta(seconds=12),
             deadline_at=NOW + timedelta(minutes=5),
         ),
-        "On its way: shipment is asked to book the shipment; sent again twice, next at 18:40 UTC (12 s)."
+        "On its way: shipment is asked to book the shipment; sent again twice, next at 18:40 UTC (in 12 s)."
         " If it does not get further, it is cancelled at 18:45 UTC.",
         "done, done, calling now, not yet, not yet, not yet",
     ),
     "that is tried again": (
         order(Status.RUNNING, {}, due_at=NOW + timedelta(minutes=2), tries=[tried(2, -4), tried(3, 12)]),
-        f"On its way: {TRIED_500}; third try, next at 18:40 UTC (12 s).",
+        f"On its way: {TRIED_500}; third try, next at 18:40 UTC (in 12 s).",
         "calling now, not yet, not yet, not yet, not yet, not yet",
     ),
     "that is tried now": (
@@ -123,7 +123,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
     ),
     "whose tries before a drive were used up": (
         order(Status.RUNNING, {}, drives=1, due_at=NOW + timedelta(minutes=2), tries=[tried(5, None)]),
-        "On its way: payment is asked to authorize the payment; sent again once, next at 18:42 UTC (2 min).",
+        "On its way: payment is asked to authorize the payment; sent again once, next at 18:42 UTC (in 2 min).",
         "calling now, not yet, not yet, not yet, not yet, not yet",
     ),
     "its clock stands": (
@@ -191,7 +191,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             drives=1,
             due_at=NOW + timedelta(minutes=4),
         ),
-        f"{BOOKING_REFUSED}: {PROVIDER_500}, 3 times; sent again once, next at 18:44 UTC (4 min). £5.10 is held.",
+        f"{BOOKING_REFUSED}: {PROVIDER_500}, 3 times; sent again once, next at 18:44 UTC (in 4 min). £5.10 is held.",
         "undoing now, undone, refused, never ran, never ran, never ran",
     ),
     "past the pivot": (
@@ -272,7 +272,8 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
     ),
     "parked while it was cancelled": (
         order(Status.PARKED, {AUTHORIZE: done()}, cause=CANCELLED_BY_US | DRIVEN, **PARKED),
-        "Waits for a decision by 22:36 UTC (3 h 56 min): nothing was heard of payment, asked whether it took the money."
+        "Waits for a decision by 22:36 UTC (in 3 h 56 min):"
+        " nothing was heard of payment, asked whether it took the money."
         " Cancelled by us, so the order is being cancelled. £5.10 is held.",
         "held, in doubt, never ran, in doubt, never ran, never ran",
     ),
@@ -293,7 +294,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             sent=31,
             **PARKED,
         ),
-        f"Waits for a decision by 22:36 UTC (3 h 56 min): {PROVIDER_500}, 6 times. {BOOKING_REFUSED}."
+        f"Waits for a decision by 22:36 UTC (in 3 h 56 min): {PROVIDER_500}, 6 times. {BOOKING_REFUSED}."
         " £5.10 is held until 5 December.",
         "held, undone, refused, never ran, never ran, never ran",
     ),
@@ -318,7 +319,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             cause=DRIVEN,
             **PARKED,
         ),
-        "Waits for a decision by 22:36 UTC (3 h 56 min): inventory could not commit the stock:"
+        "Waits for a decision by 22:36 UTC (in 3 h 56 min): inventory could not commit the stock:"
         " reservation_lost: x.",
         "done, done, done, done, in doubt, not yet",
     ),
@@ -335,7 +336,7 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             cause={"step": CAPTURE, "code": "step_failed", "reason": "capture-payment failed"} | DRIVEN,
             **PARKED,
         ),
-        "Waits for a decision by 22:36 UTC (3 h 56 min):"
+        "Waits for a decision by 22:36 UTC (in 3 h 56 min):"
         " the payment provider did not answer in time when asked to capture the payment. £5.10 is held.",
         "held, held, held, in doubt, not yet, not yet",
     ),
@@ -346,13 +347,13 @@ ORDERS: dict[str, tuple[FlowFacts, str, str]] = {
             cause={"parked": "set back"},
             **PARKED,
         ),
-        "Waits for a decision by 22:36 UTC (3 h 56 min): payment knows nothing of a step that was done"
+        "Waits for a decision by 22:36 UTC (in 3 h 56 min): payment knows nothing of a step that was done"
         " (authorize the payment): its database was set back; ./manage.py payment recover mends it. £5.10 is held.",
         "held, in doubt, not yet, not yet, not yet, not yet",
     ),
     "parked because no worker knows it": (
         order(Status.PARKED, {}, cause={"parked": "deploy one that knows it"}, **PARKED),
-        "Waits for a decision by 22:36 UTC (3 h 56 min): deploy one that knows it.",
+        "Waits for a decision by 22:36 UTC (in 3 h 56 min): deploy one that knows it.",
         "in doubt, not yet, not yet, not yet, not yet, not yet",
     ),
 }
@@ -423,7 +424,7 @@ OTHERS: dict[str, tuple[FlowFacts, str, str]] = {
             cause=DRIVEN,
             **PARKED,
         ),
-        "Waits for a decision by 22:36 UTC (3 h 56 min): payment could not refund the payment:"
+        "Waits for a decision by 22:36 UTC (in 3 h 56 min): payment could not refund the payment:"
         " IdempotencyKeyExpired.",
         "in doubt",
     ),
@@ -434,7 +435,7 @@ OTHERS: dict[str, tuple[FlowFacts, str, str]] = {
     ),
     "an erasure that waits": (
         erasure(Status.PARKED, {"payer": done()}, cause=DRIVEN, sent=3, **PARKED),
-        "Waits for a decision by 22:36 UTC (3 h 56 min):"
+        "Waits for a decision by 22:36 UTC (in 3 h 56 min):"
         " nothing was heard of inventory, asked to forget the buyer; it was sent again 3 times.",
         "done, in doubt, not yet",
     ),
