@@ -1,4 +1,4 @@
-"""Each participant reads what is held from the orchestrator: in a second, and also after it was away."""
+"""Each participant reads what is held from the orchestrator: within seconds, and also after it was away."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from celery_config.messaging.holds.releasing import release_messages
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 
 log = structlog.get_logger(__name__)
-READ_SECONDS = 1.0
+READ_SECONDS, RELEASE_SECONDS = 3.0, 1.0
 ASK_SECONDS = 5.0
 ADDRESS = "/api/holds/known/"
 
@@ -51,8 +51,11 @@ class HoldReader:
 
 def hold_duties() -> list[Duty]:
     """The duties of every relay: a participant reads what is held; each lets go of what is held no more."""
-    period = settings.TIMES.period(READ_SECONDS)
-    duties = [Duty("release of held messages", release_messages, period)]
+    duties = [Duty("release of held messages", release_messages, settings.TIMES.period(RELEASE_SECONDS))]
     if settings.SERVICE != ORCHESTRATOR:
-        duties.append(Duty("holds", BackgroundDuty("holds", HoldReader().run).start, period))
+        duties.append(
+            Duty(
+                "holds", BackgroundDuty("holds", HoldReader().run).start, settings.TIMES.period(READ_SECONDS)
+            )
+        )
     return duties
