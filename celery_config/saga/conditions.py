@@ -21,7 +21,7 @@ from celery_config.common.grouping import group_by
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.saga.admin.parked import get_group_url
 from celery_config.saga.admin.widgets import count_rows
-from celery_config.saga.dead_letters.reading import read_groups
+from celery_config.saga.dead_letters.reading import MOST_COUNTED, read_groups
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import BROKER
 from celery_config.saga.holds.reading import count_held
@@ -208,7 +208,8 @@ def find_lasting_holds() -> Iterator[Condition]:
 
 def find_dead_letters() -> Iterator[Condition]:
     """Dead letters that no operator has dealt with, by their groups."""
-    for group in read_groups():
+    # All of them: what is the smallest may be new.
+    for group in read_groups(MOST_COUNTED):
         task = f" of {group.task}" if group.task else ""
         letters = "1 dead letter" if group.count == 1 else f"{group.count:,} dead letters"
         link = find_list("saga_deadletter", fingerprint=group.fingerprint, dealt_with_at__isempty=1)

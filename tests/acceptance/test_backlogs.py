@@ -17,8 +17,8 @@ from tests.acceptance.shop import Shop, until
 
 # More than a worker takes at once.
 MANY = 250
-# More than a worker has in hand.
-SLOW = 48
+# Of these, the last ones: more than a worker has in hand.
+SLOW = 160
 # By the times of these tests; a deadline is 27 s.
 DEADLINE = 27.0
 
@@ -65,8 +65,8 @@ class TestAQueueThatIsLong:
     def test_stops_no_order_and_is_not_made_longer(self, shop: Shop) -> None:
         """Rule 17: longer than a deadline, and many silences."""
         shop.stack.supervisor.kill("payment-worker")
-        # The last ones take payment seconds, so that authorizations wait for long enough to be overtaken.
-        quick, slow = shop.order(), shop.order(payment_token=Token.UNHURRIED.value)
+        # The authorizations of the last ones take two seconds together: long enough to be overtaken.
+        quick, slow = shop.order(), shop.order(payment_token=Token.SLOW.value)
         orders = shop.place_all([quick] * (MANY - SLOW) + [slow] * SLOW)
         until(lambda: shop.wire.waiting("payment.commands") >= MANY, "all orders have come to payment")
         with SlowWorker(shop, "payment").at_work():

@@ -55,8 +55,8 @@ class BodyField:
     is_hidden: bool
 
 
-def read_groups() -> list[Group]:
-    """Return the groups with open letters, the largest first, with two queries."""
+def read_groups(most: int = MOST_GROUPS) -> list[Group]:
+    """Return so many groups with open letters, the largest first, with two queries."""
     counted = list(
         DeadLetter.objects.filter(dealt_with_at__isnull=True)
         .order_by()
@@ -64,7 +64,7 @@ def read_groups() -> list[Group]:
         .annotate(count=Count("pk"), first_at=Min("received_at"), last_at=Max("received_at"))[:MOST_COUNTED]
     )
     # Not by the database: it would sort, where an index gives the groups one by one.
-    counted = sorted(counted, key=lambda row: (-row["count"], row["fingerprint"]))[:MOST_GROUPS]
+    counted = sorted(counted, key=lambda row: (-row["count"], row["fingerprint"]))[:most]
     known = LetterGroup.objects.in_bulk([row["fingerprint"] for row in counted])
     nothing = LetterGroup()
     return [

@@ -264,3 +264,11 @@ def test_while_nothing_is_parked_only_that_is_asked(
     shop.order()
     with django_assert_num_queries(2):  # one for each kind of flow
         assert [*find()] == []
+
+
+def test_each_kind_of_dead_letter_is_told_of(db: None) -> None:
+    """Also the smallest and newest, which the workbench does not show among its hundred."""
+    for n in range(101):
+        LetterGroup.objects.create(fingerprint=str(n), fault=f"fault {'x' * n}")
+        DeadLetter.objects.create(fingerprint=str(n), reason="rejected", queue="q", consequence="none")
+    assert len([*conditions.find_dead_letters()]) == 101
