@@ -174,6 +174,7 @@ class TestTheAdmins:
         home = f"{open_shop.stack.url('order')}/admin/"
         page.goto(f"{home}order/customer/")
         page.keyboard.press("Control+k")  # Alpine opens it
+        page.wait_for_selector("input[type=search]:focus")
         page.keyboard.type("customers")
         page.wait_for_selector("#command-results a")  # htmx fills it
         for form in ("password_change/", "auth/user/add/", "order/customer/add/"):
