@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import SAFE_METHODS
@@ -137,7 +137,7 @@ class SagasSince(ParameterFilter):
     schema = {"type": "string", "format": "date-time"}
 
     def narrow(self, request: Request, queryset: Any, text: str) -> Any:
-        return queryset.filter(saga__gte=min_uuid7_at(read_time(text)))
+        return queryset.filter(saga__gte=min_uuid7_at(read_time(text, self.name)))
 
 
 class SagasNamed(ParameterFilter):
@@ -167,15 +167,19 @@ class BarrierList(generics.ListAPIView[BarrierRow]):
     filter_backends = (StrictFilterBackend, SagasSince, SagasNamed)
 
 
-def read_time(text: str, name: str = "began_since") -> datetime:
+def read_time(text: str, name: str = "") -> datetime:
     """
+    Args:
+        name: of the parameter, for the error; a field knows its own.
+
     Raises:
         ValidationError: this is no time.
     """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValidationError({name: "must be a time in ISO 8601"}) from error
+        fault = "must be a time in ISO 8601"
+        raise ValidationError({name: fault} if name else fault) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -200,13 +204,18 @@ class OutboxState(APIView):
         )
 
 
+@extend_schema_field({"type": "string", "format": "date-time", "maxLength": 40})
+class TimeTextField(StrictCharField):
+    """A time as a text, which the input reads."""
+
+
 class AskedEventInput(serializers.Serializer[Any]):
     id = IdField()
     saga = IdField(required=False, allow_null=True, default=None)
-    time = StrictCharField(max_length=40, help_text="the event's own, in ISO 8601")
+    time = TimeTextField(max_length=40, help_text="the event's own, in ISO 8601")
 
     def validate_time(self, text: str) -> datetime:
-        return read_time(text, "time")
+        return read_time(text)
 
 
 class AgainInput(ClientInput):
