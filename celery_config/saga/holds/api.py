@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.urls import path
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -35,7 +35,7 @@ from celery_config.saga.operations.acts_api import ActionOutput, WhyInput, answe
 from celery_config.saga.operations.permissions import PERMISSIONS
 from celery_config.saga.states import Status
 from celery_config.web.fields import FiniteFloatField, IdField, StrictBooleanField, StrictCharField, WordField
-from celery_config.web.filters import check_given_once
+from celery_config.web.filters import parse_parameters
 from celery_config.web.inputs import ClientInput
 from celery_config.web.parsers import parse_body
 from celery_config.web.permissions import Needs
@@ -161,22 +161,23 @@ class LetGo(APIView):
         return steering.let_go(pk, by=request.user.get_username(), **parse_body(LetGoInput, request))
 
 
+class KnownParameters(serializers.Serializer[Any]):
+    epoch = serializers.CharField(
+        required=False, allow_blank=True, max_length=64, help_text="of the list that the service knows"
+    )
+    version = serializers.IntegerField(required=False, min_value=0, help_text="of that list")
+
+
 class KnownHolds(APIView):
     """For services alone."""
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("epoch", str, description="of the list that the service knows"),
-            OpenApiParameter("version", int, description="of that list"),
-        ],
-        responses={200: describe_type(Listing)},
-    )
+    @extend_schema(parameters=[KnownParameters], responses={200: describe_type(Listing)})
     def get(self, request: Request) -> Response:
         """What is held, with the version of the list; `holds` is null if the service knows this version."""
-        check_given_once(request)
+        given = parse_parameters(KnownParameters, request)
         row, epoch = read_row(), epochs.current().token
-        known = (request.query_params.get("epoch", ""), request.query_params.get("version", ""))
-        holds = None if known == (epoch, str(row.version)) else row.content
+        known = (given.get("epoch"), given.get("version"))
+        holds = None if known == (epoch, row.version) else row.content
         return Response(encode(Listing(epoch, row.version, holds)))
 
 
