@@ -23,8 +23,8 @@ from celery_config.copies.source_client import SourceClient
 from celery_config.erasure.recovery import find_lost_tombstones
 from celery_config.http.service_client import ServiceCallError, ServiceClient, ServiceSilent
 from celery_config.messaging import epochs, retention, trouble
-from celery_config.messaging.outbox.publishing import count_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.messaging.outbox.set_aside import count_set_aside
 from celery_config.saga import measures
 from celery_config.saga.engine import clock
 from celery_config.saga.states import Status

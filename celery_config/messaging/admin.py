@@ -17,7 +17,6 @@ from django.utils.translation import ngettext
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.messaging.contradictions import ACTION_WORDS, TRIED_WORDS, advise, describe_reason
 from celery_config.messaging.dealt_with import (
-    DEALT_WITH,
     DEALT_WITH_FILTER,
     DealtWithAdmin,
     WhyActionForm,
@@ -25,6 +24,7 @@ from celery_config.messaging.dealt_with import (
 )
 from celery_config.messaging.inbox.subscriptions import subscriptions
 from celery_config.messaging.models import (
+    DEALT_WITH,
     SET_ASIDE,
     BarrierRow,
     Contradiction,
@@ -32,7 +32,7 @@ from celery_config.messaging.models import (
     InboxEntry,
     OutboxMessage,
 )
-from celery_config.messaging.outbox import publishing
+from celery_config.messaging.outbox import set_aside
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import (
     EMPTY,
@@ -145,7 +145,7 @@ class OutboxAdmin(ReadOnlyAdmin):
         chosen = list(queryset.filter(SET_ASIDE))
         for row in chosen:
             self.log_change(request, row, f"sent again: {why}; it was set aside: {row.fault}")
-        publishing.send_again(chosen, by=request.user.get_username(), why=why)
+        set_aside.send_again(chosen, by=request.user.get_username(), why=why)
         count = len(chosen)
         told = ngettext("Done: %(count)d row is sent again", "Done: %(count)d rows are sent again", count)
         self.message_user(request, told % {"count": count}, messages.SUCCESS)

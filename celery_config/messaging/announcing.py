@@ -1,4 +1,4 @@
-"""Announcing events again, to one service alone: the row in our outbox says what was announced, and nobody else does.
+"""Announcing events again, to one service alone: only the row in our outbox says what was announced.
 
 An event goes out under a key that leads to one service's queue (`topology.again_key`). It is not a new event: the feed
 and all other services see nothing of it.

@@ -22,8 +22,8 @@ from celery_config.messaging.announcing import AskedEvent
 from celery_config.messaging.barrier.store import MOST_SAGAS
 from celery_config.messaging.feed import AFTER, open_feed
 from celery_config.messaging.models import SET_ASIDE, BarrierRow, OutboxMessage
-from celery_config.messaging.outbox.publishing import MOST_SETTLED, count_set_aside, settle_set_aside
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.messaging.outbox.set_aside import MOST_SETTLED, count_set_aside, settle_set_aside
 from celery_config.web.columns import SECRET_FIELDS
 from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField, WordField
 from celery_config.web.filters import ParameterFilter, StrictFilterBackend, check_given_once

@@ -16,7 +16,8 @@ from celery_config.db.functions import Now
 from celery_config.messaging.flow_control.gate import read_limit, read_rate
 from celery_config.messaging.measures import RELAY_LAG_LIMIT, count_contradictions
 from celery_config.messaging.models import BarrierRow
-from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
+from celery_config.messaging.outbox.publishing import due_rows
+from celery_config.messaging.outbox.set_aside import count_set_aside
 from celery_config.messaging.retention import OPEN_CALL
 from celery_config.web.board import ACT, GOOD, LOOK, TILES, Section, Tile, find_list, is_quiet
 from celery_config.web.columns import format_ago

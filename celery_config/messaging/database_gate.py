@@ -16,6 +16,8 @@ from celery_config.db import limits
 
 log = structlog.get_logger(__name__)
 ANSWER_SECONDS = 3.0
+DATABASE_AWAY = (OperationalError, InterfaceError)
+"""What is raised while the database is away: no message and no row is at fault."""
 database_away = threading.Event()
 consumption_paused = threading.Event()
 
@@ -23,7 +25,7 @@ consumption_paused = threading.Event()
 def close_if_away(error: BaseException) -> None:
     """Drop this thread's connection if an error broke it; close the gate if the database takes no writes."""
     drop_if_unusable()
-    if isinstance(error, (OperationalError, InterfaceError)) and not database_takes_writes():
+    if isinstance(error, DATABASE_AWAY) and not database_takes_writes():
         if not database_away.is_set():
             log.error("the database is away, or takes no writes", error=str(error))
         database_away.set()

@@ -18,7 +18,6 @@ from celery_config.db.functions import Now
 from celery_config.web.admin import ReadOnlyAdmin
 
 DEALT_WITH_FILTER = ("dealt_with_at", EmptyFieldListFilter)
-DEALT_WITH = ("dealt_with_at", "dealt_with_by", "dealt_with_why")
 
 
 class WhyActionForm(ActionForm):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
-from celery_config.messaging.models import Contradiction, DealtWithRow
+from celery_config.messaging.models import DEALT_WITH, Contradiction, DealtWithRow
 from celery_config.web.fields import StrictCharField
 from celery_config.web.filters import ParameterFilter, StrictFilterBackend
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
@@ -28,7 +28,6 @@ from celery_config.web.permissions import Needs, name_permission
 from celery_config.web.refusals import Refusals
 from celery_config.web.schema import describe_type
 
-DEALT_WITH = ("dealt_with_at", "dealt_with_by", "dealt_with_why")
 OPEN, DONE = "open", "dealt with"
 
 

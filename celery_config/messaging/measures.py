@@ -14,11 +14,12 @@ from celery_config.common.metrics import read_gauge
 from celery_config.db.functions import Now
 from celery_config.messaging import epochs, trouble
 from celery_config.messaging.flow_control.gate import read_rate
-from celery_config.messaging.holds.releasing import count_held
+from celery_config.messaging.holds.releasing import count_held_messages
 from celery_config.messaging.models import Contradiction
 from celery_config.messaging.observations import find_age
-from celery_config.messaging.outbox.publishing import count_set_aside, due_rows
+from celery_config.messaging.outbox.publishing import due_rows
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
+from celery_config.messaging.outbox.set_aside import count_set_aside
 
 # A relay that hangs or is stuck is seen soon; the alert, which wakes people, waits longer.
 RELAY_LAG_LIMIT = 8.0
@@ -44,7 +45,7 @@ def measure_outbox() -> Iterator[Metric]:
     yield read_gauge(
         "order_saga_messages_held",
         "Messages that wait in the outbox, since an operator holds what they ask for.",
-        count_held(),
+        count_held_messages(),
     )
 
 

@@ -245,6 +245,10 @@ class CallPace(models.Model):
         return f"the next call at {self.next_at}"
 
 
+DEALT_WITH = ("dealt_with_at", "dealt_with_by", "dealt_with_why")
+"""What is written when an operator deals with a row."""
+
+
 class DealtWithRow(models.Model):
     """A row that waits until an operator says that nothing is left to do about it."""
 

@@ -59,7 +59,7 @@ class Work:
     chained: bool = False
     """Whether it gets the replies of the links before it."""
     find_step: Callable[[Delivery[Any]], AskedStep | None] | None = None
-    """Names the step that a message asks for, which an operator may hold; None: nobody can hold the task."""
+    """Names the step that a message asks for, which an operator may hold; None: the task cannot be held."""
     conclude: Callable[[Delivery[Any], Outcome], Outcome] = lambda _, outcome: outcome
     """Turns an outcome that `handle` returned into the one that Celery sees."""
     note_try: Callable[[Delivery[Any], FailedTry], None] | None = None

@@ -24,7 +24,7 @@ from celery_config.saga.admin.widgets import count_rows
 from celery_config.saga.dead_letters.reading import MOST_COUNTED, read_groups
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import BROKER
-from celery_config.saga.holds.reading import count_held
+from celery_config.saga.holds.reading import count_held_flows
 from celery_config.saga.holds.steering import list_open
 from celery_config.saga.measures import NO_RELAY, read_standstill
 from celery_config.saga.operations import overview
@@ -189,15 +189,15 @@ def add_up(amounts: Iterable[Amount]) -> list[Amount]:
 
 
 def find_lasting_holds() -> Iterator[Condition]:
-    """Holds that nobody has begun to let go, one condition for each; told once they last `HELD_TOO_LONG_HOURS`."""
+    """Holds of which no operator lets go yet, one condition for each. They are told after `HELD_TOO_LONG_HOURS`."""
     holds = [hold for hold in list_open() if hold.per_second is None]
-    counted = count_held() if holds else {}
+    counted = count_held_flows() if holds else {}
     for hold in holds:
         count = counted.get(hold.pk, 0)
         yield Condition(
             kind=ConditionKind.HELD,
             cause=f"hold {hold.pk}",
-            sentence=f"{capitalize(hold.label)} is held, and nobody lets it go: {count:,} under way wait.",
+            sentence=f"{capitalize(hold.label)} is held, and no operator lets it go: {count:,} under way wait.",
             advice="Let go of it once what it was held for is mended.",
             link=make_link(find_list("holds_hold", ended_at__isempty=1)),
             count=count,

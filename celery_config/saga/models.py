@@ -119,7 +119,7 @@ class SagaInstance(WatchedRow):
 
     class Meta:
         verbose_name = "saga"
-        # Nobody edits a row: each verb has a permission of its own.
+        # A row is not edited: each verb has a permission of its own.
         default_permissions = ("view",)
         permissions: ClassVar = [
             ("retry_sagainstance", "Can bring sagas and orders to an end"),

@@ -18,7 +18,7 @@ from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from joserfc.errors import JoseError
@@ -41,17 +41,6 @@ MINUTES = 30
 """For a sign-on at the provider."""
 # Authlib raises RuntimeError when the provider does not say where its keys are.
 FAULTS = (OAuthError, JoseError, RequestException, SignOnRefused, RuntimeError, ValueError)
-
-
-def sign_on_url(after: str = "") -> str:
-    """Return the address that begins a sign-on; empty: there is none.
-
-    Args:
-        after: where it leads in the end.
-    """
-    if not settings.OIDC_ISSUER:
-        return ""
-    return f"{reverse('sign-on')}?{urlencode({'next': after})}" if after else reverse("sign-on")
 
 
 @lru_cache(maxsize=8)

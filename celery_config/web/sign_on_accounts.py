@@ -30,7 +30,7 @@ class SignOnRefused(Exception):
 
 
 class NoPasswords(ModelBackend):
-    """Permissions as ever, and no password signs anybody in."""
+    """Permissions as always, and no password lets a person in."""
 
     def authenticate(self, *args: Any, **kwargs: Any) -> None:
         """Know no password."""

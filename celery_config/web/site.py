@@ -10,18 +10,31 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.templatetags.static import static
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
 from celery_config.web import board
 from celery_config.web.live import answer_fragment
-from celery_config.web.sign_on import sign_on_url
 
 APPS_AFTER_THE_SERVICE = (
     "saga", "batches", "approvals", "holds", "proof", "notifications", "copies", "messaging", "auth", "api",
 )  # fmt: skip
 LISTED_WITH = {"batches": "saga", "approvals": "saga", "holds": "saga", "proof": "saga"}
 """Apps whose pages stand in the group of another app."""
+
+
+def find_sign_on_url(after: str) -> str:
+    """Return the address that begins a sign-on; empty: there is none.
+
+    It stands here because every process has the site, and the packages of the sign-on are for the web alone.
+
+    Args:
+        after: where it leads in the end; empty: home.
+    """
+    if not settings.OIDC_ISSUER:
+        return ""
+    return f"{reverse('sign-on')}?{urlencode({'next': after})}" if after else reverse("sign-on")
 
 
 class ServiceSite(UnfoldAdminSite):
@@ -58,7 +71,7 @@ class ServiceSite(UnfoldAdminSite):
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The form for a password with the way to the sign-on; without passwords the sign-on itself."""
-        url = sign_on_url(request.GET.get(REDIRECT_FIELD_NAME, ""))
+        url = find_sign_on_url(request.GET.get(REDIRECT_FIELD_NAME, ""))
         if not settings.PASSWORD_SIGN_IN:
             return redirect(url)
         answer: HttpResponse = super().login(request, {**(extra_context or {}), "sign_on": url})

@@ -31,7 +31,7 @@ from celery.exceptions import Ignore, Reject
 from celery.worker import state
 from celery.worker.request import Request
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from celery_config.broker import topology
 from celery_config.broker.incoming_headers import is_suspicious
@@ -41,6 +41,7 @@ from celery_config.common.correlation import HEADERS
 from celery_config.common.grouping import group_by
 from celery_config.errors import CodedError, HandlerExited, show_error
 from celery_config.messaging import database_gate, under_way
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.deliveries import Call, Delivery, Outcome, TriedLater
 from celery_config.messaging.event_envelopes import event_type
 from celery_config.messaging.outbox import writing
@@ -52,7 +53,6 @@ from celery_config.worker.time_limit import end_process
 
 log = structlog.get_logger(__name__)
 PUBLISH_WAITS = (0.1, 0.5, 2.0)
-DATABASE_AWAY = (OperationalError, InterfaceError)
 READ_HEADERS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", *HEADERS)
 """Those that reach a task; `Headers` has checked them."""
 

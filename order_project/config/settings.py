@@ -80,7 +80,7 @@ RELEASE = env.str("RELEASE", "")
 BROKER_API = env.str("ORDER_BROKER_API", "")
 # So many hours before the provider lets held money go, somebody is told of it.
 HOLD_NOTICE_HOURS = env.float("HOLD_NOTICE_HOURS", 24.0)
-# A hold that lasts so many hours, and that nobody lets go, is told to somebody.
+# A hold that lasts so many hours, and that no operator lets go, is told.
 HELD_TOO_LONG_HOURS = env.float("HELD_TOO_LONG_HOURS", 1.0)
 globals().update(notification_settings())
 # How many orders a user may have under way; 0: any number. Staff and services are exempt.

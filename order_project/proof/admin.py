@@ -6,7 +6,8 @@ from typing import Any
 
 from django.contrib import admin
 
-from celery_config.messaging.dealt_with import DEALT_WITH, DEALT_WITH_FILTER, DealtWithAdmin
+from celery_config.messaging.dealt_with import DEALT_WITH_FILTER, DealtWithAdmin
+from celery_config.messaging.models import DEALT_WITH
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.columns import id_column
 from order_project.proof.models import BrokenPromise, DailyStatement

@@ -7,7 +7,8 @@ from typing import Any
 from django.urls import URLPattern, path
 from rest_framework import generics, serializers
 
-from celery_config.messaging.dealt_with_api import DEALT_WITH, DealtWithList, dealt_with_paths
+from celery_config.messaging.dealt_with_api import DealtWithList, dealt_with_paths
+from celery_config.messaging.models import DEALT_WITH
 from order_project.proof.models import BrokenPromise, DailyStatement
 
 

@@ -84,6 +84,19 @@ def log_in(page: Page, url: str, login: tuple[str, str]) -> None:
     page.wait_for_url(url)
 
 
+def open_wide_and_narrow(url: str, login: tuple[str, str]) -> Iterator[tuple[Page, Complaints]]:
+    """Log in at an admin with a wide, light page, then with a narrow, dark one; yield each with its complaints."""
+    with launch_browser() as browser:
+        for width, scheme in ((1440, "light"), (390, "dark")):
+            complaints = Complaints()
+            page = complaints.watch(
+                browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            )
+            log_in(page, url, login)
+            yield page, complaints
+            page.close()
+
+
 def list_links(page: Page, selector: str = "a[href]") -> list[str]:
     """The addresses that the page links to. In a picture `a.href` is no text."""
     read = 'links => links.map(a => new URL(a.getAttribute("href"), location).href)'

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from celery_config.sandbox.words import Token
-from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser, log_in
+from tests.acceptance.browsing import find_barriers, find_clipped, open_wide_and_narrow
 from tests.acceptance.shop import UNREACHABLE, Shop, until
 from tests.acceptance.test_bulk import count, mend, park
 from tests.long_form import is_long
@@ -52,17 +52,11 @@ def read_items(shop: Shop, batch: str) -> list[dict[str, Any]]:
 
 def look_at_page(shop: Shop, batch: str, says: str) -> None:
     """Open the batch's page, wide and narrow, light and dark: nothing is in anybody's way, and it renews itself."""
-    with launch_browser() as browser:
-        for width, scheme in ((1440, "light"), (390, "dark")):
-            complaints = Complaints()
-            page = complaints.watch(
-                browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            )
-            log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
-            page.goto(f"{shop.stack.url('order')}/admin/batches/batch/{batch}/change/")
-            expect(page.locator("#progress")).to_contain_text(says)
-            assert [*find_barriers(page), *find_clipped(page), *complaints] == []
-            page.close()
+    home = f"{shop.stack.url('order')}/admin/"
+    for page, complaints in open_wide_and_narrow(home, shop.stack.admin_login):
+        page.goto(f"{home}batches/batch/{batch}/change/")
+        expect(page.locator("#progress")).to_contain_text(says)
+        assert [*find_barriers(page), *find_clipped(page), *complaints] == []
 
 
 def test_each_has_its_true_outcome_though_the_relay_is_killed(shop: Shop, orders: list[str]) -> None:

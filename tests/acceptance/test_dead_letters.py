@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from celery_config.broker.message_authentication import MessageKeys
 from celery_config.broker.topology import DEAD_LETTERS
-from tests.acceptance.browsing import Complaints, find_barriers, find_clipped, launch_browser, log_in
+from tests.acceptance.browsing import find_barriers, find_clipped, open_wide_and_narrow
 from tests.acceptance.shop import Shop, until
 from tests.acceptance.test_batches import ask, read, read_items
 from tests.acceptance.wire import Letter
@@ -124,18 +124,12 @@ def look_at_pages(shop: Shop, group: str, letter: int) -> None:
         f"{base}?fingerprint={group}&dealt_with_at__isempty=1": "open letters",
         f"{base}{letter}/change/": "the fault is here",
     }
-    with launch_browser() as browser:
-        for width, scheme in ((1440, "light"), (390, "dark")):
-            complaints = Complaints()
-            page = complaints.watch(
-                browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            )
-            log_in(page, f"{shop.stack.url('order')}/admin/", shop.stack.admin_login)
-            for url, says in pages.items():
-                page.goto(url)
-                expect(page.locator("#content, main").first).to_contain_text(says, ignore_case=True)
-                assert [*find_barriers(page), *find_clipped(page), *complaints] == [], url
-            page.close()
+    home = f"{shop.stack.url('order')}/admin/"
+    for page, complaints in open_wide_and_narrow(home, shop.stack.admin_login):
+        for url, says in pages.items():
+            page.goto(url)
+            expect(page.locator("#content, main").first).to_contain_text(says, ignore_case=True)
+            assert [*find_barriers(page), *find_clipped(page), *complaints] == [], url
 
 
 def test_each_has_its_true_outcome(shop: Shop, letters: dict[str, list[Letter]]) -> None:

@@ -125,7 +125,8 @@ def test_of_one_whose_commands_go_over_rest(shop: Shop, collector: Collector) ->
     with shop.restarted_with({"PLACE_ORDER_VERSION": "3"}, "order-web"):
         spans = trace_order(shop, collector, "order.complete", *[CALLED] * len(STEPS))
     calls = find_spans(spans, CALLED)
-    assert sorted(span.service for span in calls) == sorted(step.partition(".")[0] for step in STEPS)
+    # A participant that answers late is called again, so there may be more calls than steps.
+    assert Counter(span.service for span in calls) >= Counter(step.partition(".")[0] for step in STEPS)
     by_id = {span.id: span for span in spans}
     assert {by_id[by_id[call.parent].parent].name for call in calls} == {"order.call"}
 

@@ -132,7 +132,7 @@ def get_gate() -> CallGate:
 
 
 def read_limit() -> float:
-    """Return the calls a second that the settings allow; 0: any number. A service that calls nobody has no limit."""
+    """Return the calls a second that the settings allow; 0: any number, as in a service without a provider."""
     return float(getattr(settings, "PROVIDER_CALLS_PER_SECOND", 0.0))
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from celery_config.db.functions import Now
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.holds.targets import KnownHold, decode_holds, encode_holds
 from celery_config.messaging.models import HoldList
 
@@ -59,7 +60,7 @@ def read_holds(*, afresh: bool = False) -> Sequence[KnownHold]:
     if afresh or now >= memory.until:
         try:
             memory.holds = decode_holds(read_row().content)
-        except (OperationalError, InterfaceError):
+        except DATABASE_AWAY:
             if connection.in_atomic_block:
                 raise
             return memory.holds

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from celery_config.db.functions import Now
 from celery_config.messaging.holds.hold_list import read_holds
@@ -42,15 +42,9 @@ def find_free(holds: Sequence[KnownHold]) -> QuerySet[OutboxMessage, Any]:
     return OutboxMessage.objects.filter(HELD).filter(free)
 
 
-def count_held() -> int:
+def count_held_messages() -> int:
     """How many messages of this service are held."""
     return OutboxMessage.objects.filter(HELD).count()
-
-
-def count_held_by() -> dict[Any, int]:
-    """How many messages of this service each hold holds."""
-    counted = OutboxMessage.objects.filter(HELD).order_by().values_list("hold")
-    return dict(counted.annotate(n=Count("pk")))
 
 
 def check_holds() -> str:
@@ -58,7 +52,7 @@ def check_holds() -> str:
 
     Who holds it and why is for people with a login: anybody may ask this.
     """
-    holds, held = read_holds(), count_held()
+    holds, held = read_holds(), count_held_messages()
     if not holds and not held:
         return "ok"
     told = "; ".join(f"{hold.label} is held since {hold.since:%Y-%m-%d %H:%M} UTC" for hold in holds)

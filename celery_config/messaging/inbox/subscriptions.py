@@ -6,7 +6,7 @@ All events that have arrived are handled together, those of one kind by one call
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -140,7 +140,7 @@ def deliver(events: Sequence[dict[str, Any]]) -> None:
             if fresh:
                 subscription.handler(fresh)
     for envelope in envelopes:
-        metrics.EVENTS_HANDLED.labels(envelope.type if envelope.type in list_known_types() else OTHER).inc()
+        metrics.EVENTS_HANDLED.labels(envelope.type if envelope.type in map_contracts() else OTHER).inc()
 
 
 def check_source(event: dict[str, Any], envelope: Envelope) -> None:
@@ -157,14 +157,14 @@ def prepare_metrics() -> None:
     to = [each.to for each in subscriptions]
     metrics.prepare_labels(
         metrics.EVENTS_HANDLED,
-        [kind for kind in list_known_types() if any(match_type(kind, some) for some in to)],
+        [kind for kind in map_contracts() if any(match_type(kind, some) for some in to)],
     )
 
 
 @functools.cache
-def list_known_types() -> frozenset[str]:
-    """The types of the events that have a contract; a service may announce as many others as it likes."""
-    return frozenset(event.wire_name() for event in iterate_subclasses(Event) if hasattr(event, "service"))
+def map_contracts() -> Mapping[str, type[Event]]:
+    """Return the contracts of events by type; a service may announce as many other types as it likes."""
+    return {event.wire_name(): event for event in iterate_subclasses(Event) if hasattr(event, "service")}
 
 
 def find_contract(kind: str) -> type[Event]:
@@ -173,10 +173,10 @@ def find_contract(kind: str) -> type[Event]:
     Raises:
         msgspec.ValidationError: this release knows none.
     """
-    for event in iterate_subclasses(Event):
-        if hasattr(event, "service") and event.wire_name() == kind:
-            return event
-    raise msgspec.ValidationError(f"this release knows no event {kind!r}")
+    try:
+        return map_contracts()[kind]
+    except KeyError as error:
+        raise msgspec.ValidationError(f"this release knows no event {kind!r}") from error
 
 
 def iterate_subclasses(kind: type[Event]) -> Iterator[type[Event]]:

@@ -29,7 +29,7 @@ from celery_config.db import bulk, functions
 from celery_config.db.functions import Now, cached_sql
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.event_envelopes import events_message
-from celery_config.messaging.models import SET_ASIDE, UNSENT, OutboxMessage
+from celery_config.messaging.models import UNSENT, OutboxMessage
 from celery_config.messaging.outbox.publish_spans import trace_messages
 
 log = structlog.get_logger(__name__)
@@ -37,8 +37,6 @@ Kind = OutboxMessage.Kind
 metrics.prepare_labels(metrics.PUBLISHED, Kind.values)
 LATE = timedelta(seconds=5)
 MAX_FAULT = 1000
-MOST_SETTLED = 500
-"""Rows that were set aside, in one call."""
 COLUMNS = ("id", "kind", "name", "payload", "route")
 TASK_PARTS, EVENT_PARTS = ("task", "args", "kwargs", "options"), ("id", "type")
 
@@ -272,34 +270,3 @@ def tell_late(rows: Sequence[Promise], since: float) -> None:
             raise
         except Exception:
             log.exception("sagas could not be told that they were published late", sagas=len(late))
-
-
-def count_set_aside() -> int:
-    """How many rows wait for an operator because they cannot be sent."""
-    return OutboxMessage.objects.filter(SET_ASIDE).count()
-
-
-def dismiss(rows: Sequence[OutboxMessage], *, by: str, why: str) -> None:
-    """Let rows that were set aside be, at an operator's word: they count as published, and go after their time."""
-    for row in rows:
-        log.warning("an outbox row is dismissed", row=row.pk, name=row.name, fault=row.fault, by=by, why=why)
-    OutboxMessage.objects.filter(SET_ASIDE, pk__in=[row.pk for row in rows]).update(published_at=Now())
-
-
-def send_again(rows: Sequence[OutboxMessage], *, by: str, why: str) -> None:
-    """Release rows that were set aside, at an operator's word."""
-    for row in rows:
-        log.warning("an outbox row is sent again", row=row.pk, name=row.name, fault=row.fault, by=by, why=why)
-    OutboxMessage.objects.filter(SET_ASIDE, pk__in=[row.pk for row in rows]).update(fault=None)
-
-
-def settle_set_aside(ids: Collection[int], act: str, *, by: str, why: str) -> list[int]:
-    """Send rows again that were set aside, or dismiss them; return the ids of those that were set aside until now.
-
-    Args:
-        act: `send again` or `dismiss`.
-    """
-    with transaction.atomic():
-        rows = list(OutboxMessage.objects.select_for_update().filter(SET_ASIDE, pk__in=ids).order_by("pk"))
-        (send_again if act == "send again" else dismiss)(rows, by=by, why=why)
-    return [row.pk for row in rows]

@@ -70,7 +70,11 @@ class BackgroundDuty:
         """Let a thread run it, unless one still does."""
         if self.ended.is_set():
             self.ended.clear()
-            self.threads.run(self.run_and_log)
+            try:
+                self.threads.run(self.run_and_log)
+            except BaseException:  # no thread can be started now; the duty comes again
+                self.ended.set()
+                raise
 
     def run_and_log(self) -> None:
         try:

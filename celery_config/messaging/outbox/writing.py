@@ -23,8 +23,9 @@ from celery_config.db.functions import Now, fetch_now
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import notifier
 
-DAYS_HELD = 36_500
 INSERTED = ("kind", "name", "saga", "payload", "route")
+FAR_AWAY = timedelta(days=36_500)
+"""What is held is due so late that no look at what is due finds it."""
 
 
 def add_task(message: dict[str, Any], *, saga: UUID | None, delay: float = 0) -> None:
@@ -72,8 +73,7 @@ def task_statements(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> l
 
 def hold_tasks(held: Iterable[tuple[UUID, UUID | None, dict[str, Any]]]) -> None:
     """Write Celery messages that wait until they are let go: each with its hold and its saga, with one statement."""
-    # The database's clock, and so late that no look at what is due finds them.
-    far = fetch_now() + timedelta(days=DAYS_HELD)
+    far = fetch_now() + FAR_AWAY
     kind = OutboxMessage.Kind.TASK.value
     rows = [
         SimpleNamespace(

@@ -94,17 +94,16 @@ class RequestAdmin(ReadOnlyAdmin):
         if asked is None:
             return self.redirect_to_list(request, object_id)
         by = request.user.get_username()
-        is_own = decision == "decline" and by == asked.asked_by
-        if not (is_own or request.user.has_perms(approvals.list_needs(asked))):
+        if not request.user.has_perms(approvals.list_needs(asked, decision, by)):
             raise PermissionDenied
-        refused = approvals.explain_refusal(asked, by)
-        if decision == "decline" and asked.state == RequestState.OPEN:
-            refused = ""
+        is_approving = decision == "approve"
         context: dict[str, Any] = {
             "title": f"{TITLES[decision]}: {name_act(asked.act)}",
             "about": f"{asked.asked_by} asks for it: {asked.why}. {ABOUT[decision]}",
             "button": TITLES[decision],
-            "refused": refused,
+            "refused": approvals.explain_refusal(asked, by)
+            if is_approving
+            else approvals.explain_closed(asked),
             "original": asked,
             "tables": [("What is asked for", tell_arguments(asked))],
         }

@@ -18,7 +18,8 @@ from django.utils.html import format_html
 from unfold.decorators import action
 
 from celery_config.errors import OperatorRefused
-from celery_config.messaging.dealt_with import DEALT_WITH, DEALT_WITH_FILTER, DealtWithAdmin, find_why
+from celery_config.messaging.dealt_with import DEALT_WITH_FILTER, DealtWithAdmin, find_why
+from celery_config.messaging.models import DEALT_WITH
 from celery_config.saga.admin.batches import LetterBatchFilter
 from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.story import StoryMedia
@@ -33,7 +34,14 @@ from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.batches.letters import LETTERS
 from celery_config.saga.dead_letters import remedies
 from celery_config.saga.dead_letters.reading import BodyField, Group, read_body, read_groups
-from celery_config.saga.dead_letters.remedies import ABOUT, Remedy, list_offers, name_letter
+from celery_config.saga.dead_letters.remedies import (
+    ABOUT,
+    Remedy,
+    find_flows,
+    find_refusal,
+    list_offers,
+    name_letter,
+)
 from celery_config.saga.dead_letters.sending import ERASED
 from celery_config.saga.dead_letters.showing import SHOW, show_letter
 from celery_config.saga.models import DeadLetter, LetterAct, LetterGroup
@@ -131,10 +139,10 @@ class DeadLetterAdmin(DealtWithAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        groups = read_groups()
-        chosen = [each for each in groups if each.fingerprint == request.GET.get(FINGERPRINT)]
+        fingerprint = request.GET.get(FINGERPRINT, "")
+        chosen = read_groups(fingerprint=fingerprint) if fingerprint else []
         shown = {
-            "groups": None if chosen else build_groups_table(groups),
+            "groups": None if chosen else build_groups_table(read_groups()),
             "group": chosen[0] if chosen else None,
             "verbs": self.list_group_verbs(request, chosen),
         }
@@ -226,7 +234,7 @@ class DeadLetterAdmin(DealtWithAdmin):
         letter = self.get_object(request, object_id)
         if letter is None:
             return self.redirect_to_list(request, object_id)
-        (refused,) = [each.refused for each in list_offers(letter) if each.act == act]
+        refused = find_refusal(letter, act, find_flows([letter]))
         return confirm_and_act(
             self, request, WhyForm(request.POST or None), get_page_url(letter),
             partial(remedies.act_on, letter, act), title=title_act(act, name_letter(letter)), original=letter,

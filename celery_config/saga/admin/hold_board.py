@@ -12,7 +12,7 @@ from celery_config.messaging.holds.hold_list import read_holds
 from celery_config.saga.admin.holds import tell_pace
 from celery_config.saga.admin.widgets import LINK
 from celery_config.saga.holds.models import Hold
-from celery_config.saga.holds.reading import count_held
+from celery_config.saga.holds.reading import count_held_flows
 from celery_config.saga.holds.steering import list_open
 from celery_config.saga.operations.wording import capitalize
 from celery_config.web.board import TABLE, Section, find_list, make_table, needs
@@ -24,7 +24,7 @@ def show_holds(request: HttpRequest) -> Iterator[Section]:
     """What is held now, the oldest first; where there is nothing, the way to all."""
     # By what is remembered: as a rule nothing is held, and the board asks for it all the time.
     holds = list(list_open()) if read_holds() else []
-    counted = count_held() if holds else {}
+    counted = count_held_flows() if holds else {}
     headers = ["what", "under way and held", "let go", "who", "why", "since"]
     rows = [make_row(hold, counted.get(hold.pk, 0)) for hold in holds]
     every = format_html('<a class="text-link in-sentence" href="{}">all holds</a>', find_list("holds_hold"))

@@ -23,7 +23,7 @@ from celery_config.saga.admin.widgets import confirm_and_act, render_confirmatio
 from celery_config.saga.holds import steering
 from celery_config.saga.holds.choosing import Target, choose, count_held_now, list_names, tell_count
 from celery_config.saga.holds.models import Hold
-from celery_config.saga.holds.reading import count_held
+from celery_config.saga.holds.reading import count_held_flows
 from celery_config.saga.operations.acts import name_act, name_step, title_act
 from celery_config.saga.operations.wording import capitalize
 from celery_config.web.admin import ReadOnlyAdmin
@@ -94,13 +94,13 @@ class HoldAdmin(ReadOnlyAdmin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found: Any = super().get_object(request, object_id, from_field)
         if found:
-            found.held = count_held().get(found.pk, 0)
+            found.held = count_held_flows().get(found.pk, 0)
         return found
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Count for all rows of the page at once."""
         page: Any = super().get_changelist_instance(request)
-        rows, counted = list(page.result_list), count_held()
+        rows, counted = list(page.result_list), count_held_flows()
         for row in rows:
             row.held = counted.get(row.pk, 0)
         page.result_list = rows

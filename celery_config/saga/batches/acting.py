@@ -1,19 +1,21 @@
-"""Acting on the flows of a batch: a piece is one transaction, and one bad flow harms only itself."""
+"""Acting on the items of a batch: a piece is one transaction, and one bad item harms only itself."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from celery_config.common.isolation import run_isolated
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused, show_error
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.saga.batches.dry_run import (
     GONE,
     MOVED,
@@ -35,40 +37,63 @@ from celery_config.saga.operations.audit_trail import make_record
 from celery_config.saga.states import ENDED, Status
 
 log = structlog.get_logger(__name__)
-AWAY = (OperationalError, InterfaceError)
 WRITTEN = ("state", "reason", "would_be", "acted_at")
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some flows of one batch."""
+class ItemPiece(ABC):
+    """Some items of one batch, whatever they stand for."""
 
     batch: Batch
+
+    @abstractmethod
+    def check(self, items: Sequence[BatchItem]) -> None:
+        """Write on each item what the verb would do; nothing is saved."""
+
+    @abstractmethod
+    def note_outcomes(self, pending: QuerySet[BatchItem]) -> int:
+        """Write down what became of those of these items of which it is known; return of how many."""
+
+    @abstractmethod
+    def act_on_all(self, items: Sequence[BatchItem]) -> int:
+        """Act on all in one transaction, or on none; return on how many.
+
+        Another relay may work on the same items, if this one was very slow: what it has done is passed over.
+        """
+
+    def act(self, items: Sequence[BatchItem]) -> int:
+        """Act on each item that has not moved since it was chosen; return on how many.
+
+        Raises:
+            OperationalError, InterfaceError: the database is away; nothing was harmed, and the items stay as they were.
+        """
+        return run_isolated(items, self.act_on_all, self.set_aside, passed_on=DATABASE_AWAY)
+
+    def set_aside(self, item: BatchItem, error: Exception) -> None:
+        """Write down that an item failed in a way that no rule foresees; the others go on."""
+        about = str(item.flow or item.letter)
+        log.error("an item of a batch failed", batch=str(self.batch.pk), item=about, exc_info=error)
+        set_aside(item, ItemState.REFUSED, f"it failed: {show_error(error)}")
+        BatchItem.objects.filter(pk=item.pk, state=ItemState.CHECKED).update(
+            state=item.state, reason=item.reason, would_be=item.would_be
+        )
+
+
+@dataclass(frozen=True)
+class FlowPiece(ItemPiece):
+    """Some flows of one batch."""
+
     flow: WatchedFlow[Any, Any]
 
     def check(self, items: Sequence[BatchItem]) -> None:
-        """Write on each item what the verb would do to its flow; nothing is saved."""
         check_items(self.flow, self.batch.verb, items)
 
     def note_outcomes(self, pending: QuerySet[BatchItem]) -> int:
-        """Write down what became of those of these flows that have ended or are parked; return of how many."""
         flows = self.flow.model._default_manager.filter(pk=OuterRef("flow"))
         ended = pending.filter(Exists(flows.filter(status__in=(*ENDED, Status.PARKED))))
         return int(ended.update(outcome=Subquery(flows.values("status")[:1])))
 
-    def act(self, items: Sequence[BatchItem]) -> int:
-        """Act on each flow that has not moved since it was chosen; return on how many.
-
-        Raises:
-            OperationalError, InterfaceError: the database is away; no flow was harmed, and the items stay as they were.
-        """
-        return run_isolated(items, self.act_on_all, self.set_aside, passed_on=AWAY)
-
     def act_on_all(self, items: Sequence[BatchItem]) -> int:
-        """Act on all in one transaction, or on none.
-
-        Another relay may work on the same items, if this one was very slow: what it has done is passed over.
-        """
         proofs = self.find_proofs(items)
         with transaction.atomic():
             # The log before the rows: locks in one order everywhere.
@@ -115,11 +140,3 @@ class Piece:
         courses, _ = build_courses(self.flow, list(by_id.values()))
         told = ask_participants(courses)
         return [proof for pk in courses if (proof := self.flow.find_proof(by_id[pk], told[pk]))]
-
-    def set_aside(self, item: BatchItem, error: Exception) -> None:
-        """Write down that a flow failed in a way that no rule foresees; the others go on."""
-        log.error("a flow of a batch failed", batch=str(self.batch.pk), flow=str(item.flow), exc_info=error)
-        set_aside(item, ItemState.REFUSED, f"it failed: {show_error(error)}")
-        BatchItem.objects.filter(pk=item.pk, state=ItemState.CHECKED).update(
-            state=item.state, reason=item.reason, would_be=item.would_be
-        )

@@ -17,7 +17,7 @@ from celery_config.contracts.base import encode
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.idempotency import Answer, MadeByKey, answer_once, find_row
 from celery_config.saga.batches.choosing import Batched, make_batch
-from celery_config.saga.batches.letters import LETTERS, LETTERS_NEED
+from celery_config.saga.batches.letters import LETTERS
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.reading import (
     BatchPart,
@@ -29,7 +29,12 @@ from celery_config.saga.batches.steering import STEERS, list_needs, steer
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.acts_api import ActionOutput, WhyInput, answer_action
-from celery_config.saga.operations.permissions import MAKES_BATCHES, PERMISSIONS, STEERS_BATCHES
+from celery_config.saga.operations.permissions import (
+    CHANGES_LETTERS,
+    MAKES_BATCHES,
+    PERMISSIONS,
+    STEERS_BATCHES,
+)
 from celery_config.saga.states import Status
 from celery_config.web.fields import (
     IdField,
@@ -181,8 +186,8 @@ class BatchList(generics.ListAPIView[Batch]):
         if bool(filters) == bool(ids):
             raise OperatorRefused(TWO_CHOICES if ids else NO_CHOICE)
         verb = given.pop("verb")
-        of_letters = LETTERS_NEED if kind is LETTERS else ()
-        check_permissions(request.user, *of_letters, *filter(None, [PERMISSIONS.get(verb)]))
+        of_letters = CHANGES_LETTERS if kind is LETTERS else None
+        check_permissions(request.user, *filter(None, [of_letters, PERMISSIONS.get(verb)]))
         rows = kind.model._default_manager.filter(**({"pk__in": ids} if ids else filters))
         if kind is LETTERS:
             rows = rows.filter(dealt_with_at__isnull=True)

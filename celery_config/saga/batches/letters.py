@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import structlog
 from django.db import transaction
 from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Value, When
 
-from celery_config.common.isolation import run_isolated
 from celery_config.db import bulk
 from celery_config.db.functions import Now
-from celery_config.errors import show_error
-from celery_config.saga.batches.acting import AWAY, WRITTEN
+from celery_config.saga.batches.acting import WRITTEN, ItemPiece
 from celery_config.saga.batches.dry_run import GONE, MOVED, set_aside
-from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.batches.models import BatchItem
 from celery_config.saga.batches.states import ItemOutcome, ItemState
 from celery_config.saga.dead_letters.remedies import ABOUT, Remedy, find_flows, find_refusal
 from celery_config.saga.models import DeadLetter, LetterAct
-from celery_config.saga.operations.permissions import CHANGES_LETTERS
-
-log = structlog.get_logger(__name__)
-LETTERS_NEED = (CHANGES_LETTERS,)
 
 
 class LetterKind:
@@ -35,14 +27,10 @@ class LetterKind:
 LETTERS = LetterKind()
 
 
-@dataclass(frozen=True)
-class LetterPiece:
+class LetterPiece(ItemPiece):
     """Some letters of one batch."""
 
-    batch: Batch
-
     def check(self, items: Sequence[BatchItem]) -> None:
-        """Write on each item what the verb would do to its letter; nothing is saved."""
         letters = DeadLetter.objects.in_bulk([item.letter for item in items])
         rows = find_flows(letters.values())
         for item in items:
@@ -55,7 +43,6 @@ class LetterPiece:
                 item.state, item.would_be = ItemState.CHECKED.value, str(LetterAct(self.batch.verb).label)
 
     def note_outcomes(self, pending: QuerySet[BatchItem]) -> int:
-        """Write down what became of those of these letters of which it is known; return of how many."""
         letters = DeadLetter.objects.filter(pk=OuterRef("letter"))
         known = letters.filter(~Q(became="") | Q(act=LetterAct.DISMISS))
         became = Case(
@@ -64,16 +51,7 @@ class LetterPiece:
         told = pending.annotate(told=Subquery(known.annotate(told=became).values("told")[:1]))
         return int(told.filter(told__isnull=False).update(outcome=F("told")))
 
-    def act(self, items: Sequence[BatchItem]) -> int:
-        """Act on each letter that is open; return on how many.
-
-        Raises:
-            OperationalError, InterfaceError: the database is away; the items stay as they were.
-        """
-        return run_isolated(items, self.act_on_all, self.set_aside, passed_on=AWAY)
-
     def act_on_all(self, items: Sequence[BatchItem]) -> int:
-        """Act on all in one transaction, or on none. What another relay has done is passed over."""
         remedy = Remedy(LetterAct(self.batch.verb), self.batch.by, self.batch.why, str(self.batch))
         with transaction.atomic():
             locked = BatchItem.objects.select_for_update().filter(
@@ -95,11 +73,3 @@ class LetterPiece:
                     item.would_be = str(LetterAct(self.batch.verb).label)
             bulk.update(BatchItem, list(left.values()), WRITTEN)
         return sum(not each.refusal for each in acted)
-
-    def set_aside(self, item: BatchItem, error: Exception) -> None:
-        """Write down that a letter failed in a way that no rule foresees; the others go on."""
-        log.error("a letter of a batch failed", batch=str(self.batch.pk), letter=item.letter, exc_info=error)
-        set_aside(item, ItemState.REFUSED, f"it failed: {show_error(error)}")
-        BatchItem.objects.filter(pk=item.pk, state=ItemState.CHECKED).update(
-            state=item.state, reason=item.reason, would_be=item.would_be
-        )

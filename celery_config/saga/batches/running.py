@@ -13,16 +13,17 @@ from uuid import UUID
 
 import structlog
 from django.apps import apps
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from celery_config.db import bulk
 from celery_config.db.functions import Now, fetch_now
 from celery_config.messaging.barrier.store import MOST_SAGAS
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.outbox.relay import BackgroundDuty
 from celery_config.saga.batches import counting
-from celery_config.saga.batches.acting import Piece
+from celery_config.saga.batches.acting import FlowPiece, ItemPiece
 from celery_config.saga.batches.letters import LetterPiece
 from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import IN_VAIN, BatchState, ItemOutcome, ItemState
@@ -64,7 +65,7 @@ def run_safely(run: BatchRun) -> bool:
     """
     try:
         return run.do_piece()
-    except (OperationalError, InterfaceError):
+    except DATABASE_AWAY:
         raise
     except Exception:
         log.exception("a batch failed; the others go on", batch=str(run.pk))
@@ -77,7 +78,7 @@ class BatchRun:
     def __init__(self, pk: UUID) -> None:
         self.pk = pk
         self.batch: Batch
-        self.piece: Piece | LetterPiece
+        self.piece: ItemPiece
         self.counted = time.monotonic()
         self.is_changed = False
         """Whether a flow stands elsewhere than when they were counted last."""
@@ -179,10 +180,10 @@ def claim(batch: Batch, state: ItemState, count: int) -> list[BatchItem]:
     return items
 
 
-def make_piece(batch: Batch) -> Piece | LetterPiece:
+def make_piece(batch: Batch) -> ItemPiece:
     """Return what checks and acts on the items of a batch."""
     model = apps.get_model(batch.kind)
-    return LetterPiece(batch) if model is DeadLetter else Piece(batch, find_flow(model))
+    return LetterPiece(batch) if model is DeadLetter else FlowPiece(batch, find_flow(model))
 
 
 def find_under_way(batch: Batch) -> QuerySet[BatchItem]:

@@ -14,6 +14,7 @@ from celery import Celery
 from django.conf import settings
 from django.db import transaction
 from kombu import Connection
+from kombu.message import Message
 from kombu.transport import pyamqp
 
 from celery_config.broker import topology, transport
@@ -51,8 +52,8 @@ class DeadLetterReader:
         self.app = app
         self.connection: Connection | None = None
         self.channel: Any = None
-        self.unacknowledged: list[tuple[int, Any]] = []
-        """With their delivery tags. What the database cannot store at present stays here."""
+        self.unacknowledged: list[tuple[int, list[Letter]]] = []
+        """By message, with its delivery tag. What the database cannot store at present stays here."""
 
     def read(self) -> None:
         """Store what has arrived, batch by batch, for about `READ_FOR_SECONDS`."""
@@ -86,21 +87,21 @@ class DeadLetterReader:
         Raises:
             the database's errors: it stores nothing at present.
         """
+        letters = [letter for _, some in self.unacknowledged for letter in some]
         try:
-            process_letters([letter for _, letter in self.unacknowledged])
+            process_letters(letters)
         except Exception:
-            log.exception(
-                "dead letters could not be kept together; each alone", letters=len(self.unacknowledged)
-            )
+            log.exception("dead letters could not be kept together; each alone", letters=len(letters))
             while self.unacknowledged:
-                database_gate.drop_if_unusable()
-                process_alone(self.unacknowledged[0][1])
+                for letter in self.unacknowledged[0][1]:
+                    database_gate.drop_if_unusable()
+                    process_alone(letter)
                 self.acknowledge(1)
         else:
             self.acknowledge(len(self.unacknowledged))
 
     def acknowledge(self, count: int) -> None:
-        """Acknowledge the first `count` letters with one frame."""
+        """Acknowledge the first `count` messages with one frame."""
         tag, _ = self.unacknowledged[count - 1]
         del self.unacknowledged[:count]
         self.channel.basic_ack(tag, multiple=True)
@@ -118,7 +119,11 @@ class DeadLetterReader:
 
     def arrived(self, raw: Any) -> None:
         message = pyamqp.Message(raw, channel=self.channel, accept={"application/json"})
-        self.unacknowledged.append((message.delivery_tag, Letter.parse(message)))
+        self.unacknowledged.append((message.delivery_tag, self.parse(message)))
+
+    def parse(self, message: Message) -> list[Letter]:
+        """Return what is kept of a message."""
+        return [Letter.parse(message)]
 
     def close(self) -> None:
         connection, self.connection, self.channel = self.connection, None, None

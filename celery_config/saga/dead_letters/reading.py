@@ -55,10 +55,15 @@ class BodyField:
     is_hidden: bool
 
 
-def read_groups(most: int = MOST_GROUPS) -> list[Group]:
-    """Return so many groups with open letters, the largest first, with two queries."""
+def read_groups(most: int = MOST_GROUPS, *, fingerprint: str = "") -> list[Group]:
+    """Return so many groups with open letters, the largest first, with two queries.
+
+    Args:
+        fingerprint: of the only group that is wanted.
+    """
+    rows = DeadLetter.objects.filter(dealt_with_at__isnull=True)
     counted = list(
-        DeadLetter.objects.filter(dealt_with_at__isnull=True)
+        (rows.filter(fingerprint=fingerprint) if fingerprint else rows)
         .order_by()
         .values("fingerprint")
         .annotate(count=Count("pk"), first_at=Min("received_at"), last_at=Max("received_at"))[:MOST_COUNTED]

@@ -142,14 +142,14 @@ def announce(
     source: str, receiver: str, letters: Sequence[StoredLetter]
 ) -> Iterable[tuple[StoredLetter, str, str]]:
     """Have the events of letters announced again to the service that refused them."""
-    asked = [event for each in letters for event in each.ask_for_events()]
+    asked = {each.row.pk: each.ask_for_events() for each in letters}
     try:
-        lost = ask_source(source, receiver, asked)
+        lost = ask_source(source, receiver, [event for some in asked.values() for event in some])
     except ServiceCallError as error:
         yield from ((each, str(error), "") for each in letters)
         return
     for each in letters:
-        missing = lost & {event.id for event in each.ask_for_events()}
+        missing = lost & {event.id for event in asked[each.row.pk]}
         refusal = f"{source} keeps its event no more" if missing else ""
         yield each, refusal, f"announced to {receiver} again by {source}"
 
@@ -203,7 +203,7 @@ def find_refusal(letter: DeadLetter, act: str, rows: Mapping[UUID, WatchedRow]) 
 
 
 def list_offers(letter: DeadLetter) -> list[Offer]:
-    """Return the acts on a letter, the one first that mends most: driving its flow makes the message anew."""
+    """Return the acts on a letter, the one first that mends most: driving its flow makes the message again."""
     refusal = partial(find_refusal, letter, rows=find_flows([letter]))
     acts = (LetterAct.REBUILD, LetterAct.SEND, LetterAct.DISMISS)
     return [Offer(act.value, refusal(act=act.value), ABOUT[act]) for act in acts]

@@ -61,7 +61,7 @@ class StoredLetter:
     def is_event(self) -> bool:
         return self.row.task.startswith(EVENT_TASKS)
 
-    @property
+    @cached_property
     def events(self) -> list[Envelope]:
         """Its events; it must have no fault."""
         _, kwargs, _ = self.message.payload

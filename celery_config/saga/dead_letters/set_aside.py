@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from celery_config.common.isolation import run_isolated
 from celery_config.common.service_calls import name_caller
@@ -22,8 +22,9 @@ from celery_config.common.services import SERVICES
 from celery_config.db.functions import Now
 from celery_config.errors import show_error
 from celery_config.http.service_client import ServiceCallError, ServiceClient, deadline, read_answer
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.models import SET_ASIDE, OutboxMessage
-from celery_config.messaging.outbox.publishing import MOST_SETTLED, settle_set_aside
+from celery_config.messaging.outbox.set_aside import MOST_SETTLED, settle_set_aside
 from celery_config.saga.dead_letters.letter import Letter, sanitize_json, sanitize_text
 from celery_config.saga.dead_letters.reader import insert_letters
 from celery_config.saga.models import SET_ASIDE_REASON, DeadLetter, LetterAct
@@ -36,7 +37,6 @@ MOST_ROWS = 1000
 CONSEQUENCE = "kept: its service has set it aside"
 SETTLED_THERE = "its service has settled it"
 OUTBOX = " outbox"
-AWAY = (OperationalError, InterfaceError)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def keep_rows(service: str, rows: Sequence[ToldRow]) -> None:
                 dealt_with_why=SETTLED_THERE,
             )
     fresh = [row for task_id, row in ids.items() if task_id not in known]
-    run_isolated(fresh, partial(insert_rows, service), partial(log_unkept, service), passed_on=AWAY)
+    run_isolated(fresh, partial(insert_rows, service), partial(log_unkept, service), passed_on=DATABASE_AWAY)
 
 
 @transaction.atomic

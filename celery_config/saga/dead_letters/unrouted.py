@@ -10,21 +10,15 @@ import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
 
-import msgspec
-import structlog
 from kombu.message import Message
-from kombu.transport import pyamqp
 
 from celery_config.broker import topology
 from celery_config.broker.topology import AGAIN, UNROUTED, Topology, events_queue, find_announced_type
 from celery_config.common.services import SERVICES, SUBSCRIPTIONS
-from celery_config.messaging.inbox.subscriptions import find_contract
+from celery_config.messaging.inbox.subscriptions import map_contracts
 from celery_config.saga.dead_letters.letter import Letter
-from celery_config.saga.dead_letters.reader import DeadLetterReader, process_alone, process_letters
-
-log = structlog.get_logger(__name__)
+from celery_config.saga.dead_letters.reader import DeadLetterReader
 
 
 class UnroutedReader(DeadLetterReader):
@@ -39,27 +33,15 @@ class UnroutedReader(DeadLetterReader):
         finally:
             self.close()
 
-    def arrived(self, raw: Any) -> None:
-        message = pyamqp.Message(raw, channel=self.channel, accept={"application/json"})
-        self.unacknowledged.append((message.delivery_tag, make_letters(message)))
-
-    def process(self) -> None:
-        """Keep what should have been received, and acknowledge all."""
-        letters = [letter for _, some in self.unacknowledged for letter in some]
-        try:
-            process_letters(letters)
-        except Exception:
-            log.exception("unrouted events could not be kept together; each alone", letters=len(letters))
-            for letter in letters:
-                process_alone(letter)
-        self.acknowledge(len(self.unacknowledged))
+    def parse(self, message: Message) -> list[Letter]:
+        return make_letters(message)
 
 
 def make_letters(message: Message) -> list[Letter]:
     """Return a letter for each service that should have received the event; none if no service subscribes to it."""
     key = str((message.delivery_info or {}).get("routing_key", ""))
     receivers = find_receivers(key)
-    if not receivers and is_known(find_announced_type(key)):
+    if not receivers and find_announced_type(key) in map_contracts():
         return []
     letter = Letter.parse(message)
     queues = [events_queue(each) for each in receivers] or [UNROUTED]
@@ -84,15 +66,6 @@ def find_receivers(key: str) -> list[str]:
 @functools.cache
 def read_patterns() -> Mapping[str, tuple[str, ...]]:
     return Topology.load(SUBSCRIPTIONS).patterns
-
-
-def is_known(kind: str) -> bool:
-    """Whether this release has a contract for the type."""
-    try:
-        find_contract(kind)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 def describe_fault(key: str, queue: str) -> str:

@@ -13,12 +13,14 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from celery_config.common.grouping import split_chunks
 from celery_config.common.isolation import run_isolated
 from celery_config.db import bulk
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.holds.targets import KnownHold, find_hold
+from celery_config.messaging.outbox.writing import FAR_AWAY
 from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import WatchedFlow, flows, schedule_check
 from celery_config.saga.models import WatchedRow
@@ -26,8 +28,6 @@ from celery_config.saga.states import OPEN
 
 log = structlog.get_logger(__name__)
 BATCH = 500
-NEVER = timedelta(days=36_500)
-"""A held row is due so late that no look of the watchdog reads it."""
 COLUMNS = ("held_since", "hold", "deadline_at", "since", "due_at")
 
 
@@ -53,7 +53,7 @@ def mark_rows(
     for row in rows:
         hold = covering.get(row.pk)
         if hold and row.held_since is None:
-            row.held_since, row.hold, row.due_at = now, hold.id, now + NEVER
+            row.held_since, row.hold, row.due_at = now, hold.id, now + FAR_AWAY
         elif hold and row.hold != hold.id:
             row.hold = hold.id
         elif hold is None and row.held_since is not None:
@@ -90,7 +90,7 @@ def mark_all(holds: Sequence[KnownHold]) -> None:
                 ids,
                 partial(mark_some, flow, holds),
                 log_unmarkable,
-                passed_on=(OperationalError, InterfaceError),
+                passed_on=DATABASE_AWAY,
             )
 
 

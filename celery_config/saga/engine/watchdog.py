@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from celery_config.common import metrics
@@ -25,6 +25,7 @@ from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.errors import ChainTooLarge
 from celery_config.failpoints.points import Point, reach
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.holds.hold_list import read_holds
 from celery_config.messaging.models import UNSENT, OutboxMessage
 from celery_config.saga.causes import TOO_LARGE, CauseKind
@@ -50,7 +51,6 @@ QUEUED_TOO_LONG = {
     "reason": "what it waits for did not get its turn in a queue that is too long",
 }
 HINDERED_TOO_LONG = "hindered_too_long"
-DATABASE_AWAY = (OperationalError, InterfaceError)
 metrics.prepare_labels(metrics.REDRIVES, OPEN)
 
 

@@ -29,7 +29,7 @@ from celery_config.saga.holds.choosing import (
     count_held_now,
 )
 from celery_config.saga.holds.models import Hold
-from celery_config.saga.holds.reading import count_held
+from celery_config.saga.holds.reading import count_held_flows
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.acts_api import ActionOutput, WhyInput, answer_action
 from celery_config.saga.operations.permissions import PERMISSIONS
@@ -95,7 +95,7 @@ class HoldOutput(serializers.ModelSerializer[Hold]):
         """How many flows it holds."""
         known = self.root.__dict__
         if "counted" not in known:
-            known["counted"] = count_held()
+            known["counted"] = count_held_flows()
         return int(known["counted"].get(hold.pk, 0))
 
 

@@ -10,7 +10,7 @@ from django.db.models import Count
 from celery_config.saga.engine.flows import flows
 
 
-def count_held() -> Counter[UUID]:
+def count_held_flows() -> Counter[UUID]:
     """Return how many flows each hold holds: one query for each kind of flow."""
     counted: Counter[UUID] = Counter()
     for flow in flows.values():

@@ -12,10 +12,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from celery_config.db.functions import fetch_now
 from celery_config.failpoints.points import Point, reach
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.holds.hold_list import lock_row
 from celery_config.messaging.outbox.relay import BackgroundDuty
 from celery_config.saga.engine.flows import flows
@@ -66,7 +67,7 @@ def let_go_waves() -> None:
     for pk in list(waves.values_list("pk", flat=True)):
         try:
             let_go_wave(pk)
-        except (OperationalError, InterfaceError):
+        except DATABASE_AWAY:
             raise
         except Exception:
             log.exception("a wave cannot be let go; the other holds go on", hold=str(pk))

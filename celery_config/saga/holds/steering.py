@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
@@ -23,7 +23,7 @@ SLOWEST, FASTEST = 0.1, 1000.0
 """Flows a second that may be let go."""
 
 
-def list_open() -> Iterable[Hold]:
+def list_open() -> QuerySet[Hold]:
     """The holds that last, the oldest first."""
     return Hold.objects.filter(ended_at__isnull=True).order_by("id")
 
@@ -47,7 +47,7 @@ def hold(target: Target, *, undos: bool = False, by: str, why: str) -> OperatorA
     check_reason(why)
     with transaction.atomic():
         row = lock_row()
-        if not target.flows and list_open_of(target):
+        if not target.flows and is_held(target):
             raise OperatorRefused(f"{target.label} is held already")
         made = target.make_hold(undos=undos, by=by, why=why)
         made.save(force_insert=True)
@@ -63,8 +63,9 @@ def hold(target: Target, *, undos: bool = False, by: str, why: str) -> OperatorA
         )
 
 
-def list_open_of(target: Target) -> list[Hold]:
-    return [each for each in list_open() if (each.kind, each.name) == (target.kind, target.name)]
+def is_held(target: Target) -> bool:
+    """Whether a hold of the same kind and name lasts."""
+    return list_open().filter(kind=target.kind.value, name=target.name).exists()
 
 
 def let_go(pk: UUID, *, per_second: float | None = None, by: str, why: str) -> OperatorAction:

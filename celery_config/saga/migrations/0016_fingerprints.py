@@ -6,7 +6,7 @@ PIECE = 1000
 
 
 def write_fingerprints(apps, schema_editor):
-    """Group the letters that older releases kept; nobody knows since which release they came."""
+    """Group the letters that older releases kept. It is not known since which release they came."""
     letters, groups = apps.get_model("saga", "DeadLetter"), apps.get_model("saga", "LetterGroup")
     position = 0
     while some := list(letters.objects.filter(pk__gt=position).only("task", "fault", "received_at").order_by("pk")[:PIECE]):

@@ -97,17 +97,30 @@ def close(state: RequestState, *, by: str = "", why: str = "") -> dict[str, Any]
     return {"state": state, "decided_by": by, "decided_why": why, "decided_at": Now(), "arguments": {}}
 
 
-def list_needs(request: ApprovalRequest) -> tuple[str, ...]:
-    """Return the permissions that a decision about a request needs, besides that to see it."""
+def list_needs(request: ApprovalRequest, decision: str, by: str) -> tuple[str, ...]:
+    """Return the permissions that a decision about a request needs, besides that to see it.
+
+    Args:
+        decision: `approve` or `decline`.
+        by: who decides; who asked may take it back.
+    """
     known = acts.get(request.act)
-    return known.list_needs(request) if known else ()
+    is_taken_back = decision == DECLINE and by == request.asked_by
+    return known.list_needs(request) if known and not is_taken_back else ()
+
+
+def explain_closed(request: ApprovalRequest) -> str:
+    """Return why nothing can be decided about a request any more; empty: it is open."""
+    if request.state == RequestState.OPEN:
+        return ""
+    who = f" by {request.decided_by}" if request.decided_by else ""
+    return f"the request is {request.state}{who}"
 
 
 def explain_refusal(request: ApprovalRequest, by: str) -> str:
     """Return why a person cannot approve a request; empty: they can."""
-    if request.state != RequestState.OPEN:
-        who = f" by {request.decided_by}" if request.decided_by else ""
-        return f"the request is {request.state}{who}"
+    if closed := explain_closed(request):
+        return closed
     if request.act not in acts:
         return f"this version does not know the act {request.act!r}"
     if request.expires_at <= timezone.now():
@@ -144,8 +157,8 @@ def decline(pk: UUID, *, by: str, why: str) -> OperatorAction:
     check_reason(why)
     with transaction.atomic():
         request = ApprovalRequest.objects.select_for_update().get(pk=pk)
-        if request.state != RequestState.OPEN:
-            raise OperatorRefused(explain_refusal(request, by))
+        if why_not := explain_closed(request):
+            raise OperatorRefused(why_not)
         ApprovalRequest.objects.filter(pk=pk).update(**close(RequestState.DECLINED, by=by, why=why))
         return record_action(
             DECLINE, by=by, why=why, asked_by=request.asked_by, subject=str(request.row),

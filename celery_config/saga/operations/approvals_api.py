@@ -64,9 +64,7 @@ class Decide(APIView):
     def post(self, request: Request, pk: UUID, decision: str) -> OperatorAction:
         """Approve it, which does it, or decline it. 409: it is decided or expired, or you asked for it yourself."""
         asked, by = get_object_or_404(ApprovalRequest, pk=pk), request.user.get_username()
-        # Who asked may take it back.
-        if decision == "approve" or by != asked.asked_by:
-            check_permissions(request.user, *approvals.list_needs(asked))
+        check_permissions(request.user, *approvals.list_needs(asked, decision, by))
         return DECISIONS[decision](pk, by=by, **parse_body(WhyInput, request))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+CHANGES_LETTERS = "saga.change_deadletter"
+"""Every act on dead letters needs it, also the one that drives their flow."""
 PERMISSIONS: Mapping[str, str] = {
     "retry": "saga.retry_sagainstance",
     "compensate": "saga.compensate_sagainstance",
@@ -16,12 +18,10 @@ PERMISSIONS: Mapping[str, str] = {
     "let go": "holds.change_hold",
     "look now": "saga.hurry_sagainstance",
     "deadline": "saga.reschedule_sagainstance",
-    "send again": "saga.change_deadletter",
-    "dismiss": "saga.change_deadletter",
+    "send again": CHANGES_LETTERS,
+    "dismiss": CHANGES_LETTERS,
     "rebuild": "saga.retry_sagainstance",
 }
 """By the verbs that the trail keeps."""
-CHANGES_LETTERS = "saga.change_deadletter"
-"""Every act on dead letters needs it, also the one that drives their flow."""
 MAKES_BATCHES, STEERS_BATCHES = "batches.add_batch", "batches.change_batch"
 """A batch also needs the permission of its verb: who makes it, starts it, or lets it go on has both."""

@@ -18,6 +18,7 @@ from celery_config.http import service_client
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.engine import clock, step_log
 from celery_config.saga.models import SagaClock, SagaInstance
+from celery_config.saga.operations import barrier_client
 from celery_config.saga.states import StepState
 from celery_config.saga.testing import list_links, name_link
 from order_project import audit, placing, requests
@@ -155,6 +156,21 @@ def pass_time(shop: Shop) -> Callable[[float], None]:
 def merge(saga: UUID, step: str, outcome: StepState, content: dict[str, Any]) -> bool:
     """Let an event tell the log; whether it changed anything."""
     return bool(step_log.merge_entries([step_log.LoggedStep(saga, step, outcome, content)]))
+
+
+@pytest.fixture
+def settlements(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What participants are told of steps that a person settles; nothing is sent."""
+    told: list[Any] = []
+
+    def settle(
+        course: Any, saga: Any, step: str, operation: str, subject: str, answer: Any, *, note: str
+    ) -> str:
+        told.append((saga, step, operation, answer, note))
+        return "authorize-payment is undone, says a human"
+
+    monkeypatch.setattr(barrier_client, "send_settlement", settle)
+    return told
 
 
 @pytest.fixture

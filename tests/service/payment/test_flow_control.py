@@ -97,10 +97,10 @@ def test_a_429_lowers_the_pace_of_both_workers(make: Make, limited: SandboxProce
     began = time.monotonic()
     second.call(lambda: list(provider.find_entries(uuid4())))
     assert time.monotonic() - began > 0.7
-    assert LIMIT / 2 <= read_rate_of(LIMIT) < LIMIT * 0.6
+    assert LIMIT / 2 <= read_rate_with(LIMIT) < LIMIT * 0.6
 
 
-def read_rate_of(limit: float) -> float:
+def read_rate_with(limit: float) -> float:
     from django.conf import settings
     from django.test import override_settings
 

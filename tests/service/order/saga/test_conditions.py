@@ -266,7 +266,7 @@ def test_while_nothing_is_parked_only_that_is_asked(
         assert [*find()] == []
 
 
-def test_each_kind_of_dead_letter_is_told_of(db: None) -> None:
+def test_the_notifier_tells_each_kind_of_dead_letter(db: None) -> None:
     """Also the smallest and newest, which the workbench does not show among its hundred."""
     for n in range(101):
         LetterGroup.objects.create(fingerprint=str(n), fault=f"fault {'x' * n}")

@@ -25,7 +25,7 @@ class Failing:
         self.error = error
         self.calls = 0
 
-    def __call__(self) -> None:
+    def __call__(self, *_: object) -> None:
         self.calls += 1
         raise self.error
 
@@ -57,6 +57,14 @@ def test_one_in_a_thread_of_its_own_says_so_too(error: BaseException) -> None:
             assert duty.ended.wait(5)
     assert work.calls == 2
     assert [log["event"] for log in logs] == ["a duty of the relay failed"] * 2
+
+
+def test_one_for_which_no_thread_can_be_started_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    duty = BackgroundDuty("work", lambda: None)
+    monkeypatch.setattr(duty.threads, "run", Failing(RuntimeError("can't start new thread")))
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            duty.start()
 
 
 @pytest.mark.django_db(transaction=True)

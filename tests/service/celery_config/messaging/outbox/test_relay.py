@@ -29,7 +29,8 @@ from celery_config.contracts.base import encode
 from celery_config.messaging import retention
 from celery_config.messaging.models import InboxEntry, OutboxMessage
 from celery_config.messaging.outbox import publishing, relay, writing
-from celery_config.messaging.outbox.publishing import count_set_aside, publish_batch, send_again
+from celery_config.messaging.outbox.publishing import publish_batch
+from celery_config.messaging.outbox.set_aside import count_set_aside, send_again
 from celery_config.saga.engine.chains import ChainBuilder
 from celery_config.saga.engine.machine import Drive
 from compose.local.rabbitmq import RabbitServer

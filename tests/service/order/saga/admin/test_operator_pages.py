@@ -269,20 +269,12 @@ class TestSettlingByHand:
         assert 'value="reserve-stock' not in html
 
     def test_hands_on_what_the_human_says(
-        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer], monkeypatch: Any
+        self, admin_client: Client, parked: Placed, barrier: dict[str, Answer], settlements: list[Any]
     ) -> None:
-        told: list[Any] = []
-
-        def settle(
-            course: Any, saga: Any, step: str, operation: str, subject: str, answer: Any, *, note: str
-        ) -> str:
-            told.append((saga, step, operation, answer, note))
-            return "authorize-payment is undone, says a human"
-
-        monkeypatch.setattr(barrier_client, "send_settlement", settle)
         form = {"intent": "authorize-payment undo", "answer": "{}", "why": "their support says so"}
         html = said(admin_client, page(parked, "settle_by_hand"), **form)
-        assert told == [(parked.saga_id, "authorize-payment", "undo", {}, "their support says so (admin)")]
+        settlement = (parked.saga_id, "authorize-payment", "undo", {}, "their support says so (admin)")
+        assert settlements == [settlement]
         assert "is undone, says a human" in html
         assert OperatorAction.objects.get().verb == "settle by hand"
 

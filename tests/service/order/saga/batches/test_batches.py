@@ -325,7 +325,7 @@ class TestRelays:
         steer(batch.pk, "start", **STEER)
         read = list(batch.items.order_by("pk"))
         run_batches()
-        piece = acting.Piece(Batch.objects.get(), SAGAS)
+        piece = acting.FlowPiece(Batch.objects.get(), SAGAS)
         assert piece.act(read) == 0
         assert {item.state for item in read_items(batch).values()} == {"acted"}
         assert OperatorAction.objects.filter(verb="retry").count() == 4

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 LIST = reverse("admin:saga_deadletter_changelist")
 
 
-def page_of(letter: DeadLetter, view: str = "change") -> str:
+def get_url(letter: DeadLetter, view: str = "change") -> str:
     return reverse(f"admin:saga_deadletter_{view}", args=[letter.pk])
 
 
@@ -67,7 +67,7 @@ class TestTheList:
         letter = keep_step(placed)
         html = read(client, f"{LIST}?fingerprint={letter.fingerprint}")
         assert reverse("admin:saga_deadletter_group") not in html
-        assert page_of(letter, "send_again") not in read(client, page_of(letter))
+        assert get_url(letter, "send_again") not in read(client, get_url(letter))
 
 
 class TestAGroup:
@@ -97,31 +97,31 @@ class TestALetter:
     def test_what_may_be_done_stands_on_it_the_best_first(self, admin_client: Client, placed: Placed) -> None:
         park(placed)
         letter = keep_step(placed)
-        html = read(admin_client, page_of(letter))
-        offered = [html.index(page_of(letter, view)) for view in ("rebuild", "send_again", "dismiss")]
+        html = read(admin_client, get_url(letter))
+        offered = [html.index(get_url(letter, view)) for view in ("rebuild", "send_again", "dismiss")]
         assert offered == sorted(offered)
         assert "London" not in html
 
     def test_why_it_cannot_be_sent_stands_on_it(self, admin_client: Client, shop: Shop) -> None:
         (letter,) = keep_garbage()
-        html = read(admin_client, page_of(letter))
+        html = read(admin_client, get_url(letter))
         assert "Send again is not possible: unknown task" in html
-        assert page_of(letter, "send_again") not in html
+        assert get_url(letter, "send_again") not in html
 
     def test_an_act_and_what_became_of_it(self, admin_client: Client, placed: Placed) -> None:
         letter = keep_step(placed)
-        answer = admin_client.post(page_of(letter, "send_again"), {"why": "mended"}, follow=True)
+        answer = admin_client.post(get_url(letter, "send_again"), {"why": "mended"}, follow=True)
         html = answer.content.decode()
         assert "sent to inventory again" in html
         assert "sent again: on its way" in html
         DeadLetter.objects.update(became="done")
-        assert "sent again: done" in read(admin_client, page_of(letter))
+        assert "sent again: done" in read(admin_client, get_url(letter))
 
     def test_personal_data_is_shown_for_a_reason_and_not_stored_by_the_browser(
         self, admin_client: Client, placed: Placed
     ) -> None:
         letter = keep_step(placed, "shipment.book_shipment", queue="shipment.commands")
-        url = page_of(letter, "show")
+        url = get_url(letter, "show")
         assert "London" not in read(admin_client, url)
         assert not OperatorAction.objects.exists()
         answer = admin_client.post(url, {"why": "she called"})
@@ -132,7 +132,7 @@ class TestALetter:
     def test_who_may_not_change_letters_sees_no_personal_data(self, client: Client, placed: Placed) -> None:
         log_in(client, "view_deadletter", "retry_sagainstance")
         letter = keep_step(placed, "shipment.book_shipment", queue="shipment.commands")
-        assert client.post(page_of(letter, "show"), {"why": "x"}).status_code == 403
+        assert client.post(get_url(letter, "show"), {"why": "x"}).status_code == 403
 
     def test_a_list_of_letters_is_dismissed_with_one_reason(self, admin_client: Client, shop: Shop) -> None:
         letters = keep_garbage(2)

@@ -12,7 +12,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceClient, ServiceSilent
 from celery_config.messaging.api import SetAsideList
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.outbox.publishing import count_set_aside
+from celery_config.messaging.outbox.set_aside import count_set_aside
 from celery_config.saga.dead_letters import set_aside
 from celery_config.saga.dead_letters.outcomes import note_outcomes
 from celery_config.saga.dead_letters.reading import read_body, read_groups

@@ -40,7 +40,7 @@ from celery_config.saga.holds.choosing import (
     list_names,
 )
 from celery_config.saga.holds.models import Hold
-from celery_config.saga.holds.reading import count_held
+from celery_config.saga.holds.reading import count_held_flows
 from celery_config.saga.holds.running import HoldRunner, let_go_wave
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import operators, timing
@@ -483,7 +483,7 @@ class TestWhatItCosts:
         with CaptureQueriesContext(connection) as many:
             run_holds()
         assert len(many) == len(few)
-        assert count_held()[held.pk] == 5
+        assert count_held_flows()[held.pk] == 5
 
 
 class TestTheList:
@@ -622,7 +622,7 @@ class TestWhatIsSeen:
         assert [*find_lasting_holds()] == []
         held = hold("participant", "payment")
         (told,) = find_lasting_holds()
-        assert told.sentence == "Payment is held, and nobody lets it go: 4 under way wait."
+        assert told.sentence == "Payment is held, and no operator lets it go: 4 under way wait."
         assert (told.count, told.patience) == (4, 3600)
         steering.let_go(held.pk, per_second=1, **WHY)
         assert [*find_lasting_holds()] == []

@@ -40,21 +40,6 @@ def four_eyes(settings: Any) -> None:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the participants were told."""
-    told: list[Any] = []
-
-    def settle(
-        course: Any, saga: Any, step: str, operation: str, subject: str, answer: Any, *, note: str
-    ) -> str:
-        told.append((saga, step, operation, answer, note))
-        return "authorize-payment is undone, says a human"
-
-    monkeypatch.setattr(barrier_client, "send_settlement", settle)
-    return told
-
-
-@pytest.fixture
 def parked(placed: Placed) -> Placed:
     park(placed)
     return placed
@@ -74,40 +59,42 @@ def make_ready_batch(shop: Shop, count: int = 2) -> Batch:
     return batch
 
 
-def test_a_settlement_waits_for_another_person(parked: Placed, sent: list[Any]) -> None:
+def test_a_settlement_waits_for_another_person(parked: Placed, settlements: list[Any]) -> None:
     asked = ask_to_settle(parked)
-    assert sent == []
+    assert settlements == []
     record = OperatorAction.objects.get()
     assert (record.verb, record.by, record.what) == ("ask: settle by hand", "ann", "authorize-payment (undo)")
     done = approve(asked.pk, **BOB)
     why = "their support says so · approved: I called them, too"
-    assert sent == [(parked.saga_id, *STEP, f"{why} (ann, bob)")]
+    assert settlements == [(parked.saga_id, *STEP, f"{why} (ann, bob)")]
     assert (done.verb, done.by, done.asked_by, done.why) == ("settle by hand", "bob", "ann", why)
     asked.refresh_from_db()
     assert (asked.state, asked.decided_by, asked.arguments) == ("approved", "bob", {})
 
 
-def test_two_long_reasons_fit_into_the_note_of_the_participant(parked: Placed, sent: list[Any]) -> None:
+def test_two_long_reasons_fit_into_the_note_of_the_participant(
+    parked: Placed, settlements: list[Any]
+) -> None:
     operators.settle_by_hand(parked.saga, *STEP, **ANN | {"why": "a" * 1000})
     done = approve(ApprovalRequest.objects.get().pk, **BOB | {"why": "b" * 1000})
-    ((*_, note),) = sent
+    ((*_, note),) = settlements
     assert len(note) <= BarrierSettleInput().fields["note"].max_length  # type: ignore[attr-defined]
     assert note.endswith("a (ann, bob)")
     assert len(done.why) > 2000  # the trail has all of it
 
 
-def test_without_the_setting_nothing_waits(parked: Placed, sent: list[Any], settings: Any) -> None:
+def test_without_the_setting_nothing_waits(parked: Placed, settlements: list[Any], settings: Any) -> None:
     settings.FOUR_EYES = False
     assert operators.settle_by_hand(parked.saga, *STEP, **ANN).verb == "settle by hand"
-    assert len(sent) == 1
+    assert len(settlements) == 1
     assert not ApprovalRequest.objects.exists()
 
 
-def test_who_asks_does_not_approve(parked: Placed, sent: list[Any]) -> None:
+def test_who_asks_does_not_approve(parked: Placed, settlements: list[Any]) -> None:
     asked = ask_to_settle(parked)
     with pytest.raises(OperatorRefused, match="another person than the one who asks approves"):
         approve(asked.pk, **ANN)
-    assert sent == []
+    assert settlements == []
 
 
 def test_the_same_is_asked_for_once(parked: Placed) -> None:
@@ -123,7 +110,7 @@ def test_a_step_that_has_no_undo_is_refused_at_once(parked: Placed) -> None:
     assert not ApprovalRequest.objects.exists()
 
 
-def test_a_request_expires(parked: Placed, sent: list[Any]) -> None:
+def test_a_request_expires(parked: Placed, settlements: list[Any]) -> None:
     asked = ask_to_settle(parked)
     ApprovalRequest.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     with pytest.raises(OperatorRefused, match="has expired"):
@@ -135,7 +122,7 @@ def test_a_request_expires(parked: Placed, sent: list[Any]) -> None:
     expire_requests()
     again.refresh_from_db()
     assert again.state == "expired"
-    assert sent == []
+    assert settlements == []
 
 
 def test_a_service_that_does_not_answer_leaves_the_request_open(
@@ -152,22 +139,22 @@ def test_a_service_that_does_not_answer_leaves_the_request_open(
     assert (asked.state, asked.arguments["answer"]) == ("open", {"provider_id": "ch_1"})
 
 
-def test_what_moved_meanwhile_is_not_settled(parked: Placed, sent: list[Any]) -> None:
+def test_what_moved_meanwhile_is_not_settled(parked: Placed, settlements: list[Any]) -> None:
     asked = ask_to_settle(parked)
     parked.set(status="compensated", due_at=None)
     with pytest.raises(OperatorRefused, match="no call has been open long enough"):
         approve(asked.pk, **BOB)
-    assert sent == []
+    assert settlements == []
 
 
-def test_another_declines_and_who_asked_takes_back(parked: Placed, sent: list[Any]) -> None:
+def test_another_declines_and_who_asked_takes_back(parked: Placed, settlements: list[Any]) -> None:
     for person in (BOB, ANN):
         asked = ask_to_settle(parked)
         record = decline(asked.pk, **person)
         assert (record.verb, record.by, record.asked_by) == ("decline", person["by"], "ann")
         with pytest.raises(OperatorRefused, match=f"the request is declined by {person['by']}"):
             approve(asked.pk, by="cara", why="x")
-    assert sent == []
+    assert settlements == []
 
 
 def test_a_large_batch_waits_and_a_small_one_does_not(shop: Shop, settings: Any) -> None:
@@ -203,7 +190,7 @@ def make_client(name: str, *codes: str) -> APIClient:
     return client
 
 
-def test_over_http(parked: Placed, sent: list[Any]) -> None:
+def test_over_http(parked: Placed, settlements: list[Any]) -> None:
     ann, bob, cara = (
         make_client("ann", "settle_sagainstance"), make_client("bob", "settle_sagainstance"), make_client("cara"),
     )  # fmt: skip
@@ -226,10 +213,10 @@ def test_over_http(parked: Placed, sent: list[Any]) -> None:
     assert done.status_code == 200, done.content
     assert (done.json()["by"], done.json()["asked_by"]) == ("bob", "ann")
     assert bob.post(address, {"why": "again"}, format="json").status_code == 409
-    assert len(sent) == 1
+    assert len(settlements) == 1
 
 
-def test_on_the_pages(parked: Placed, sent: list[Any], admin_client: Client, client: Client) -> None:
+def test_on_the_pages(parked: Placed, settlements: list[Any], admin_client: Client, client: Client) -> None:
     asked = ask_to_settle(parked)
     page = reverse("admin:approvals_approvalrequest_change", args=[asked.pk])
     assert "their support says so" in admin_client.get(page).content.decode()
@@ -244,7 +231,7 @@ def test_on_the_pages(parked: Placed, sent: list[Any], admin_client: Client, cli
     assert client.get(act).status_code == 403
     assert client.get(act.replace("approve", "decline")).status_code == 403
     assert admin_client.post(act, {"why": "so do I"}).status_code == 302
-    assert len(sent) == 1
+    assert len(settlements) == 1
     assert (
         "admin, asked by ann"
         in admin_client.get(reverse("admin:saga_operatoraction_changelist")).content.decode()
@@ -268,7 +255,7 @@ def test_the_badge_counts_open_requests(parked: Placed) -> None:
 
 
 @concurrent
-def test_two_approve_at_once(parked: Placed, sent: list[Any]) -> None:
+def test_two_approve_at_once(parked: Placed, settlements: list[Any]) -> None:
     asked = ask_to_settle(parked)
 
     def let(by: str) -> UUID:
@@ -276,7 +263,7 @@ def test_two_approve_at_once(parked: Placed, sent: list[Any]) -> None:
 
     results = together(lambda: let("bob"), lambda: let("cara"))
     assert sorted(type(each).__name__ for each in results) == ["OperatorRefused", "UUID"]
-    assert len(sent) == 1
+    assert len(settlements) == 1
 
 
 @concurrent
