@@ -17,7 +17,7 @@ from order_project.models import SeenEvent
 
 def duties() -> list[Duty]:
     """Return the order relay's duties for RELAY_DUTIES."""
-    return [Duty("retention of seen events", forget_seen, EVERY_SECONDS)]
+    return [Duty("retention of seen events", forget_seen, settings.TIMES.period(EVERY_SECONDS))]
 
 
 @slow_statements()

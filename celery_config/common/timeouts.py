@@ -42,8 +42,11 @@ class Timeouts:
             )
 
     def period(self, seconds: float) -> float:
-        """How often a duty runs that runs every so many seconds at a scale of one; at most ten times as often."""
-        return seconds * min(1.0, max(0.1, self.scale))
+        """How often a duty runs that runs every so many seconds at a scale of one; at most four times as often.
+
+        More often would cost more than what the duties wait for.
+        """
+        return seconds * min(1.0, max(0.25, self.scale))
 
     @property
     def call(self) -> float:

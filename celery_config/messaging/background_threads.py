@@ -12,7 +12,8 @@ from queue import Empty, SimpleQueue
 
 from celery_config.db.limits import slow_statements
 
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 90.0
+"""Longer than the pause between two runs of most duties, so that few of them log in again."""
 
 
 class BackgroundThread(threading.Thread):

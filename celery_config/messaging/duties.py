@@ -29,11 +29,12 @@ def standard_duties() -> list[Duty]:
     # The orchestrator gives time back to the very sagas (`give_time_back`).
     if settings.SERVICE != ORCHESTRATOR and trouble.note_late not in publishing.late_publish_observers:
         publishing.late_publish_observers.append(trouble.note_late)
+    period = settings.TIMES.period
     barrier = BackgroundDuty("retention of the barrier", retention.BarrierRetention().run)
     return [
-        Duty("life", show_life, settings.TIMES.period(LIFE_SECONDS)),
+        Duty("life", show_life, period(LIFE_SECONDS)),
         Duty("epoch", look_at_epoch, EPOCH_SECONDS),
-        Duty("retention", retention.delete_expired, retention.EVERY_SECONDS),
-        Duty(barrier.name, barrier.start, retention.EVERY_SECONDS),
+        Duty("retention", retention.delete_expired, period(retention.EVERY_SECONDS)),
+        Duty(barrier.name, barrier.start, period(retention.EVERY_SECONDS)),
         *hold_duties(),
     ]

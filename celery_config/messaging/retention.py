@@ -34,8 +34,8 @@ from celery_config.messaging.models import BarrierRow, IdempotencyKey, InboxEntr
 from celery_config.messaging.states import Action, Undo
 
 log = structlog.get_logger(__name__)
-# A batch takes a few milliseconds, so that publishing does not wait for it.
-BATCH, EVERY_SECONDS = 1000, 5.0
+# A batch takes a few milliseconds, so that publishing does not wait for it. A full one is followed by the next at once.
+BATCH, EVERY_SECONDS = 1000, 30.0
 SAGAS_AT_ONCE = 500
 # Clocks differ: rows are kept a little longer than their messages are accepted, and after the end of their saga.
 MARGIN = timedelta(days=1)

@@ -20,7 +20,7 @@ def notification_duties() -> list[Duty]:
     watch = BackgroundDuty("notifier watched", NotifierWatch().look)
     return [
         Duty(watch.name, watch.start, compute_look_seconds()),
-        Duty("retention of incidents", delete_old, EVERY_SECONDS),
+        Duty("retention of incidents", delete_old, settings.TIMES.period(EVERY_SECONDS)),
     ]
 
 

@@ -74,13 +74,13 @@ def saga_duties() -> list[Duty]:
             "unrouted", BackgroundDuty("unrouted", UnroutedReader(app).read).start, period(UNROUTED_SECONDS)
         ),
         Duty("set aside", BackgroundDuty("set aside", take_set_aside).start, period(ASIDE_SECONDS)),
-        Duty("retention of the log", delete_old_log, EVERY_SECONDS),
+        Duty("retention of the log", delete_old_log, period(EVERY_SECONDS)),
         Duty("retention of dead letters", delete_old_letters, LETTERS_SECONDS),
-        Duty("retention of batches", delete_old_batches, EVERY_SECONDS),
+        Duty("retention of batches", delete_old_batches, period(EVERY_SECONDS)),
         Duty("services", BackgroundDuty("services", look_at_services).start, period(LOOK_SECONDS)),
         Duty("queues seen", partial(look_at_queues, standstill), period(LOOK_SECONDS)),
         Duty("sums", BackgroundDuty("sums", sum_up).start, period(SUM_SECONDS)),
-        Duty("retention of sums", slow_statements()(delete_old_sums), EVERY_SECONDS),
+        Duty("retention of sums", slow_statements()(delete_old_sums), period(EVERY_SECONDS)),
         *(
             [Duty("queues", BackgroundDuty("queues", measure_queues).start, QUEUES_SECONDS)]
             * bool(settings.BROKER_API)
