@@ -18,8 +18,8 @@ up: $(VENV)/.run ## the whole stack on PostgreSQL and RabbitMQ, until Ctrl-C
 check: $(VENV)/.dev ## lint, format, imports, types, migrations, settings and OpenAPI; needs no server
 	@$(RUN) test checks
 
-test: $(VENV)/.dev ## every check and every test, on real servers that it starts itself
-	@$(RUN) test
+test: $(VENV)/.dev ## every check, and tests drawn by the commit, on real servers that it starts itself; ALL=1 runs all
+	@$(RUN) test $(if $(ALL),--all)
 
 fuzz: $(VENV)/.dev ## requests of every kind to each service, and no answer that its OpenAPI lacks; QUICK=1; CASES= SEED= SERVICE=
 	@$(RUN) fuzz $(if $(QUICK),--quick) $(if $(CASES),--cases $(CASES)) $(if $(SEED),--seed $(SEED)) $(if $(SERVICE),--service $(SERVICE))

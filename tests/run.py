@@ -24,6 +24,8 @@ from compose.local import packages
 from compose.local.environment import ROOT, var_folder
 from compose.local.postgres import PostgresServer
 from tests import browser, prometheus
+from tests.drawing import draw_files, find_seed, list_files, read_durations
+from tests.long_form import is_long
 
 PYTHON = sys.executable
 MODULE = (PYTHON, "-m")
@@ -44,6 +46,12 @@ NO_SERVICES = {
     for service, port in zip(SERVICES, (11, 13, 17, 19), strict=True)
 }
 """A port for each service, at which no program listens: tests tell the services apart by them."""
+SHARES = {"acceptance": 700, "order": 240, "shipment": 110, "payment": 70, "inventory": 60}
+"""Seconds of tests in the short form of a suite, on the machine of `tests/durations.json`. Two run at a time."""
+ALWAYS = [
+    f"tests/acceptance/test_{name}.py" for name in ("choreography", "status", "refusals", "cancellation")
+]
+"""The ways of an order, whatever else is drawn."""
 # The tests of what all services share run with the settings of the service that has the fewest tests.
 SHARED_WITH = "shipment"
 
@@ -85,6 +93,9 @@ def main(argv: list[str]) -> int:
     log_folder().mkdir(parents=True)
     console.print(f"Logs: {log_folder()}", soft_wrap=True)
     chosen = options.only or GROUPS
+    seed = None if options.all or is_long() else find_seed()
+    if seed and {*chosen} - SERVERLESS:
+        console.print(f"Files are drawn by {seed}; --all tries all.")
     if {*chosen} - SERVERLESS:
         packages.find_or_install(console)
     chromium = browser.find_or_install_browser(console) if "acceptance" in chosen else None
@@ -93,13 +104,14 @@ def main(argv: list[str]) -> int:
     groups = {
         "checks": lambda: side_by_side(checks(var), console),
         "unit": lambda: side_by_side([pytest("unit", "tests/unit", "-n", "2")], console),
-        "service": lambda: service_tests(var, console),
+        "service": lambda: service_tests(var, console, seed),
         # Each of the two pytest workers has its own stack: while one waits for a time-out, the other works.
         "acceptance": lambda: side_by_side(
             [
                 pytest(
                     "acceptance",
-                    *("tests/acceptance", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
+                    *choose("acceptance", ["tests/acceptance"], seed, console),
+                    *("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
                     env={"CHROMIUM": str(chromium)},
                 )
             ],
@@ -121,6 +133,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "only", nargs="*", help=f"these groups only: {', '.join(GROUPS)}; all when none is named"
     )
+    parser.add_argument("--all", action="store_true", help="every file of each group, not only those drawn")
     options = parser.parse_args(argv)
     # argparse's own `choices` refuses that none is named.
     if unknown := set(options.only) - set(GROUPS):
@@ -168,15 +181,31 @@ def production(service: str) -> dict[str, str]:
     }
 
 
-def service_tests(var: Path, console: Console) -> list[Result]:
-    """Run each service's tests in its own pytest process, all on one private PostgreSQL."""
-    longest_first = sorted(SERVICES, key=lambda service: service != SHARED_WITH)
-    folders = {service: [f"tests/service/{service}"] for service in longest_first}
+def service_tests(var: Path, console: Console, seed: str | None) -> list[Result]:
+    """Run each service's tests in its own pytest process, all on one private PostgreSQL.
+
+    Args:
+        seed: draws the files; None: all run.
+    """
+    folders = {service: [f"tests/service/{service}"] for service in SERVICES}
     folders[SHARED_WITH].append("tests/service/celery_config")
     with private_postgres(var) as server:
-        return side_by_side(
-            [service_suite(server, service, *found) for service, found in folders.items()], console
-        )
+        longest_first = sorted(SERVICES, key=lambda service: -SHARES[service])
+        suites = [
+            service_suite(server, service, *choose(service, folders[service], seed, console))
+            for service in longest_first
+        ]
+        return side_by_side(suites, console)
+
+
+def choose(suite: str, folders: Sequence[str], seed: str | None, console: Console) -> Sequence[str]:
+    """Return what a suite runs: the files that the seed draws, or the folders where there is none."""
+    if seed is None:
+        return folders
+    files = list_files(*folders)
+    drawn = draw_files(files, read_durations(), SHARES[suite], seed, ALWAYS)
+    console.print(f"{suite}: {len(drawn)} of {len(files)} files")
+    return drawn
 
 
 @contextmanager
@@ -201,7 +230,8 @@ def service_suite(server: PostgresServer, service: str, *args: str) -> Suite:
 
 
 def pytest(name: str, *args: str, env: Mapping[str, str] | None = None) -> Suite:
-    return Suite(name, [*MODULE, "pytest", "-q", "--durations=5", *args], env or {})
+    report = f"--junit-xml={log_folder() / name}.xml"
+    return Suite(name, [*MODULE, "pytest", "-q", "--durations=5", report, *args], env or {})
 
 
 def side_by_side(suites: Sequence[Suite], console: Console) -> list[Result]:

@@ -57,7 +57,7 @@ CHECKS = (
     Check("chaos-copies", ("chaos-copies",), 10),
     Check("oversell", ("oversell",), 13),
     Check("mutants", ("mutants",), 30),
-    Check("test", ("test",), 30),
+    Check("test", ("test",), 45),
     Check("crash-matrix", ("crash-matrix",), 70),
     Check("soak", ("bench", "--soak", "3600"), 125),
 )

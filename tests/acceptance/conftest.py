@@ -8,22 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from compose.local.environment import without_servers
+from compose.local.environment import ROOT, without_servers
 from compose.local.stack import Stack
 from tests.acceptance.intruder import Intrude, Intruder
 from tests.acceptance.process_errors import measure_logs, read_errors
 from tests.acceptance.shop import Shop, assert_clean
 from tests.attempts import Recorder
+from tests.drawing import read_durations
 
 # A watchdog's silence of 3.6 s, a deadline of 27 s, retries within 2 s.
 TIME_SCALE = "0.03"
-LONGEST_FIRST = (
-    "test_pages.py", "test_hostile_messages.py", "test_key_changes.py", "test_alerts.py", "test_ordinary_user.py",
-    "test_rehearsal.py", "test_backlogs.py", "test_restore.py", "test_cluster.py", "test_tls.py",
-    "test_local_servers.py", "test_unknown_outcomes.py", "test_over_rest.py", "test_messages_out_of_turn.py",
-    "test_import.py", "test_crashes.py",
-)  # fmt: skip
-"""Files that take longest; the others follow by their names."""
 FOLDER = pytest.StashKey[Path]()
 """Under it all processes of the run log."""
 SIZES = pytest.StashKey[dict[Path, int]]()
@@ -32,8 +26,8 @@ SIZES = pytest.StashKey[dict[Path, int]]()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files: one that is begun last keeps one worker busy while the other has nothing to do."""
-    turns = {name: turn for turn, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: turns.get(item.path.name, len(turns)))
+    durations = read_durations()
+    items.sort(key=lambda item: -durations.get(item.path.relative_to(ROOT).as_posix(), 0.0))
 
 
 @pytest.fixture(scope="session", autouse=True)
