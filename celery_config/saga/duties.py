@@ -18,12 +18,12 @@ from celery_config.messaging.outbox import publishing
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.messaging.retention import BATCH, EVERY_SECONDS, delete_batch
 from celery_config.saga.batches.models import Batch, BatchItem
-from celery_config.saga.batches.running import run_batches, start_if_any
+from celery_config.saga.batches.running import run_batches, select_unsettled
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
-from celery_config.saga.engine.watchdog import give_time_back, redrive_others, tick
-from celery_config.saga.holds.running import HoldRunner
+from celery_config.saga.engine.watchdog import give_time_back, redrive_others, select_any_due, tick
+from celery_config.saga.holds.running import HoldRunner, select_held
 from celery_config.saga.models import DeadLetter, LetterGroup, SagaDecision, SagaStep, StepTry
 from celery_config.saga.operations.approvals import EXPIRES_EVERY, expire_requests
 from celery_config.saga.operations.services import LOOK_SECONDS, look_at_queues, look_at_services
@@ -43,7 +43,7 @@ def saga_duties() -> list[Duty]:
     if give_time_back not in publishing.late_publish_observers:
         publishing.late_publish_observers.append(give_time_back)
     app = current_app._get_current_object()
-    from celery_config.saga.dead_letters.outcomes import note_outcomes, start_if_under_way
+    from celery_config.saga.dead_letters.outcomes import note_outcomes, select_under_way
     from celery_config.saga.dead_letters.reader import DeadLetterReader
     from celery_config.saga.dead_letters.set_aside import take_set_aside
     from celery_config.saga.dead_letters.unrouted import UnroutedReader
@@ -58,17 +58,19 @@ def saga_duties() -> list[Duty]:
                 str(flow.model._meta.verbose_name_plural),
                 partial(redrive_others, flow, standstill),
                 period(1),
+                needs=partial(select_any_due, flow),
             )
             for flow in others
         ),
-        Duty("batches", partial(start_if_any, BackgroundDuty("batches", run_batches)), period(1)),
-        Duty("holds", HoldRunner().start, period(1)),
+        Duty("batches", BackgroundDuty("batches", run_batches).start, period(1), needs=select_unsettled),
+        Duty("holds", HoldRunner().start, period(1), needs=select_held),
         Duty("requests for approval", expire_requests, EXPIRES_EVERY),
         Duty("dead letters", DeadLetterReader(app).read, period(1)),
         Duty(
             "outcomes of letters",
-            partial(start_if_under_way, BackgroundDuty("outcomes", note_outcomes)),
+            BackgroundDuty("outcomes", note_outcomes).start,
             period(2),
+            needs=select_under_way,
         ),
         Duty(
             "unrouted", BackgroundDuty("unrouted", UnroutedReader(app).read).start, period(UNROUTED_SECONDS)

@@ -11,7 +11,7 @@ from django.conf import settings
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.http.service_client import ServiceCallError, ServiceClient, read_answer
 from celery_config.messaging.holds.hold_list import Listing, keep_listing, read_row
-from celery_config.messaging.holds.releasing import release_messages
+from celery_config.messaging.holds.releasing import release_messages, select_held_messages
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,8 @@ class HoldReader:
 
 def hold_duties() -> list[Duty]:
     """The duties of every relay: a participant reads what is held; each lets go of what is held no more."""
-    duties = [Duty("release of held messages", release_messages, settings.TIMES.period(RELEASE_SECONDS))]
+    release_seconds = settings.TIMES.period(RELEASE_SECONDS)
+    duties = [Duty("release of held messages", release_messages, release_seconds, needs=select_held_messages)]
     if settings.SERVICE != ORCHESTRATOR:
         duties.append(
             Duty(

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from django.db.models import Q, QuerySet
 
-from celery_config.db.functions import Now
+from celery_config.db.functions import Now, cached_sql
 from celery_config.messaging.holds.hold_list import read_holds
 from celery_config.messaging.holds.targets import KnownHold
 from celery_config.messaging.models import HELD, OutboxMessage
@@ -18,13 +18,17 @@ log = structlog.get_logger(__name__)
 BATCH = 1000
 
 
+@cached_sql
+def select_held_messages() -> QuerySet[OutboxMessage, Any]:
+    """The statement of the messages that are held."""
+    return OutboxMessage.objects.filter(HELD).values("pk")
+
+
 def release_messages() -> bool:
     """Release a batch of the messages that no hold of the list covers; return whether there may be more.
 
     A worker that holds a message after its hold was let go has an older list; the next look finds that message.
     """
-    if not OutboxMessage.objects.filter(HELD).exists():
-        return False
     ids = list(find_free(read_holds(afresh=True)).order_by("saga", "id").values_list("pk", flat=True)[:BATCH])
     released = OutboxMessage.objects.filter(HELD, pk__in=ids).update(hold=None, due_at=Now()) if ids else 0
     if released:

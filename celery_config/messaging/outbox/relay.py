@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from celery import Celery
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 from django.db.models import Min
 
 from celery_config.broker.publisher import Publisher, broker_errors
 from celery_config.db import functions
 from celery_config.messaging import database_gate
 from celery_config.messaging.background_threads import BackgroundThreads
+from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.outbox.publishing import due_rows, has_due_rows, publish_batch
 
 log = structlog.get_logger(__name__)
+
+
+Statement = Callable[[], tuple[str, Sequence[Any]]]
 
 
 @dataclass
@@ -33,21 +38,28 @@ class Duty:
     run: Callable[[], bool | None]
     seconds: float
     next_at: float = field(default=0.0)
+    needs: Statement | None = None
+    """Makes the statement of the rows without which there is nothing to do (`cached_sql`)."""
 
-    def run_if_due(self) -> bool:
-        """Run it if its time has come and return whether there is more to do at once.
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.next_at
+
+    def rest(self) -> None:
+        """Let it come again after its time."""
+        self.next_at = time.monotonic() + self.seconds
+
+    def do(self) -> bool:
+        """Run it and return whether there is more to do at once.
 
         An error of its own is logged and does not stop the publishing. So is `SystemExit`: with it the relay would end
         without a word, and with the exit code 0.
         """
-        if time.monotonic() < self.next_at:
-            return False
-        self.next_at = time.monotonic() + self.seconds
+        self.rest()
         try:
             with structlog.contextvars.bound_contextvars(duty=self.name):
                 if self.run():
                     self.next_at = 0.0
-        except (OperationalError, InterfaceError, KeyboardInterrupt):
+        except (*DATABASE_AWAY, KeyboardInterrupt):
             raise
         except BaseException:
             database_gate.drop_if_unusable()
@@ -109,7 +121,7 @@ def run(
     """
     structlog.contextvars.bind_contextvars(duty=f"{settings.SERVICE} publish")
     publisher = Publisher(app, settings.TIMES.publish)
-    away: tuple[type[BaseException], ...] = (OperationalError, InterfaceError, *broker_errors(app))
+    away: tuple[type[BaseException], ...] = (*DATABASE_AWAY, *broker_errors(app))
     trouble_wait = 0.1
     called = False
     while True:
@@ -128,8 +140,8 @@ def run(
             publisher.close()
             connection.close()
         try:
-            behind = bool([duty for duty in duties if duty.run_if_due()])
-        except (OperationalError, InterfaceError) as error:
+            behind = bool([duty for duty in find_needed(duties) if duty.do()])
+        except DATABASE_AWAY as error:
             trouble = True
             log.warning("relay waits for the database or broker", error=repr(error))
             connection.close()
@@ -158,3 +170,36 @@ def publish_due(publisher: Publisher, called: bool) -> int:
     if publisher.blocked:
         return 0
     return publish_batch(publisher, settings.RELAY_BATCH) if called or publisher.held or has_due_rows() else 0
+
+
+def find_needed(duties: Sequence[Duty]) -> list[Duty]:
+    """Return the duties whose time has come and that have something to do; one statement asks for all of them.
+
+    Raises:
+        OperationalError, InterfaceError: the database is away.
+    """
+    due = [duty for duty in duties if duty.is_due()]
+    has_rows = ask_for_rows({duty.name: duty.needs() for duty in due if duty.needs})
+    needed = []
+    for duty in due:
+        if has_rows.get(duty.name, True):
+            needed.append(duty)
+        else:
+            duty.rest()
+    return needed
+
+
+def ask_for_rows(statements: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, bool]:
+    """Return which of these statements find rows; nothing if one of them fails: then each duty finds out for itself."""
+    if not statements:
+        return {}
+    questions = ", ".join(f"EXISTS ({sql})" for sql, _ in statements.values())
+    parameters = [each for _, some in statements.values() for each in some]
+    try:
+        (answers,) = functions.fetch_all(f"SELECT {questions}", parameters)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        log.exception("the relay cannot ask what there is to do")
+        return {}
+    return dict(zip(statements, map(bool, answers), strict=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -18,10 +19,9 @@ from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from celery_config.db import bulk
-from celery_config.db.functions import Now, fetch_now
+from celery_config.db.functions import Now, cached_sql, fetch_now
 from celery_config.messaging.barrier.store import MOST_SAGAS
 from celery_config.messaging.database_gate import DATABASE_AWAY
-from celery_config.messaging.outbox.relay import BackgroundDuty
 from celery_config.saga.batches import counting
 from celery_config.saga.batches.acting import FlowPiece, ItemPiece
 from celery_config.saga.batches.letters import LetterPiece
@@ -43,10 +43,10 @@ TRIED_IN_VAIN = "the first one waits for a decision again; look at it before the
 ACTING = (BatchState.TRYING, BatchState.RUNNING)
 
 
-def start_if_any(duty: BackgroundDuty) -> None:
-    """Start the thread if a batch is left: a thread, and its connection, for nothing costs more than this question."""
-    if Batch.objects.filter(settled_at__isnull=True).exists():
-        duty.start()
+@cached_sql
+def select_unsettled() -> QuerySet[Batch, Any]:
+    """The statement of the batches that are left: without one no thread is needed."""
+    return Batch.objects.filter(settled_at__isnull=True).values("pk")
 
 
 def run_batches() -> None:

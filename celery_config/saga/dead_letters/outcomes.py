@@ -12,13 +12,13 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from celery_config.common.grouping import group_by
 from celery_config.db import bulk
+from celery_config.db.functions import cached_sql
 from celery_config.messaging.barrier.store import MOST_SAGAS
-from celery_config.messaging.outbox.relay import BackgroundDuty
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Held
 from celery_config.saga.dead_letters.remedies import find_flows
@@ -36,10 +36,10 @@ COMES_BACK_SECONDS = 60.0
 Answers = Mapping[UUID, Mapping[str, Held]]
 
 
-def start_if_under_way(duty: BackgroundDuty) -> None:
-    """Start the thread if it is not known of some letter what became of it."""
-    if DeadLetter.objects.filter(LETTER_UNDER_WAY).exists():
-        duty.start()
+@cached_sql
+def select_under_way() -> QuerySet[DeadLetter, Any]:
+    """The statement of the letters of which it is not known yet what became of them."""
+    return DeadLetter.objects.filter(LETTER_UNDER_WAY).values("pk")
 
 
 def note_outcomes() -> None:

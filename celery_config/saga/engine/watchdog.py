@@ -15,14 +15,14 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from celery_config.common import metrics
 from celery_config.common.isolation import run_isolated
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.contracts.base import snake_case
 from celery_config.db import bulk
-from celery_config.db.functions import Now
+from celery_config.db.functions import Now, cached_sql
 from celery_config.errors import ChainTooLarge
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.database_gate import DATABASE_AWAY
@@ -38,7 +38,7 @@ from celery_config.saga.engine.machine import CancelRequested, WatchdogFired
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.engine.standstill import StandstillCheck
 from celery_config.saga.engine.unit_of_work import UnitOfWork
-from celery_config.saga.models import WatchedRow
+from celery_config.saga.models import SagaClock, WatchedRow
 from celery_config.saga.states import OPEN, Status
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ def redrive_due(
     )
 
 
-def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
+def find_due(flow: WatchedFlow[Any, Any], now: datetime | Subquery) -> QuerySet[Any]:
     """The open rows whose time has come.
 
     A row whose message could be sent and is not yet published is skipped: nothing was said, so nothing can be heard.
@@ -96,6 +96,14 @@ def find_due(flow: WatchedFlow[Any, Any], now: datetime) -> QuerySet[Any]:
     return due.exclude(
         Exists(unpublished.filter(due_at__lte=Now())) | (Exists(unpublished) & Q(deadline_at__gt=now))
     )
+
+
+@cached_sql
+def select_any_due(flow: WatchedFlow[Any, Any]) -> QuerySet[Any]:
+    """The statement of the rows whose saga time has come."""
+    now = SagaClock.objects.filter(pk=1).values("now")
+    due: QuerySet[Any] = find_due(flow, Subquery(now)).order_by().values("pk")
+    return due
 
 
 def redrive_rows(

@@ -13,8 +13,9 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet, Value
 
-from celery_config.db.functions import fetch_now
+from celery_config.db.functions import cached_sql, fetch_now
 from celery_config.failpoints.points import Point, reach
 from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.holds.hold_list import lock_row
@@ -39,9 +40,7 @@ class HoldRunner:
         self.marks_at = 0.0
 
     def start(self) -> None:
-        """Start the thread if something is held, or is marked as held."""
-        if is_needed():
-            self.background.start()
+        self.background.start()
 
     def run(self) -> None:
         let_go_waves()
@@ -52,10 +51,13 @@ class HoldRunner:
             self.marks_at = now + REST * (now - began)
 
 
-def is_needed() -> bool:
-    return Hold.objects.filter(ended_at__isnull=True).exists() or any(
-        flow.model._default_manager.filter(held_since__isnull=False).exists() for flow in flows.values()
-    )
+@cached_sql
+def select_held() -> QuerySet[Any, Any]:
+    """The statement of what is held, or is marked as held."""
+    marked = [flow.model._default_manager.filter(held_since__isnull=False) for flow in flows.values()]
+    held, *others = (rows.order_by().values(one=Value(1)) for rows in (list_open(), *marked))
+    found: QuerySet[Any, Any] = held.union(*others, all=True)
+    return found
 
 
 def mark_held() -> None:

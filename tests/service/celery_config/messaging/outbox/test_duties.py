@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import connection
 from structlog.testing import capture_logs
 
-from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
+from celery_config.messaging.outbox.relay import BackgroundDuty, Duty, find_needed
 from tests.service.together import until
 
 
@@ -36,14 +37,38 @@ def test_an_error_is_logged_and_the_duty_comes_again(error: BaseException) -> No
     duty = Duty("work", work, 0.0)
     with capture_logs() as logs:
         for _ in range(2):
-            duty.run_if_due()
+            duty.do()
     assert work.calls == 2
     assert [log["event"] for log in logs] == ["a duty of the relay failed"] * 2
 
 
 def test_an_interrupt_ends_the_relay() -> None:
     with pytest.raises(KeyboardInterrupt):
-        Duty("work", Failing(KeyboardInterrupt()), 0.0).run_if_due()
+        Duty("work", Failing(KeyboardInterrupt()), 0.0).do()
+
+
+class TestNeeds:
+    """A duty that needs rows is run when there are some; one statement asks for all duties."""
+
+    @pytest.mark.django_db
+    def test_are_asked_for_at_once(self, django_assert_num_queries: Any) -> None:
+        works = Duty("works", lambda: None, 60.0, needs=lambda: ("SELECT %s", [1]))
+        rests = Duty("rests", lambda: None, 60.0, needs=lambda: ("SELECT 1 WHERE 1 = %s", [0]))
+        always = Duty("always", lambda: None, 60.0)
+        with django_assert_num_queries(1):
+            assert find_needed([rests, works, always]) == [works, always]
+        assert (rests.is_due(), works.is_due()) == (False, True), "it comes again after its time"
+
+    @pytest.mark.django_db(transaction=True)
+    def test_are_left_to_the_duties_when_one_statement_fails(self) -> None:
+        broken = Duty("broken", lambda: None, 60.0, needs=lambda: ("SELECT 1 FROM no_such_table", []))
+        rests = Duty("rests", lambda: None, 60.0, needs=lambda: ("SELECT 1 WHERE 1 = 0", []))
+        with capture_logs() as logs:
+            assert find_needed([broken, rests]) == [broken, rests]
+        assert [log["event"] for log in logs] == ["the relay cannot ask what there is to do"]
+
+    def test_nothing_is_asked_for_none(self) -> None:
+        assert find_needed([]) == []
 
 
 @pytest.mark.django_db(transaction=True)
