@@ -15,6 +15,7 @@ A saga (Garcia-Molina and Salem, 1987) has compensatable steps, then at most one
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Container, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -35,6 +36,10 @@ class Via(StrEnum):
 
     AMQP = "amqp"
     HTTP = "http"
+
+
+LONGEST_NAME, HIGHEST_VERSION = 80, 32767
+"""Of what the database stores of a saga or a step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +71,7 @@ def minutes(count: float) -> float:
     return count * 60
 
 
-def ignore(data: Any, more: Any) -> None:
+def ignore(ended: Sequence[Any]) -> None:
     """The callback of a saga that has none."""
 
 
@@ -161,8 +166,33 @@ def find_fault(saga: type[Saga]) -> str | None:
     for wanted in ("name", "version", "deadline", "data", "steps"):
         if not hasattr(saga, wanted):
             return f"`{wanted}` is missing"
-    fault = check_names(saga) or check_kinds(saga) or check_commands(saga)
+    checks = (check_values, check_names, check_kinds, check_commands, check_callbacks)
+    fault = next(filter(None, (check(saga) for check in checks)), None)
     return fault or Timeouts().check_ordering(saga.deadline)
+
+
+def check_values(saga: type[Saga]) -> str | None:
+    if not isinstance(saga.name, str) or not 0 < len(saga.name) <= LONGEST_NAME:
+        return f"`name` is a text of 1 to {LONGEST_NAME} letters, not {saga.name!r}"
+    if type(saga.version) is not int or not 0 < saga.version <= HIGHEST_VERSION:
+        return f"`version` is a whole number from 1 to {HIGHEST_VERSION}, not {saga.version!r}"
+    if type(saga.deadline) not in (int, float):
+        return f"`deadline` is a number of seconds, not {saga.deadline!r}"
+    if not (isinstance(saga.data, type) and dataclasses.is_dataclass(saga.data)):
+        return f"`data` is a dataclass, not {saga.data!r}"
+    others = [step for step in saga.steps if not isinstance(step, Step)]
+    return f"{others[0]!r} is no step; write compensatable(…), pivot(…) or retriable(…)" if others else None
+
+
+def check_callbacks(saga: type[Saga]) -> str | None:
+    """A callback that cannot be called would fail in the transaction that ends a saga, again and again."""
+    for name in ("on_completed", "on_compensated"):
+        callback = getattr(saga, name)
+        try:
+            inspect.signature(callback).bind([])
+        except (TypeError, ValueError):
+            return f"`{name}` is a function of one list, of the sagas that end together, not {callback!r}"
+    return None
 
 
 def check_names(saga: type[Saga]) -> str | None:
@@ -170,6 +200,8 @@ def check_names(saga: type[Saga]) -> str | None:
     repeated = {n for n in names if names.count(n) > 1}
     if not names:
         return "a saga has at least one step"
+    if unfit := [n for n in names if not 0 < len(n) <= LONGEST_NAME]:
+        return f"a step has a name of 1 to {LONGEST_NAME} letters, not {unfit[0]!r}"
     return f"two steps are called {', '.join(repeated)}; steps are stored by name" if repeated else None
 
 

@@ -16,7 +16,7 @@ from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.db.functions import IdEnding, Now
 from celery_config.db.settled_time import SettledTime
 from celery_config.messaging.models import DealtWithRow
-from celery_config.saga.dsl import StepKind
+from celery_config.saga.dsl import LONGEST_NAME, StepKind
 from celery_config.saga.states import OPEN, Status, StepState
 
 
@@ -110,7 +110,7 @@ class SagaInstance(WatchedRow):
     """One run of a saga."""
 
     id = models.UUIDField(primary_key=True, default=uuid7)
-    name = models.CharField(max_length=80)
+    name = models.CharField(max_length=LONGEST_NAME)
     version = models.PositiveSmallIntegerField()
     subject = models.CharField(max_length=64, help_text="what it is about: the order's id")
     data = models.JSONField()
@@ -172,7 +172,7 @@ class SagaStep(models.Model):
 
     # The unique constraint's index finds the steps of a saga.
     saga = models.ForeignKey(SagaInstance, on_delete=models.CASCADE, related_name="steps", db_index=False)
-    name = models.CharField(max_length=80)
+    name = models.CharField(max_length=LONGEST_NAME)
     position = models.PositiveSmallIntegerField(help_text="for display only; steps are known by name")
     kind = models.CharField(max_length=13, choices=[(k.value, k.value) for k in StepKind])
     command = models.CharField(max_length=120)

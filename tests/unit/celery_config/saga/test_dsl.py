@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -32,6 +33,7 @@ from tests.trip import (
     IssueTicket,
     Trip,
     TripData,
+    trip_data,
 )
 
 HOTEL = compensatable("hotel", BookHotel, undo=CancelHotel)
@@ -126,3 +128,41 @@ def test_where_the_fields_of_a_command_come_from() -> None:
 def test_steps_are_known_by_name() -> None:
     assert [Trip.index(s.name) for s in Trip.steps] == [0, 1, 2, 3]
     assert (Trip.pivot_index(), Holiday.pivot_index()) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "fault"),
+    [
+        ("name", "", "`name` is a text of 1 to 80 letters, not ''"),
+        ("name", "n" * 81, "`name` is a text"),
+        ("version", "1", "`version` is a whole number from 1 to 32767, not '1'"),
+        ("version", 0, "`version` is a whole number from 1 to 32767, not 0"),
+        ("version", True, "`version` is a whole number from 1 to 32767, not True"),
+        ("deadline", "900", "`deadline` is a number of seconds, not '900'"),
+        ("data", {"trip": 1}, "`data` is a dataclass, not {'trip': 1}"),
+        ("data", trip_data(nights=3), "`data` is a dataclass"),
+        ("version", 40_000, "`version` is a whole number from 1 to 32767, not 40000"),
+        (
+            "steps",
+            [compensatable("h" * 81, BookHotel, undo=CancelHotel)],
+            "a step has a name of 1 to 80 letters",
+        ),
+        ("steps", [BookHotel], "is no step; write compensatable"),
+    ],
+)
+def test_a_value_of_another_kind_is_told(field: str, value: Any, fault: str) -> None:
+    with pytest.raises(DefinitionError, match=re.escape(fault)):
+        define(**{"steps": [HOTEL], field: value})
+
+
+class TestCallbacks:
+    def test_may_be_left_out(self) -> None:
+        saga = define([HOTEL])
+        saga.on_completed([(None, {})])
+        saga.on_compensated([(None, {})])
+
+    @pytest.mark.parametrize("name", ["on_completed", "on_compensated"])
+    @pytest.mark.parametrize("callback", [lambda: None, lambda data, replies: None, "confirm"])
+    def test_one_that_the_engine_cannot_call_is_refused(self, name: str, callback: Any) -> None:
+        with pytest.raises(DefinitionError, match=f"`{name}` is a function of one list"):
+            define([HOTEL], **{name: callback})
