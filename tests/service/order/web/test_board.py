@@ -39,8 +39,8 @@ pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
 PARTS = (
-    "waiting", "incidents", "failing", "holds", "batches", "under-way", "oldest", "outcomes", "proof", "services",
-    "service",
+    "waiting", "requests", "incidents", "failing", "holds", "batches", "under-way", "oldest", "outcomes", "proof",
+    "services", "service",
 )  # fmt: skip
 
 
