@@ -83,6 +83,7 @@ BROKER_API = env.str("ORDER_BROKER_API", "")
 # So many hours before the provider lets held money go, somebody is told of it.
 HOLD_NOTICE_HOURS = env.float("HOLD_NOTICE_HOURS", 24.0)
 # Whether ended orders are proved.
+PROVE_ORDERS = env.bool("PROVE_ORDERS", True)
 # A hold that lasts so many hours, and that no operator lets go, is told.
 HELD_TOO_LONG_HOURS = env.float("HELD_TOO_LONG_HOURS", 1.0)
 globals().update(notification_settings())
