@@ -1,4 +1,4 @@
-"""Every deliberately broken variant: of the engine, the services, erasure, operation, operators, recovery and alerts."""
+"""Every deliberately broken variant: of engine, services, erasure, operation, operators, recovery and alerts."""
 
 from __future__ import annotations
 
