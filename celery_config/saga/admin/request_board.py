@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.html import format_html
 
@@ -21,7 +22,9 @@ SHOWN = 5
 @needs("approvals.view_approvalrequest")
 def show_requests(request: HttpRequest) -> Iterator[Section]:
     """The requests that wait for this person, those first that expire first; where there is none, the way to all."""
-    asked = list_decidable(request.user.has_perms, request.user.get_username())
+    # Without the setting nothing is asked for, and the board asks all the time.
+    is_on = settings.FOUR_EYES
+    asked = list_decidable(request.user.has_perms, request.user.get_username()) if is_on else []
     every = format_html(
         '<a class="text-link in-sentence" href="{}">all requests</a>', find_list("approvals_approvalrequest")
     )

@@ -296,6 +296,7 @@ class TestThePage:
         folded = re.compile(r'<details class="fold" id="board-([a-z-]+)-1" open>')
         page = "".join(read(admin_client, part) for part in PARTS)
         assert folded.findall(page) == [
+            "requests",
             "failing",
             "holds",
             "batches",
