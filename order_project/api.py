@@ -27,6 +27,7 @@ from celery_config.messaging.idempotency import (
     name_client,
 )
 from celery_config.notifications import api as notifications_api
+from celery_config.notifications import rules_api
 from celery_config.saga.batches import api as batches_api
 from celery_config.saga.dead_letters import api as dead_letters_api
 from celery_config.saga.holds import api as holds_api
@@ -68,6 +69,7 @@ from order_project.inputs import (
 from order_project.models import Choreography, Order, OrderLine, Refund, SeenEvent
 from order_project.proof import api as proof_api
 from order_project.requests import OrderSubmission, Placed
+from order_project.support import api as support_api
 
 
 class StepOutput(serializers.ModelSerializer[SagaStep]):
@@ -416,6 +418,7 @@ urlpatterns = [
     *dead_letters_api.urlpatterns,
     *proof_api.urlpatterns,
     *notifications_api.urlpatterns,
+    *rules_api.urlpatterns,
     *acts_api.operator_paths("order", CHOREOGRAPHIES, history=OrderHistory),
     path("customers/", CustomerList.as_view(), name="customers"),
     path("customers/<uuid:pk>/", CustomerShow.as_view(), name="customer"),
@@ -427,5 +430,6 @@ urlpatterns = [
     path("orders/batch/", OrderBatch.as_view(), name="order-batch"),
     path("orders/<uuid:pk>/", OrderShow.as_view(), name="order"),
     path("orders/<uuid:pk>/cancel/", OrderCancel.as_view(), name="order-cancel"),
+    *support_api.urlpatterns,
     path("orders/<uuid:pk>/refunds/", RefundList.as_view(), name="order-refunds"),
 ]

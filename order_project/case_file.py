@@ -78,6 +78,7 @@ def make_case_file(order: Order, *, ask: bool = True) -> dict[str, Any]:
         "decisions": list_decisions(row) if isinstance(row, SagaInstance) else [],
         "events": list_events(row) if isinstance(row, Choreography) else [],
         "services_say": ask_services(row) if ask else {},
+        "holds": row.held_times or [],
         "operators": [describe_action(each) for each in actions],
         "dead_letters": [
             list_values(each, "received_at", "reason", "queue", "task", "fault", "consequence") for each in letters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from celery_config.saga.dsl import Saga
 
@@ -21,5 +21,19 @@ def flow_of_new_orders(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             f"PLACE_ORDER_VERSION is {settings.PLACE_ORDER_VERSION}, and place-order has no such version.",
             hint=f"Set it to one of {', '.join(map(str, versions))}.",
             id="order.E001",
+        )
+    ]
+
+
+@register
+def proof_of_orders(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Warn that ended orders are not proved; a word that is neither true nor false counts as false."""
+    if settings.PROVE_ORDERS:
+        return []
+    return [
+        Warning(
+            "PROVE_ORDERS is false: ended orders are not compared with what the services say.",
+            hint="Set it to true, or leave it out.",
+            id="order.W001",
         )
     ]

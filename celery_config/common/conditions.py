@@ -15,6 +15,7 @@ class ConditionKind(StrEnum):
     OVERDUE = "overdue"
     HOLD_ENDING = "hold_ending"
     HELD = "held"
+    REQUEST = "request"
     DEAD_LETTER = "dead_letter"
     STANDING = "standing"
     NO_CONSUMER = "no_consumer"
@@ -32,6 +33,7 @@ KIND_WORDS: dict[ConditionKind, str] = {
     ConditionKind.OVERDUE: "overdue: the time to decide, or the deadline, is over",
     ConditionKind.HOLD_ENDING: "held money: the provider is about to let it go while the order is parked",
     ConditionKind.HELD: "held by an operator for long, and not let go",
+    ConditionKind.REQUEST: "request: one person asks for an act, and another one decides",
     ConditionKind.DEAD_LETTER: "dead letter",
     ConditionKind.STANDING: "saga time stands",
     ConditionKind.NO_CONSUMER: "no worker takes messages",

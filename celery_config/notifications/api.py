@@ -68,6 +68,13 @@ class IncidentList(generics.ListAPIView[Incident]):
     filterset_fields = ("kind", "severity", "cause")
 
 
+class IncidentShow(generics.RetrieveAPIView[Incident]):
+    """One incident."""
+
+    serializer_class = IncidentOutput
+    queryset = Incident.objects.all()
+
+
 class Acknowledgement(APIView):
     needs: Needs = {"POST": ("notifications.change_incident",)}
     throttle_scope = "verbs"
@@ -84,5 +91,6 @@ class Acknowledgement(APIView):
 
 urlpatterns = [
     path("incidents/", IncidentList.as_view(), name="incidents"),
+    path("incidents/<uuid:pk>/", IncidentShow.as_view(), name="incident"),
     path("incidents/<uuid:pk>/acknowledgement/", Acknowledgement.as_view(), name="incident-acknowledgement"),
 ]

@@ -27,13 +27,15 @@ from celery_config.saga.engine.standstill import BROKER
 from celery_config.saga.holds.reading import count_held_flows
 from celery_config.saga.holds.steering import list_open
 from celery_config.saga.measures import NO_RELAY, read_standstill
-from celery_config.saga.operations import overview
+from celery_config.saga.operations import approvals, overview
+from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.advice import advise
 from celery_config.saga.operations.held_money import HELD, read_money
 from celery_config.saga.operations.overview import Waiting
 from celery_config.saga.operations.wording import capitalize, end_sentence
 from celery_config.saga.states import Status
 from celery_config.web.board import find_list
+from celery_config.web.columns import get_page_url
 
 UNKNOWN = "not known"
 NOT_KNOWN = "it is not known what is wrong"
@@ -203,6 +205,21 @@ def find_lasting_holds() -> Iterator[Condition]:
             count=count,
             since=hold.since,
             patience=settings.HELD_TOO_LONG_HOURS * 3600,
+        )
+
+
+def find_requests() -> Iterator[Condition]:
+    """What one person asks for and another one decides about, one for each; over once it is decided or expired."""
+    for asked in approvals.find_open():
+        yield Condition(
+            kind=ConditionKind.REQUEST,
+            cause=f"request {asked.pk}",
+            sentence=f"“{name_act(asked.act)}” waits for the approval of another person.",
+            advice="Read what is asked for, and approve or decline it; otherwise it expires.",
+            link=make_link(get_page_url(asked)),
+            severity=Severity.TICKET,
+            since=asked.asked_at,
+            due=asked.expires_at,
         )
 
 

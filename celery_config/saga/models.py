@@ -61,6 +61,9 @@ class WatchedRow(models.Model):
         null=True, blank=True, help_text="what it waits for is held by an operator since; saga time"
     )
     hold = models.UUIDField(null=True, blank=True, help_text="the hold")
+    held_times: models.JSONField[Any, Any] = models.JSONField(
+        null=True, blank=True, default=None, help_text="when it was held, by whom and why; the last ones"
+    )
     owner = models.CharField(
         max_length=150,
         blank=True,

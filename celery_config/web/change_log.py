@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
     CUSTOMER = "customer"
     PRODUCT = "product"
+    RULE = "rule"  # of notifications
     ACCOUNT = "account"  # of a person who signs on; key: its name
 
 

@@ -66,7 +66,7 @@ class Operation:
 def list_operations(document: Mapping[str, Any]) -> list[Operation]:
     """Return the operations of a document under /api/, in the order of their words."""
     made = [
-        make_operation(document, method.upper(), path, described)
+        make_operation(document, method.upper(), path, described, is_list=has_pages(methods))
         for path, methods in document["paths"].items()
         for method, described in methods.items()
         if PATH.fullmatch(path)
@@ -74,13 +74,18 @@ def list_operations(document: Mapping[str, Any]) -> list[Operation]:
     return sorted(made, key=lambda each: (each.words, each.method))
 
 
+def has_pages(methods: Mapping[str, Any]) -> bool:
+    """Whether an address is that of a list, which is read page by page."""
+    return any(each["name"] == "limit" for each in methods.get("get", {}).get("parameters", []))
+
+
 def make_operation(
-    document: Mapping[str, Any], method: str, path: str, described: Mapping[str, Any]
+    document: Mapping[str, Any], method: str, path: str, described: Mapping[str, Any], *, is_list: bool
 ) -> Operation:
     parameters = described.get("parameters", [])
     in_query = [each for each in parameters if each["in"] == "query" and NAME.fullmatch(each["name"])]
     return Operation(
-        words=name_operation(method, path, is_list=any(each["name"] == "limit" for each in in_query)),
+        words=name_operation(method, path, is_list=is_list),
         method=method,
         path=path,
         about=clean(described),
@@ -96,7 +101,7 @@ def name_operation(method: str, path: str, *, is_list: bool) -> tuple[str, ...]:
     parts = path.removeprefix("/api/").strip("/").split("/")
     words = [part for part in parts if not part.startswith("{")]
     if method != READ:
-        is_verb = method == "POST" and len(words) > 1 and words[-1] != "pauses"
+        is_verb = method == "POST" and len(words) > 1 and words[-1] != "pauses" and not is_list
         return (*words, *([] if is_verb else [LAST_WORDS[method]]))
     if parts[-1].startswith("{"):
         return (*words, "show")

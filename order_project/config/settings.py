@@ -28,6 +28,7 @@ CONDITIONS = {
     "overdue": "celery_config.saga.conditions.find_overdue",
     "held money": "celery_config.saga.conditions.find_ending_holds",
     "holds": "celery_config.saga.conditions.find_lasting_holds",
+    "requests": "celery_config.saga.conditions.find_requests",
     "dead letters": "celery_config.saga.conditions.find_dead_letters",
     "saga time": "celery_config.saga.conditions.find_standing",
     "services": "celery_config.saga.service_conditions.find_troubles",
@@ -36,6 +37,7 @@ CONDITIONS = {
 # The admin's home: how often each part is asked for, in seconds, and what shows it.
 BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
+    "requests": (2, ["celery_config.saga.admin.request_board.show_requests"]),
     "incidents": (2, ["celery_config.notifications.board.show_incidents"]),
     "failing": (2, ["celery_config.saga.admin.board.show_failing"]),
     "holds": (2, ["celery_config.saga.admin.hold_board.show_holds"]),
@@ -80,6 +82,8 @@ RELEASE = env.str("RELEASE", "")
 BROKER_API = env.str("ORDER_BROKER_API", "")
 # So many hours before the provider lets held money go, somebody is told of it.
 HOLD_NOTICE_HOURS = env.float("HOLD_NOTICE_HOURS", 24.0)
+# Whether ended orders are proved.
+PROVE_ORDERS = env.bool("PROVE_ORDERS", True)
 # A hold that lasts so many hours, and that no operator lets go, is told.
 HELD_TOO_LONG_HOURS = env.float("HELD_TOO_LONG_HOURS", 1.0)
 globals().update(notification_settings())

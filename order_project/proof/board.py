@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from celery_config.messaging.observations import compute_age, read_observations
@@ -25,6 +26,10 @@ from order_project.proof.measures import LATE_SECONDS, PASS_SECONDS, SEEN
 
 @needs("proof.view_brokenpromise")
 def show_proof(request: HttpRequest) -> Iterator[Section]:
+    if not settings.PROVE_ORDERS:
+        tile = Tile("Ended orders", "not proved", "PROVE_ORDERS switches it off", LOOK)
+        yield Section("Proof", TILES, [tile])
+        return
     seen = read_once(request, read_observations).get(SEEN)
     if seen is None:
         tile = Tile("Ended orders", "not proved yet", "the relay proves them, soon after each has ended")

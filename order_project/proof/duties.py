@@ -9,5 +9,8 @@ from order_project.proof.proving import PROVE_SECONDS, Prover
 
 
 def proof_duties() -> list[Duty]:
+    """The duty, unless PROVE_ORDERS switches it off; what ends meanwhile is proved once it is on again."""
+    if not settings.PROVE_ORDERS:
+        return []
     duty = BackgroundDuty("proof", Prover().run)
     return [Duty(duty.name, duty.start, settings.TIMES.period(PROVE_SECONDS))]

@@ -33,6 +33,7 @@ from order_project.support.answers import (
     refuse_cancellation,
 )
 from order_project.support.forms import NoteForm, RefundForm
+from order_project.support.notes import add_note
 
 PAGE = "admin:order_order_change"
 
@@ -130,9 +131,7 @@ class SupportAdmin(ReadOnlyAdmin):
         form = NoteForm(request.POST or None)
 
         def keep() -> str:
-            OrderNote.objects.create(
-                order=order, by=request.user.get_username(), text=form.cleaned_data["why"]
-            )
+            add_note(order, by=request.user.get_username(), text=form.cleaned_data["why"])
             return "The note is kept."
 
         return self.confirm(

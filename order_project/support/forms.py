@@ -16,6 +16,7 @@ from unfold.widgets import (
 from celery_config.common.identifiers import uuid7
 from celery_config.common.money import find_digits, money
 from celery_config.web.forms import VisibleTextField
+from order_project.support.notes import LONGEST_NOTE
 
 # `Decimal` also takes "1_0", "1e3" and digits of other scripts.
 validate_amount = RegexValidator(
@@ -68,7 +69,7 @@ class RefundForm(forms.Form):
 class NoteForm(forms.Form):
     why = VisibleTextField(
         label="Note",
-        max_length=2000,
+        max_length=LONGEST_NOTE,
         help_text="kept with your name; no card numbers, and nothing that the customer may not read",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
     )

@@ -15,10 +15,12 @@ from celery_config.broker.message_authentication import Mode
 from celery_config.common.console import progress_bars
 from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS
 from celery_config.common.tracing import ENDPOINT
+from compose.local.shopper import Shopper
 from compose.local.stack import Stack
+from tests.bench.goods import OPENING_STOCK, PRODUCTS
 from tests.bench.measure import Run
 from tests.bench.report import format_spread, make_run_table, print_faults
-from tests.bench.system import run_ours, warm_up
+from tests.bench.system import find_all_parts, run_ours, warm_up
 from tests.bench.three import audit
 from tests.trace_collector import collect
 
@@ -37,6 +39,10 @@ class Switch:
     """By `off` and `on`."""
     processes: tuple[str, ...]
     """Those that the setting changes, besides the client that places the orders."""
+    side: str = "three-steps"
+    """The orders that are placed."""
+    rate: float = 0.0
+    """Orders a second; 0 is full speed."""
 
 
 def switch_authentication() -> AbstractContextManager[Switch]:
@@ -51,18 +57,38 @@ def switch_tracing() -> Iterator[Switch]:
         yield Switch(ENDPOINT, {OFF: "", ON: collector.url}, (*WORKERS, *RELAYS))
 
 
-SWITCHES = {"authentication": switch_authentication, "tracing": switch_tracing}
+def switch_proof() -> AbstractContextManager[Switch]:
+    """A relay proves whole orders every ten seconds: a slow run has passes within it, of all but its last orders."""
+    values = {OFF: "false", ON: "true"}
+    return nullcontext(Switch("PROVE_ORDERS", values, (RELAYS[0],), side="place-order", rate=20.0))
+
+
+SWITCHES = {"authentication": switch_authentication, "proof": switch_proof, "tracing": switch_tracing}
 
 
 def measure_cost(stack: Stack, console: Console, options: argparse.Namespace) -> int:
     """Measure off and on in each round; every other round begins with the other one, should the machine slow down."""
     found: dict[str, list[Run]] = {OFF: [], ON: []}
+    Shopper(stack).stock_shelves(PRODUCTS, OPENING_STOCK)
     with SWITCHES[options.cost]() as switch, progress_bars(console) as progress:
         for number in range(1, options.rounds + 1):
             for side in (OFF, ON)[:: 1 if number % 2 else -1]:
                 turn(stack, switch, side)
-                warm_up(stack, progress, options.orders)
-                found[side].append(run_ours(stack, progress, f"{side}, round {number}", options.orders))
+                warm_up(stack, progress, options.orders, side=switch.side)
+                title = f"{side}, round {number}"
+                # The webs of the participants answer what a proof asks.
+                parts = find_all_parts(stack) if switch.rate else None
+                found[side].append(
+                    run_ours(
+                        stack,
+                        progress,
+                        title,
+                        options.orders,
+                        side=switch.side,
+                        rate=switch.rate,
+                        parts=parts,
+                    )
+                )
     result = stack.var / f"{options.cost}.json"
     result.write_text(
         json.dumps({side: [asdict(r) for r in runs] for side, runs in found.items()}, indent=1) + "\n"

@@ -123,9 +123,9 @@ def read_wal_bytes(stack: Stack) -> float:
     return float(found[0]) if found else 0.0
 
 
-def warm_up(stack: Stack, progress: Progress, orders: int) -> None:
+def warm_up(stack: Stack, progress: Progress, orders: int, *, side: str = "three-steps") -> None:
     """Place a share of so many orders first: connections, plans and caches are then made."""
-    run_ours(stack, progress, "warm-up", int(orders * WARM_UP_SHARE))
+    run_ours(stack, progress, "warm-up", int(orders * WARM_UP_SHARE), side=side)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from celery_config.saga.admin.forms import WhyForm
 from celery_config.saga.admin.story import StoryMedia
 from celery_config.saga.admin.widgets import confirm_and_act, make_status_label
 from celery_config.saga.batches.models import Batch
-from celery_config.saga.batches.reading import BatchPart, find_items, read_parts, read_reasons
+from celery_config.saga.batches.reading import BatchPart, find_items, list_warnings, read_parts, read_reasons
 from celery_config.saga.batches.states import BatchState, ItemState
 from celery_config.saga.batches.steering import (
     STEERS,
@@ -57,6 +57,7 @@ COLOURS = {
     BatchState.STOPPED.value: "danger",
     BatchState.ENDED.value: "success",
 }
+GOES_ON = ("start", "resume")
 TONES = {
     state: {"info": "busy", "warning": "held", "danger": "bad", "success": "good"}[colour]
     for state, colour in COLOURS.items()
@@ -159,7 +160,7 @@ class BatchAdmin(ReadOnlyAdmin):
             "tables": [
                 ("Where it stands", build_times(batch)),
                 ("Where they stand", build_parts(batch, parts)),
-                *([("Why not", reasons)] if (reasons := build_reasons(batch)) else []),
+                *([("What stands in the way", reasons)] if (reasons := build_reasons(batch)) else []),
             ],
         }
 
@@ -190,7 +191,7 @@ class BatchAdmin(ReadOnlyAdmin):
             self, request, WhyForm(request.POST or None, initial={"why": batch.why}), get_page_url(batch),
             partial(steer, batch.pk, act), title=title_act(name_steer(act), batch), original=batch,
             button=name_act(name_steer(act)), about=ABOUT[act], going=going,
-            refused=explain_refusal(batch, act),
+            refused=explain_refusal(batch, act), warnings=list_warnings(batch) if act in GOES_ON else (),
         )  # fmt: skip
 
 

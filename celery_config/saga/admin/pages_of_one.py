@@ -28,7 +28,7 @@ from celery_config.saga.operations.acts import name_act, title_act
 from celery_config.saga.operations.advice import advise, recommend_verb
 from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flow
-from celery_config.saga.operations.wording import describe_status
+from celery_config.saga.operations.wording import describe_status, end_sentence
 from celery_config.saga.states import ENDED, OPEN, Status
 from celery_config.web.columns import get_page_url
 from celery_config.web.live import answer_fragment
@@ -240,4 +240,7 @@ class PagesOfOne(FlowAdmin):
         shown = build_evidence(row, self.flow.find_course(row), preview.barriers)
         lasting = bulk_previews.describe_lasting([row])
         mend = advise(find_hindrance(read_flow(row)))
-        return {"refused": preview.refused, "going": going, "mend": mend, "lasting": lasting, **shown}
+        warnings = [end_sentence(preview.warning)] if preview.warning else []
+        return {
+            "refused": preview.refused, "going": going, "mend": mend, "lasting": lasting, "warnings": warnings, **shown,
+        }  # fmt: skip

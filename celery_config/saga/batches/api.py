@@ -104,7 +104,7 @@ class BatchOutput(serializers.ModelSerializer[Batch]):
 
     @extend_schema_field(describe_type(list[BatchReason]))
     def get_reasons(self, batch: Batch) -> Any:
-        """Why flows were refused or left alone."""
+        """Why flows were refused or left alone; of those that were checked, what must be done first."""
         return encode(read_reasons(batch))
 
 

@@ -18,6 +18,7 @@ from celery_config.saga.engine.flows import WatchedFlow
 from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.operations import barrier_client, held_money
 from celery_config.saga.operations.bulk_previews import name_ends
+from celery_config.saga.operations.effects import describe_lost, find_lost
 from celery_config.saga.operations.previews import decide_verb
 from celery_config.saga.states import StepState
 
@@ -54,7 +55,7 @@ def check_items(flow: WatchedFlow[Any, Any], verb: str, items: Sequence[BatchIte
             set_aside(item, ItemState.LEFT, f"{join_some(silent, len(silent))} did not answer")
             item.would_be = NOT_KNOWN
         else:
-            foresee(work, item, row, verb, learn(courses[item.flow], told[item.flow]))
+            foresee(work, item, row, verb, courses[item.flow], told[item.flow])
 
 
 def has_moved(item: BatchItem, row: Any) -> bool:
@@ -131,8 +132,16 @@ def read_state(held: Held) -> StepState:
     return StepState.REFUSED if held.action is Action.REFUSED else StepState.DONE
 
 
-def foresee(work: UnitOfWork[Any, Any], item: BatchItem, row: Any, verb: str, course: Course) -> None:
-    """Write on an item whose flow has not moved how it would end."""
+def foresee(
+    work: UnitOfWork[Any, Any],
+    item: BatchItem,
+    row: Any,
+    verb: str,
+    logged: Course,
+    answers: Mapping[str, Answer],
+) -> None:
+    """Write on an item whose flow has not moved how it would end, and what must be done first."""
+    course = learn(logged, answers)
     try:
         refused, decision = decide_verb(work, row, verb, course)
         branches = work.flow.list_branches(row, decision.send, course) if decision.send else []
@@ -142,3 +151,4 @@ def foresee(work: UnitOfWork[Any, Any], item: BatchItem, row: Any, verb: str, co
         set_aside(item, ItemState.REFUSED, refused)
     else:
         item.state, item.would_be = ItemState.CHECKED.value, name_ends(branches)
+        item.reason = describe_lost(find_lost(logged, answers))[:REASON_LENGTH]

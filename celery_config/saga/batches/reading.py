@@ -12,7 +12,9 @@ from celery_config.common.grouping import group_by
 from celery_config.common.identifiers import parse_uuid
 from celery_config.saga.batches.counting import ALIKE
 from celery_config.saga.batches.models import Batch, BatchItem
+from celery_config.saga.batches.states import ItemState
 from celery_config.saga.operations.held_money import Money, add_up
+from celery_config.saga.operations.wording import end_sentence
 
 SEPARATOR = ":"
 
@@ -34,7 +36,7 @@ class BatchPart:
 
 @dataclass(frozen=True)
 class BatchReason:
-    """Why flows were refused or left alone."""
+    """Why flows were refused or left alone; of those that were checked, what must be done first."""
 
     state: str
     reason: str
@@ -57,8 +59,14 @@ def sum_up(rows: Iterable[Mapping[str, Any]]) -> tuple[Money, ...]:
 
 
 def read_reasons(batch: Batch) -> list[BatchReason]:
-    """Return why flows were refused or left alone, the most frequent first."""
+    """Return why flows were refused or left alone, and what must be done first, the most frequent first."""
     return [BatchReason(**row) for row in batch.reasons]
+
+
+def list_warnings(batch: Batch) -> list[str]:
+    """Return what must be done before the batch acts, each with the number of its flows."""
+    checked = [each for each in read_reasons(batch) if each.state == ItemState.CHECKED]
+    return [end_sentence(f"Of {each.count}: {each.reason}") for each in checked]
 
 
 def find_items(name: str, key: str = "flow") -> QuerySet[BatchItem, Any]:

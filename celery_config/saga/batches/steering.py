@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -121,9 +122,13 @@ def start_as_asked(request: ApprovalRequest, *, by: str, why: str, asked_by: str
     return apply(batch, "start", by=by, why=why, asked_by=asked_by)
 
 
-def list_needs_to_start(request: ApprovalRequest) -> tuple[str, ...]:
-    batch = Batch.objects.filter(pk=request.row).first()
-    return list_needs(batch, "start") if batch else (STEERS_BATCHES,)
+def list_needs_to_start(requests: Sequence[ApprovalRequest]) -> dict[UUID, tuple[str, ...]]:
+    """Return what approving the start of each batch needs, by request."""
+    batches = Batch.objects.in_bulk([request.row for request in requests])
+    return {
+        request.pk: list_needs(batches[request.row], "start") if request.row in batches else (STEERS_BATCHES,)
+        for request in requests
+    }
 
 
 approvals.acts[START] = approvals.ApprovedAct(start_as_asked, list_needs_to_start)

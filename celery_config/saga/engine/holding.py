@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.utils import timezone
 
 from celery_config.common.grouping import split_chunks
 from celery_config.common.isolation import run_isolated
@@ -28,7 +29,11 @@ from celery_config.saga.states import OPEN
 
 log = structlog.get_logger(__name__)
 BATCH = 500
-COLUMNS = ("held_since", "hold", "deadline_at", "since", "due_at")
+HELD = ("held_since", "hold", "held_times", "deadline_at")
+"""What marking and freeing changes of a row."""
+COLUMNS = (*HELD, "since", "due_at")
+MOST_TIMES = 20
+"""So many of the last times in which it was held a row keeps."""
 
 
 def find_covering(
@@ -54,8 +59,11 @@ def mark_rows(
         hold = covering.get(row.pk)
         if hold and row.held_since is None:
             row.held_since, row.hold, row.due_at = now, hold.id, now + FAR_AWAY
+            note_held(row, hold)
         elif hold and row.hold != hold.id:
             row.hold = hold.id
+            note_freed(row)
+            note_held(row, hold)
         elif hold is None and row.held_since is not None:
             free_row(row, now)
         else:
@@ -74,12 +82,33 @@ def free_row(row: WatchedRow, now: datetime) -> None:
     if row.held_since is None:
         return
     held = max(now - row.held_since, timedelta(0))
+    note_freed(row, moved=held)
     row.deadline_at += held
     # Patience counts from here: what is finished after a hold of a day is not parked for that day.
     row.since = min(row.since + held, now)
     row.held_since = row.hold = None
     if row.status in OPEN:
         schedule_check(row, now)
+
+
+def note_held(row: WatchedRow, hold: KnownHold) -> None:
+    """Note in a row's own history that it is held from now on; times are by the clock on the wall."""
+    began = {"from": timezone.now().isoformat(), "what": hold.label, "by": hold.by, "why": hold.why}
+    row.held_times = [*(row.held_times or ()), began][-MOST_TIMES:]
+
+
+def note_freed(row: WatchedRow, moved: timedelta | None = None) -> None:
+    """Note that what a row was held by holds it no more.
+
+    Args:
+        moved: by how much its deadline moves; None: another hold follows, and its end moves it for both.
+    """
+    *earlier, last = row.held_times or [{}]
+    if last and "to" not in last:  # an older version noted nothing
+        told: dict[str, Any] = {"to": timezone.now().isoformat()}
+        if moved is not None:
+            told["moved_seconds"] = moved.total_seconds()
+        row.held_times = [*earlier, last | told]
 
 
 def mark_all(holds: Sequence[KnownHold]) -> None:

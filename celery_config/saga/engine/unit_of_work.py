@@ -28,7 +28,6 @@ from celery_config.saga.engine.machine import IGNORE, Decision, DriveFailed, Wat
 from celery_config.saga.engine.step_log import LoggedStep
 from celery_config.saga.states import OPEN, Status
 
-HELD = ("held_since", "hold", "deadline_at")
 UNKNOWN = "this code does not know its name and version; deploy one that does, or compare the participants' barriers"
 
 
@@ -133,7 +132,7 @@ class UnitOfWork(Generic[Row, Facts]):
         ended = [each.row for each in self.transitions if each.is_end]
         stopped = [each.row for each in self.transitions if each.after is Status.STOPPING]
         self.flow.explain_causes([*ended, *stopped])
-        columns = (*self.flow.columns, *HELD) if self.frees else self.flow.columns
+        columns = (*self.flow.columns, *holding.HELD) if self.frees else self.flow.columns
         bulk.execute(
             *bulk.update_statement(self.flow.model, list(self.changed.values()), columns),
             *self.flow.to_outbox(self.messages),

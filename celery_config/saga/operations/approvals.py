@@ -5,7 +5,7 @@ The request's row lock decides between two who approve at once: the act is done 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,8 +13,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from celery_config.common.grouping import group_by
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
 from celery_config.saga.approvals.models import ApprovalRequest
@@ -26,6 +28,7 @@ from celery_config.saga.operations.audit_trail import check_reason, record_actio
 EXPIRES_EVERY = 60.0
 """Seconds between two looks for requests whose time is over."""
 DECLINE = "decline"
+MOST_READ = 100
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class ApprovedAct:
 
     Args:
         perform: does what a locked request asks for; takes also `by`, `why` and `asked_by`.
-        list_needs: returns the permissions that approving a request needs.
+        list_needs: returns the permissions that approving each of some requests needs, by their ids.
     """
 
     perform: Callable[..., OperatorAction]
-    list_needs: Callable[[ApprovalRequest], tuple[str, ...]]
+    list_needs: Callable[[Sequence[ApprovalRequest]], Mapping[UUID, tuple[str, ...]]]
 
 
 acts: dict[str, ApprovedAct] = {}
@@ -106,7 +109,29 @@ def list_needs(request: ApprovalRequest, decision: str, by: str) -> tuple[str, .
     """
     known = acts.get(request.act)
     is_taken_back = decision == DECLINE and by == request.asked_by
-    return known.list_needs(request) if known and not is_taken_back else ()
+    return known.list_needs([request])[request.pk] if known and not is_taken_back else ()
+
+
+def find_open() -> QuerySet[ApprovalRequest]:
+    """The requests about which a person may still decide, those first that expire first."""
+    return ApprovalRequest.objects.filter(state=RequestState.OPEN, expires_at__gt=Now()).order_by(
+        "expires_at"
+    )
+
+
+def list_decidable(may: Callable[[Iterable[str]], bool], by: str) -> list[ApprovalRequest]:
+    """Return the open requests that a person may approve: one query, and one for each kind of act.
+
+    Args:
+        may: whether the person has all of these permissions.
+        by: the person's name; what they ask for themselves is left out.
+    """
+    asked = list(find_open().exclude(asked_by=by)[:MOST_READ])
+    needs: dict[UUID, tuple[str, ...]] = {}
+    for act, alike in group_by(lambda request: request.act, asked).items():
+        if known := acts.get(act):
+            needs |= known.list_needs(alike)
+    return [request for request in asked if request.pk in needs and may(needs[request.pk])]
 
 
 def explain_closed(request: ApprovalRequest) -> str:
@@ -176,5 +201,4 @@ def count_badges() -> dict[str, int]:
     """Count the open requests, by the label of the model with the page."""
     if not settings.FOUR_EYES:
         return {}
-    count = ApprovalRequest.objects.filter(state=RequestState.OPEN, expires_at__gt=Now()).count()
-    return {ApprovalRequest._meta.label_lower: count}
+    return {ApprovalRequest._meta.label_lower: find_open().count()}

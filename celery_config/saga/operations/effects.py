@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from celery_config.common.grouping import join_some
 from celery_config.contracts.base import contract_fields
 from celery_config.messaging.states import Action, Undo
 from celery_config.saga.course import Answer, Course, Known
@@ -63,6 +64,37 @@ def drop_spent(found: Sequence[Effect], kinds: Mapping[str, StepKind]) -> list[E
     ]
 
 
+def find_lost(course: Course, barriers: Mapping[str, Answer]) -> list[str]:
+    """Return the services that know nothing of what they did for this flow: each must be recovered first."""
+    return list(
+        dict.fromkeys(
+            step.command.service
+            for step in course.steps
+            if step.name in course.log
+            and is_lost(course.log[step.name], barriers.get(step.command.service), step.name)
+        )
+    )
+
+
+def describe_lost(services: Sequence[str]) -> str:
+    """Say which services must be recovered before a flow is driven, and with which command; empty: none."""
+    if not services:
+        return ""
+    names, commands = (
+        join_some([form.format(each) for each in services], len(services))
+        for form in ("{}", "./manage.py {} recover")
+    )
+    return (
+        f"{names}: the database was set back, and what was done there is lost; run {commands} first, or the flow waits"
+        " for a decision again"
+    )
+
+
+def is_lost(known: Known, answer: Answer, step: str) -> bool:
+    """Whether a step was done, and its service answers that it knows nothing of it."""
+    return known.logged is StepState.DONE and answer is not None and step not in answer
+
+
 def judge_effect(known: Known, answer: Answer, step: str) -> tuple[bool, str] | None:
     """Return whether the step's effect is in doubt, and the reason; None if the step has no effect."""
     if answer is None:
@@ -70,7 +102,7 @@ def judge_effect(known: Known, answer: Answer, step: str) -> tuple[bool, str] | 
             return None
         return True, f"its service does not answer; what we know of it: {describe_logged(known.logged)}"
     held = answer.get(step)
-    if held is None and known.logged is StepState.DONE:
+    if is_lost(known, answer, step):
         return True, "it was done, and its service knows nothing of it: the service's database was set back"
     if held is None or held.undo is Undo.DONE or held.action in (Action.REFUSED, Action.TOMBSTONE):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -71,7 +71,7 @@ def read_timeline(row: WatchedRow, facts: FlowFacts) -> Timeline:
 
 def read_history(row: WatchedRow, facts: FlowFacts) -> list[Happening]:
     """Return what happened to a flow, in no order: two queries at most."""
-    found = [*find_flow(type(row)).read_happenings(row), *read_actions(row)]
+    found = [*find_flow(type(row)).read_happenings(row), *read_actions(row), *tell_holds(row)]
     steps = {step.name: step for step in facts.steps}
     found += [tell_try(steps[each.step], each) for each in facts.tries if each.step in steps]
     given_up = {each.step for each in facts.tries if each.next_at is None}
@@ -114,6 +114,21 @@ def read_actions(row: WatchedRow) -> Iterator[Happening]:
         asked = f", asked by {did.asked_by}" if did.asked_by else ""
         text = f"{name_act(did.verb)} by {did.by}{asked}: {did.why}"
         yield Happening(did.at, OPERATORS, HappeningKind.ACTED, text)
+
+
+def tell_holds(row: WatchedRow) -> Iterator[Happening]:
+    """When the flow was held: by whom and why, until when, and by how much its deadline moved."""
+    for held in row.held_times or ():
+        began = datetime.fromisoformat(held["from"])
+        text = f"held by {held['by']}: {held['why']} ({held['what']})"
+        yield Happening(began, OPERATORS, HappeningKind.ACTED, text)
+        if "to" in held:
+            ended = datetime.fromisoformat(held["to"])
+            moved = held.get("moved_seconds")
+            text = f"the hold by {held['by']} ended after {format_span(ended - began)}"
+            if moved is not None:
+                text += f"; its deadline moved by {format_span(timedelta(seconds=moved))}"
+            yield Happening(ended, OPERATORS, HappeningKind.ACTED, text)
 
 
 def tell_state(step: StepFacts, *, begun: bool) -> Iterator[Happening]:

@@ -6,7 +6,9 @@ what each participant's barrier says at this moment. A verb that does not fit is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.db import transaction
@@ -171,4 +173,9 @@ def settle_as_asked(request: ApprovalRequest, *, by: str, why: str, asked_by: st
     return settle(row, **request.arguments, by=by, why=why, asked_by=asked_by)
 
 
-approvals.acts[SETTLE] = approvals.ApprovedAct(settle_as_asked, lambda _: (PERMISSIONS[SETTLE],))
+def list_needs_to_settle(requests: Sequence[ApprovalRequest]) -> dict[UUID, tuple[str, ...]]:
+    """Return what approving each settlement needs, by request."""
+    return {request.pk: (PERMISSIONS[SETTLE],) for request in requests}
+
+
+approvals.acts[SETTLE] = approvals.ApprovedAct(settle_as_asked, list_needs_to_settle)

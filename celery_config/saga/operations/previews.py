@@ -13,7 +13,7 @@ from celery_config.saga.engine.unit_of_work import UnitOfWork
 from celery_config.saga.models import WatchedRow
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.barrier_client import read_barriers
-from celery_config.saga.operations.effects import Effect, find_effects
+from celery_config.saga.operations.effects import Effect, describe_lost, find_effects, find_lost
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import ENDED, Status
 
@@ -31,6 +31,8 @@ class Preview:
     branches: list[Branch]
     """What may become of it, by what the services find."""
     effects: list[Effect]
+    warning: str
+    """Which services must be recovered first, since their databases were set back; empty: none."""
     barriers: dict[str, Answer]
 
 
@@ -54,6 +56,7 @@ def preview(row: WatchedRow, verb: str) -> Preview:
         sends=flow.describe_send(row, decision.send) if decision.send else [],
         branches=flow.list_branches(row, decision.send, course) if decision.send else [],
         effects=find_effects(course, answers),
+        warning=describe_lost(find_lost(course, answers)),
         barriers=answers,
     )
 

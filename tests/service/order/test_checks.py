@@ -19,3 +19,10 @@ def test_an_unknown_version_of_the_flow_is_found_before_the_first_order(settings
     (fault,) = [fault for fault in run_checks() if fault.id == "order.E001"]
     assert "PLACE_ORDER_VERSION is 9" in fault.msg
     assert fault.hint == "Set it to one of 1, 2, 3."
+
+
+def test_the_proof_that_is_switched_off_is_named(settings: Any) -> None:
+    assert [fault for fault in run_checks() if fault.id == "order.W001"] == []
+    settings.PROVE_ORDERS = False
+    (fault,) = [fault for fault in run_checks() if fault.id == "order.W001"]
+    assert "ended orders are not compared" in fault.msg

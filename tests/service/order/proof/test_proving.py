@@ -15,6 +15,8 @@ from celery_config.saga.engine import runner
 from order_project.models import Order
 from order_project.proof import measures
 from order_project.proof.conditions import find_broken
+from order_project.proof.duties import proof_duties
+from order_project.proof.measures import check_proof, read_state
 from order_project.proof.models import BrokenPromise, DailyStatement, ProofMark
 from order_project.proof.proving import Prover
 from tests.service.order.conftest import REPLIES, Placed, Shop
@@ -209,3 +211,20 @@ def test_what_is_shown(admin_client: Any, shop: Shop, others: Services, prover: 
     (told,) = admin_client.get("/api/broken-promises/").json()["results"]
     assert (told["order"], told["what"]) == (str(placed.id), CAPTURED_LESS)
     assert admin_client.get("/api/daily-statements/").json()["results"][0]["orders"] == 3
+
+
+def test_it_may_be_switched_off_and_says_so(
+    admin_client: Any, shop: Shop, others: Services, prover: Prover, settings: Any
+) -> None:
+    placed = complete(shop, others, ago=40)
+    others.did("payment", placed, captured=1)
+    prover.run()
+    ProofMark.objects.update(passed_at=timezone.now() - timedelta(hours=1))
+    assert len(proof_duties()) == 1
+    assert read_state().late_seconds > 3000
+    settings.PROVE_ORDERS = False
+    assert proof_duties() == []
+    assert (read_state().broken, read_state().late_seconds) == (1, 0.0), "what was found stays"
+    assert "PROVE_ORDERS switches it off" in admin_client.get("/admin/board/proof/").content.decode()
+    BrokenPromise.objects.update(dealt_with_at=timezone.now())
+    assert check_proof() == "ok: PROVE_ORDERS switches it off"

@@ -39,8 +39,8 @@ pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
 PARTS = (
-    "waiting", "incidents", "failing", "holds", "batches", "under-way", "oldest", "outcomes", "proof", "services",
-    "service",
+    "waiting", "requests", "incidents", "failing", "holds", "batches", "under-way", "oldest", "outcomes", "proof",
+    "services", "service",
 )  # fmt: skip
 
 
@@ -296,6 +296,7 @@ class TestThePage:
         folded = re.compile(r'<details class="fold" id="board-([a-z-]+)-1" open>')
         page = "".join(read(admin_client, part) for part in PARTS)
         assert folded.findall(page) == [
+            "requests",
             "failing",
             "holds",
             "batches",

@@ -131,6 +131,32 @@ class TestDryRun:
         }
         assert money["cancelled"] == [1785]
 
+    def test_it_warns_of_those_whose_participant_must_be_recovered_first(
+        self, parked: list[Placed], told: Told, admin_client: Client
+    ) -> None:
+        """Their undo would be reported as lost, and they would wait for a decision again."""
+        for order in parked[:3]:
+            order.log_as("done", "authorize-payment")
+        kept = parked[0].saga_id
+        assert kept is not None
+        told["payment"] = {kept: {"authorize-payment": held(Action.DONE)}}
+        batch = choose()
+        run_batches()
+        batch.refresh_from_db()
+        (reason,) = read_reasons(batch)
+        assert (reason.state, reason.count) == ("checked", 2)
+        assert reason.reason.startswith("payment: the database was set back")
+        assert "run ./manage.py payment recover first" in reason.reason
+        assert [(part.state, part.count) for part in read_parts(batch)] == [("checked", 4)]
+        warning = "Of 2: payment: the database was set back"
+        pages = {
+            act: unescape(
+                admin_client.get(reverse(f"admin:batches_batch_{act}", args=[batch.pk])).content.decode()
+            )
+            for act in ("start", "stop")
+        }
+        assert {act: warning in page for act, page in pages.items()} == {"start": True, "stop": False}
+
     def test_what_a_silent_participant_knows_is_not_known(self, parked: list[Placed], told: Told) -> None:
         told["shipment"] = None
         batch = choose()

@@ -534,6 +534,16 @@ class TestOverHttp:
         assert Peer().post("/api/dead-letters/7/dismiss/", {"why": "x"}, format="json").status_code == 404
 
 
+@pytest.mark.parametrize("act", [*LetterAct])
+def test_without_a_reason_nothing_is_done(placed: Placed, act: LetterAct) -> None:
+    letter = keep_step(placed)
+    placed.heard()
+    with pytest.raises(OperatorRefused, match="say why"):
+        act_on(letter, act.value, by="ada", why=" ")
+    letter.refresh_from_db()
+    assert (letter.dealt_with_at, placed.messages) == (None, [])
+
+
 def test_a_stored_letter_is_read_without_an_error_whatever_it_holds(shop: Shop) -> None:
     for body in ("", "[", "[1, 2]", "7", '[[], {"events": 7}, {}]', "[" * 5000):
         for task in ("x", "events.receive", "events.receive_all", RESERVE):

@@ -46,6 +46,9 @@ from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import operators, timing
 from celery_config.saga.operations.explanation import explain
 from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.history import read_history
+from celery_config.saga.operations.timeline import OPERATORS
+from order_project.case_file import make_case_file
 from order_project.domain import Flow
 from order_project.models import Choreography
 from order_project.sagas.place_order import PlaceOrderOverHttp
@@ -311,6 +314,55 @@ class TestTheDeadline:
         pass_time(60)
         run_holds()
         assert placed.saga.deadline_at - before == timedelta(seconds=120)
+
+
+class TestTheHistoryOfASaga:
+    def read(self, placed: Placed) -> list[str]:
+        told = read_history(placed.saga, read_flow(placed.saga))
+        return [each.text for each in sorted(told, key=lambda each: each.at) if each.lane == OPERATORS]
+
+    def test_tells_who_held_it_why_and_how_far_its_deadline_moved(
+        self, placed: Placed, pass_time: PassTime
+    ) -> None:
+        held = hold("participant", "payment")
+        assert self.read(placed) == [f"held by ada: {WHY['why']} (payment)"]
+        pass_time(HOUR)
+        run_holds()
+        let_go(held)
+        _, ended = self.read(placed)
+        assert ended.startswith("the hold by ada ended after ")
+        assert ended.endswith("; its deadline moved by 1 h")
+        assert make_case_file(placed.order, ask=False)["holds"] == placed.saga.held_times
+        assert placed.saga.held_times[0]["moved_seconds"] == HOUR
+
+    def test_tells_of_each_hold_that_follows_another(self, placed: Placed, pass_time: PassTime) -> None:
+        first, second = hold("participant", "payment"), hold("provider", "payment provider")
+        pass_time(60)
+        let_go(first)
+        pass_time(60)
+        let_go(second)
+        assert ["moved_seconds" in each for each in placed.saga.held_times] == [False, True]
+        assert placed.saga.held_times[1]["moved_seconds"] == 120
+        assert len(self.read(placed)) == 4
+
+    def test_tells_that_stopping_it_ends_the_hold(self, placed: Placed, pass_time: PassTime) -> None:
+        hold("participant", "payment")
+        pass_time(60)
+        operators.perform(placed.saga, "compensate", **WHY)
+        (held,) = placed.saga.held_times
+        assert held["moved_seconds"] == 60
+
+    def test_keeps_the_last_ones_alone(self, placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(holding, "MOST_TIMES", 2)
+        for _ in range(3):
+            let_go(hold("participant", "payment"))
+        assert len(placed.saga.held_times) == 2
+
+    def test_of_one_that_an_older_version_marked_is_empty(self, placed: Placed) -> None:
+        held = hold("participant", "payment")
+        placed.set(held_times=None)
+        let_go(held)
+        assert (placed.saga.held_since, placed.saga.held_times) == (None, None)
 
 
 class TestStoppingWhatIsHeld:

@@ -15,11 +15,15 @@ from rest_framework.test import APIClient
 
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError
+from celery_config.notifications import incidents
+from celery_config.notifications.models import Delivery, Incident, NotificationRule
 from celery_config.participant.api import BarrierSettleInput
 from celery_config.saga.approvals.models import ApprovalRequest
 from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.states import BatchState
+from celery_config.saga.batches.steering import steer
+from celery_config.saga.conditions import find_requests
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import approvals, barrier_client, operators
@@ -95,6 +99,71 @@ def test_who_asks_does_not_approve(parked: Placed, settlements: list[Any]) -> No
     with pytest.raises(OperatorRefused, match="another person than the one who asks approves"):
         approve(asked.pk, **ANN)
     assert settlements == []
+
+
+def log_in(name: str, *permissions: str) -> Client:
+    user = User.objects.create_user(name, password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+SEES_REQUESTS = "view_approvalrequest"
+
+
+class TestWhoIsTold:
+    def read(self, client: Client) -> str:
+        return client.get(reverse("admin:board", args=["requests"])).content.decode()
+
+    def test_those_who_may_approve_see_it_on_the_board(self, parked: Placed) -> None:
+        asked = ask_to_settle(parked)
+        may, asks, lacks = (
+            log_in("bob", SEES_REQUESTS, "settle_sagainstance"),
+            log_in("ann", SEES_REQUESTS, "settle_sagainstance"),
+            log_in("eve", SEES_REQUESTS),
+        )
+        url = reverse("admin:approvals_approvalrequest_change", args=[asked.pk])
+        assert [url in self.read(client) for client in (may, asks, lacks)] == [True, False, False]
+        assert "Nothing waits for your approval" in self.read(asks)
+        assert "<h2" not in self.read(log_in("sue"))
+        decline(asked.pk, **BOB)
+        assert url not in self.read(may)
+
+    def test_one_that_is_late_is_not_shown(self, parked: Placed) -> None:
+        asked = ask_to_settle(parked)
+        ApprovalRequest.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        assert str(asked.pk) not in self.read(log_in("bob", SEES_REQUESTS, "settle_sagainstance"))
+        assert [*find_requests()] == []
+
+    def test_starts_of_batches_take_no_query_each(
+        self, shop: Shop, django_assert_max_num_queries: Any
+    ) -> None:
+        for _ in range(3):
+            steer(make_ready_batch(shop).pk, "start", **ANN)
+        may = User.objects.create_superuser("bob", password="x")
+        with django_assert_max_num_queries(2):
+            assert len(approvals.list_decidable(may.has_perms, "bob")) == 3
+        sees = log_in("sue", SEES_REQUESTS, "change_batch")
+        assert "Nothing waits for your approval" in self.read(sees), (
+            "the verb of the batch needs a permission, too"
+        )
+
+    def test_somebody_is_told_once_until_it_is_decided(self, parked: Placed) -> None:
+        asked = ask_to_settle(parked)
+        (told,) = find_requests()
+        assert (told.kind, told.severity, told.due) == ("request", "ticket", asked.expires_at)
+        assert told.sentence == "“Settle by hand” waits for the approval of another person."
+        assert told.link.endswith(f"/approvalrequest/{asked.pk}/change/")
+        NotificationRule.objects.create(name="night", emails="ada@example.com", kinds=["request"])
+        for _ in range(2):
+            incidents.follow({"requests": [*find_requests()]}, every=["requests"])
+            incidents.write_deliveries()
+        assert [each.message for each in Delivery.objects.all()] == ["opened"]
+        decline(asked.pk, **BOB)
+        Incident.objects.update(last_seen_at=timezone.now() - timedelta(minutes=5))
+        incidents.follow({"requests": [*find_requests()]}, every=["requests"])
+        assert Incident.objects.get().over_at
 
 
 def test_the_same_is_asked_for_once(parked: Placed) -> None:

@@ -148,6 +148,17 @@ class TestVerbs:
         assert [e.step for e in told.effects] == ["reserve-stock"]
         assert (placed.saga.status, placed.chains) == ("running", [DRIVE])
 
+    def test_a_preview_warns_of_a_service_that_must_be_recovered_first(
+        self, placed: Placed, barrier: dict[str, Answer]
+    ) -> None:
+        placed.log_as("done", "authorize-payment", "reserve-stock")
+        barrier["payment"], barrier["inventory"] = None, {}
+        told = previews.preview(placed.saga, "compensate")
+        assert told.warning.startswith("inventory: the database was set back")
+        assert "run ./manage.py inventory recover first" in told.warning
+        barrier["inventory"] = {"reserve-stock": held(Action.DONE)}
+        assert previews.preview(placed.saga, "compensate").warning == ""
+
     def test_compensate_now(self, placed: Placed, barrier: dict[str, Answer]) -> None:
         done = operators.perform(placed.saga, "compensate", by="ada", why="customer called")
         assert placed.chains == [DRIVE, STOP]

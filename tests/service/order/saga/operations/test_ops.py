@@ -124,7 +124,27 @@ def test_a_dead_letter_is_dealt_with_once(terminal: Terminal) -> None:
     assert (problem["status"], problem["code"]) == (409, "operator_refused")
 
 
-@pytest.mark.parametrize("words", [["incidents"], ["broken-promises"], ["daily-statements"], ["approvals"]])
+def test_a_note_is_added_and_the_list_of_a_row_is_read_by_its_own_words(
+    terminal: Terminal, parked: Placed
+) -> None:
+    note = ("orders", "notes", "new", str(parked.id), "--text", "She moves on Friday")
+    assert terminal.read(*note)["preview"]["results"] == []
+    assert terminal.read(*note, "--yes")["by"] == "ada"
+    (row,) = terminal.read("orders", "notes", str(parked.id))["results"]
+    assert row["text"] == "She moves on Friday"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["incidents"],
+        ["notification-rules"],
+        ["deliveries"],
+        ["broken-promises"],
+        ["daily-statements"],
+        ["approvals"],
+    ],
+)
 def test_every_list_is_there(terminal: Terminal, words: list[str]) -> None:
     assert terminal.read(*words, "list")["results"] == []
 
