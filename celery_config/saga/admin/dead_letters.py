@@ -17,6 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.decorators import action
 
+from celery_config.contracts.privacy import hide_name
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.dealt_with import DEALT_WITH_FILTER, DealtWithAdmin, find_why
 from celery_config.messaging.models import DEALT_WITH
@@ -33,7 +34,7 @@ from celery_config.saga.admin.widgets import (
 from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.batches.letters import LETTERS
 from celery_config.saga.dead_letters import remedies
-from celery_config.saga.dead_letters.reading import BodyField, Group, read_body, read_groups
+from celery_config.saga.dead_letters.reading import BodyField, Group, read_body, read_groups, show_fault
 from celery_config.saga.dead_letters.remedies import (
     ABOUT,
     Remedy,
@@ -51,12 +52,13 @@ from celery_config.saga.operations.wording import describe_status
 from celery_config.web.board import make_table
 from celery_config.web.columns import (
     EMPTY,
+    Column,
     column,
     format_ago,
     format_number,
     get_page_url,
-    json_column,
     make_label,
+    message_column,
     saga_column,
     words_column,
 )
@@ -70,7 +72,8 @@ VIEWS = {
     LetterAct.DISMISS.value: "dismiss",
 }
 SHOW_ABOUT = (
-    "The page shows the names and addresses that the letter holds. The trail keeps your name and your reason."
+    "The page shows the names, addresses and other texts that the letter holds."
+    " The trail keeps your name and your reason."
 )
 WHOLE_TEXT = (
     "A batch takes all open letters of the group: it checks each first, and you start it on its page."
@@ -87,6 +90,15 @@ def describe_outcome(letter: DeadLetter) -> str:
 
 
 OUTCOME = column("text", "became", "what became of it", describe_outcome)
+FAULT = column("said", "fault", "", lambda row: show_fault(row) or EMPTY)
+
+
+def name_column(path: str) -> Column:
+    """A name as its sender wrote it, hidden if it does not look like one."""
+    return column("name", path, "", lambda row: hide_name(getattr(row, path)) or EMPTY)
+
+
+TASK = name_column("task")
 
 
 class GroupFilter(admin.SimpleListFilter):
@@ -104,7 +116,7 @@ class GroupFilter(admin.SimpleListFilter):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(DealtWithAdmin):
-    list_display = ("received_at", "task", REASON, "fault", saga_column(short=True), "consequence", OUTCOME)
+    list_display = ("received_at", TASK, REASON, FAULT, saga_column(short=True), "consequence", OUTCOME)
     list_filter = (
         DEALT_WITH_FILTER, GroupFilter, LetterBatchFilter, text_filter("reason"), text_filter("queue"),
     )  # fmt: skip
@@ -115,8 +127,8 @@ class DeadLetterAdmin(DealtWithAdmin):
     search_help_text = "saga id, command id or task"
     ordering = ("-received_at",)
     fields = (
-        "received_at", REASON, "queue", "task", "task_id", saga_column(), "step", "operation", "fault",
-        "consequence", OUTCOME, *DEALT_WITH, json_column("headers"),
+        "received_at", REASON, name_column("queue"), TASK, name_column("task_id"), saga_column(), name_column("step"),
+        name_column("operation"), FAULT, "consequence", OUTCOME, *DEALT_WITH, message_column("headers"),
     )  # fmt: skip
     actions_detail = (*VIEWS.values(), "show")
     actions_detail_hide_default = True
@@ -208,7 +220,7 @@ class DeadLetterAdmin(DealtWithAdmin):
             verbs.append({"title": name_act(SHOW), "path": get_page_url(letter, "show")})
         refused = [f"{name_act(each.act)} is not possible: {each.refused}" for each in offers if each.refused]
         return {
-            "sentence": f"{letter.fault or 'It cannot be said what is wrong'}. It is {describe_outcome(letter)}.",
+            "sentence": f"{show_fault(letter) or 'It cannot be said what is wrong'}. It is {describe_outcome(letter)}.",
             "refused": [] if letter.dealt_with_at else refused,
             "verbs": verbs,
             "tables": [("What it says", build_body_table(fields))],

@@ -16,6 +16,7 @@ from django.db import transaction
 
 from celery_config.common.grouping import group_by
 from celery_config.contracts.base import encode
+from celery_config.contracts.privacy import hide_quoted
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError, ServiceClient, read_answer
@@ -192,7 +193,7 @@ def find_refusal(letter: DeadLetter, act: str, rows: Mapping[UUID, WatchedRow]) 
         done = LetterAct(letter.act).label if letter.act else "dealt with"
         return f"it was {done} already, by {letter.dealt_with_by}"
     if act == LetterAct.SEND:
-        return "" if letter.reason == SET_ASIDE_REASON else StoredLetter(letter).fault
+        return "" if letter.reason == SET_ASIDE_REASON else hide_quoted(StoredLetter(letter).fault)
     if act == LetterAct.REBUILD:
         row = rows.get(letter.saga) if letter.saga else None
         if row is None:
