@@ -20,6 +20,7 @@ from celery_config.contracts.base import Event, StepTried
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.db.functions import Now, fetch_now
+from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import notifier
 
@@ -71,23 +72,27 @@ def task_statements(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> l
     )
 
 
-def hold_tasks(held: Iterable[tuple[UUID, UUID | None, dict[str, Any]]]) -> None:
-    """Write Celery messages that wait until they are let go: each with its hold and its saga, with one statement."""
+def hold_tasks(held: Iterable[tuple[UUID, AskedStep, dict[str, Any]]]) -> None:
+    """Write Celery messages that wait until they are let go: each with its hold and its step, with one statement.
+
+    Of a step that is held already nothing more is written: what is kept asks for the same.
+    """
     far = fetch_now() + FAR_AWAY
     kind = OutboxMessage.Kind.TASK.value
     rows = [
         SimpleNamespace(
             kind=kind,
             name=message["task"],
-            saga=saga,
+            saga=step.saga,
             payload=message,
             route=find_route(message),
             due_at=far,
             hold=hold,
+            held_step=step.key,
         )
-        for hold, saga, message in held
+        for hold, step, message in held
     ]
-    bulk.execute(*bulk.insert_statement(OutboxMessage, rows, (*INSERTED, "due_at", "hold")))
+    bulk.insert_new(OutboxMessage, rows, (*INSERTED, "due_at", "hold", "held_step"), returning="id")
 
 
 def insert_statement(messages: Iterable[Any]) -> list[Statement]:
