@@ -119,7 +119,7 @@ class DurableTask(Task):
         return ended + self.attempt([d for d in ready if id(d) not in held], self.work.handle)
 
     def find_held(self, deliveries: Sequence[Delivery[Any]]) -> dict[int, HeldStep]:
-        """Return the hold and the step of each message that is held, by the identity of its delivery (rule 30, holds)."""
+        """Return hold and step of each message that is held, by the identity of its delivery (rule 30, holds)."""
         name = self.work.find_step
         if name is None or not (holds := read_holds()):
             return {}
