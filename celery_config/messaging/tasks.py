@@ -137,7 +137,7 @@ class DurableTask(Task):
         """Move messages to the outbox until they are let go; it is no try. Nothing is held unacknowledged."""
         found = [(*held[id(each)], each.request) for each in deliveries]
         writing.hold_tasks(
-            (hold.id, step, retry_message(self.name, request, request.retries))
+            (hold.id, step.saga, step.key, retry_message(self.name, request, request.retries))
             for hold, step, request in found
         )
         return [HeldBack(f"{hold.label} is held") for hold, _, _ in found]

@@ -20,7 +20,6 @@ from celery_config.contracts.base import Event, StepTried
 from celery_config.db import bulk
 from celery_config.db.bulk import Statement
 from celery_config.db.functions import Now, fetch_now
-from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.models import OutboxMessage
 from celery_config.messaging.outbox import notifier
 
@@ -72,8 +71,8 @@ def task_statements(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> l
     )
 
 
-def hold_tasks(held: Iterable[tuple[UUID, AskedStep, dict[str, Any]]]) -> None:
-    """Write Celery messages that wait until they are let go: each with its hold and its step, with one statement.
+def hold_tasks(held: Iterable[tuple[UUID, UUID, str, dict[str, Any]]]) -> None:
+    """Write Celery messages that wait until they are let go: each with its hold, saga and step, with one statement.
 
     Of a step that is held already nothing more is written: what is kept asks for the same.
     """
@@ -83,14 +82,14 @@ def hold_tasks(held: Iterable[tuple[UUID, AskedStep, dict[str, Any]]]) -> None:
         SimpleNamespace(
             kind=kind,
             name=message["task"],
-            saga=step.saga,
+            saga=saga,
             payload=message,
             route=find_route(message),
             due_at=far,
             hold=hold,
-            held_step=step.key,
+            held_step=step,
         )
-        for hold, step, message in held
+        for hold, saga, step, message in held
     ]
     bulk.insert_new(OutboxMessage, rows, (*INSERTED, "due_at", "hold", "held_step"), returning="id")
 

@@ -179,7 +179,7 @@ class TestWorkers:
 
         def fail(held: Any) -> None:
             rows = list(held)
-            if any(str(step.saga) == odd.kwargs["saga"] for _, step, _ in rows):
+            if any(str(saga) == odd.kwargs["saga"] for _, saga, *_ in rows):
                 raise DataError("it cannot be stored")
             hold_tasks(rows)
 
