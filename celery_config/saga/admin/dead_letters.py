@@ -47,7 +47,7 @@ from celery_config.saga.dead_letters.sending import ERASED
 from celery_config.saga.dead_letters.showing import SHOW, show_letter
 from celery_config.saga.models import DeadLetter, LetterAct, LetterGroup
 from celery_config.saga.operations.acts import name_act, title_act
-from celery_config.saga.operations.permissions import PERMISSIONS
+from celery_config.saga.operations.permissions import PERMISSIONS, list_needs_to_make
 from celery_config.saga.operations.wording import describe_status
 from celery_config.web.board import make_table
 from celery_config.web.columns import (
@@ -135,7 +135,7 @@ class DeadLetterAdmin(DealtWithAdmin):
     Media = StoryMedia
 
     def has_drive_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        """Who rebuilds a letter drives a flow, and who makes a batch steers it."""
+        """Who rebuilds a letter drives a flow."""
         return self.has_act_permission(request) and request.user.has_perm(PERMISSIONS[LetterAct.REBUILD])
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -162,19 +162,21 @@ class DeadLetterAdmin(DealtWithAdmin):
         return answer
 
     def list_group_verbs(self, request: HttpRequest, chosen: list[Group]) -> list[dict[str, Any]]:
-        if not (chosen and self.has_drive_permission(request)):
+        if not chosen:
             return []
         about = {FINGERPRINT: chosen[0].fingerprint}
         base = reverse("admin:saga_deadletter_group")
         return [
-            {"title": name_act(act), "path": f"{base}?{urlencode({**about, VERB: act})}"} for act in VIEWS
+            {"title": name_act(act), "path": f"{base}?{urlencode({**about, VERB: act})}"}
+            for act in VIEWS
+            if may_make_batch(request, act)
         ]
 
     def group_view(self, request: HttpRequest) -> HttpResponse:
         """Ask why, make a batch of all open letters of a group, and lead to its page."""
-        if not self.has_drive_permission(request):
-            raise PermissionDenied
         verb, fingerprint = request.GET.get(VERB, ""), request.GET.get(FINGERPRINT, "")
+        if not may_make_batch(request, verb):
+            raise PermissionDenied
         group = LetterGroup.objects.filter(pk=fingerprint).first()
         if group is None or verb not in VIEWS:
             return HttpResponseNotFound()
@@ -277,15 +279,23 @@ class DeadLetterAdmin(DealtWithAdmin):
         if not (why := find_why(self, request)):
             return
         remedy = Remedy(LetterAct.DISMISS, request.user.get_username(), why)
-        with transaction.atomic():
-            rows = chosen.filter(dealt_with_at__isnull=True).defer("body", "headers").order_by("pk")
-            acted = remedy.apply(list(rows.select_for_update()))
+        try:
+            with transaction.atomic():
+                rows = chosen.filter(dealt_with_at__isnull=True).defer("body", "headers").order_by("pk")
+                acted = remedy.apply(list(rows.select_for_update()))
+        except OperatorRefused as refusal:
+            self.message_user(request, f"Nothing was changed: {refusal}", messages.ERROR)
+            return
         refused = sorted({each.refusal for each in acted if each.refusal})
         count = sum(not each.refusal for each in acted)
         text = f"{count_rows(DeadLetter, count)} dismissed; they are deleted after their time"
         self.message_user(request, text, messages.SUCCESS)
         if refused:
             self.message_user(request, f"Nothing was changed of others: {'; '.join(refused)}", messages.ERROR)
+
+
+def may_make_batch(request: HttpRequest, verb: str) -> bool:
+    return bool(request.user.has_perms(list_needs_to_make(verb, of_letters=True)))
 
 
 def build_groups_table(groups: list[Group]) -> dict[str, Any]:
