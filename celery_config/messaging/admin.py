@@ -146,7 +146,8 @@ class OutboxAdmin(ReadOnlyAdmin):
             return
         chosen = list(queryset.filter(SET_ASIDE))
         for row in chosen:
-            self.log_change(request, row, f"sent again: {why}; it was set aside: {hide_quoted(row.fault)}")
+            fault = hide_quoted(row.fault or "")
+            self.log_change(request, row, f"sent again: {why}; it was set aside: {fault}")
         set_aside.send_again(chosen, by=request.user.get_username(), why=why)
         count = len(chosen)
         told = ngettext("Done: %(count)d row is sent again", "Done: %(count)d rows are sent again", count)
