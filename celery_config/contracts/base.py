@@ -53,6 +53,9 @@ class Value:
     came later looks in every release, and in every copy, as it did in the first one.
     """
 
+    personal: ClassVar[tuple[str, ...]] = ()
+    """Its fields that hold a person's data."""
+
 
 class Event(Message):
     """What happened, in the past tense; announced to all subscribers."""

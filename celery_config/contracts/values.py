@@ -25,6 +25,9 @@ class Address(Value):
     Parts of addresses that were taken earlier, or that an import found, may lack what the country requires.
     """
 
+    # The country decides about taxes, so it stays after an erasure.
+    personal = ("name", "line1", "line2", "city", "region", "postal_code")
+
     name: str
     line1: str
     city: str

@@ -40,6 +40,20 @@ class RemoveIndex(RemoveIndexConcurrently):
         way.database_backwards(self, app_label, schema_editor, *states)
 
 
+class AddUniqueness(NotInTransactionMixin, migrations.AddConstraint):
+    """Adds a unique constraint of some rows of a table, which is an index. The migration must not be atomic."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if not is_postgresql(schema_editor):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+            return
+        self._ensure_not_in_transaction(schema_editor)
+        model = to_state.apps.get_model(app_label, self.model_name)
+        sql = str(self.constraint.create_sql(model, schema_editor))
+        concurrently = "UNIQUE INDEX CONCURRENTLY IF NOT EXISTS"
+        schema_editor.execute(sql.replace("UNIQUE INDEX", concurrently, 1), params=None)
+
+
 class AddBeginningIndex(NotInTransactionMixin, migrations.RunSQL):
     """Adds an index by which `column__istartswith` finds rows, on PostgreSQL alone; so no model can declare it."""
 

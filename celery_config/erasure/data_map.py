@@ -21,7 +21,6 @@ from celery_config.copies.retirement import tombstone_rows
 from celery_config.copies.store import tombstone_values
 from celery_config.db import functions
 from celery_config.erasure.locations import DataLocation
-from celery_config.erasure.redaction import PERSONAL_FIELDS
 from celery_config.erasure.tombstones import mark_erased, read_all_erased
 from celery_config.messaging import database_gate
 from celery_config.messaging.models import BarrierRow, IdempotencyKey, OutboxMessage
@@ -104,11 +103,6 @@ class DataMap:
         for location in (*self.locations, *MESSAGE_LOCATIONS):
             counts[location.name] = counts.get(location.name, 0) + location.erase(ids)
         return Receipt(counts, functions.fetch_now())
-
-    @staticmethod
-    def is_personal(name: str) -> bool:
-        """Whether a field of this name holds personal data, in every contract and stored request."""
-        return name in PERSONAL_FIELDS
 
     def find_residue(self) -> Iterator[str]:
         """Describe the personal data of erased customers that is left or has come back, a line for each table."""

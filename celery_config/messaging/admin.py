@@ -15,6 +15,7 @@ from django.utils.text import Truncator
 from django.utils.translation import ngettext
 
 from celery_config.common.services import ORCHESTRATOR, SERVICES
+from celery_config.contracts.privacy import hide_quoted
 from celery_config.messaging.contradictions import ACTION_WORDS, TRIED_WORDS, advise, describe_reason
 from celery_config.messaging.dealt_with import (
     DEALT_WITH_FILTER,
@@ -38,11 +39,12 @@ from celery_config.web.columns import (
     EMPTY,
     id_column,
     join_lines,
-    json_column,
     label_column,
     make_anchor,
     make_table,
+    message_column,
     saga_column,
+    said_column,
     table_column,
     words_column,
 )
@@ -129,14 +131,14 @@ class OutboxAdmin(ReadOnlyAdmin):
     search_help_text = "saga id"
     ordering = ("-id",)
     fields = (
-        "id", "transaction", "kind", "name", saga_column(), "route", json_column("payload"), "due_at",
-        "published_at", "hold", "fault", "created_at",
+        "id", "transaction", "kind", "name", saga_column(), "route", message_column("payload"), "due_at",
+        "published_at", "hold", said_column("fault"), "created_at",
     )  # fmt: skip
 
     @admin.display(description="fault")
     def short_fault(self, row: OutboxMessage) -> str | None:
         """The whole of it is on the row's own page."""
-        return Truncator(row.fault).chars(MAX_SHOWN) if row.fault else None
+        return Truncator(hide_quoted(row.fault)).chars(MAX_SHOWN) if row.fault else None
 
     @admin.action(description="Send again what was set aside", permissions=["act"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
@@ -144,7 +146,8 @@ class OutboxAdmin(ReadOnlyAdmin):
             return
         chosen = list(queryset.filter(SET_ASIDE))
         for row in chosen:
-            self.log_change(request, row, f"sent again: {why}; it was set aside: {row.fault}")
+            fault = hide_quoted(row.fault or "")
+            self.log_change(request, row, f"sent again: {why}; it was set aside: {fault}")
         set_aside.send_again(chosen, by=request.user.get_username(), why=why)
         count = len(chosen)
         told = ngettext("Done: %(count)d row is sent again", "Done: %(count)d rows are sent again", count)

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from celery_config.common.identifiers import min_uuid7_at, parse_uuid
 from celery_config.common.services import SERVICES
+from celery_config.contracts.privacy import SECRET_FIELDS, hide_private
 from celery_config.errors import Recovering
 from celery_config.messaging import announcing, epochs, retention, trouble
 from celery_config.messaging.announcing import AskedEvent
@@ -24,7 +25,7 @@ from celery_config.messaging.feed import AFTER, open_feed
 from celery_config.messaging.models import SET_ASIDE, BarrierRow, OutboxMessage
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.messaging.outbox.set_aside import MOST_SETTLED, count_set_aside, settle_set_aside
-from celery_config.web.columns import SECRET_FIELDS
+from celery_config.web.authentication import ServiceUser
 from celery_config.web.fields import IdField, StrictCharField, StrictIntegerField, WordField
 from celery_config.web.filters import ParameterFilter, StrictFilterBackend, check_given_once
 from celery_config.web.idempotency_keys import KeyUse, set_key_use
@@ -63,7 +64,7 @@ def hide_tokens(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 class FeedEntry(TypedDict):
-    """An event as the broker had it, but without payment tokens."""
+    """An event as the broker had it, but without payment tokens, and for people without personal data."""
 
     cursor: str
     event: dict[str, Any]
@@ -98,8 +99,9 @@ class EventFeed(APIView):
         """Return only rows below every running transaction, because ids commit out of order."""
         check_given_once(request)
         feed = open_feed(request.query_params.get("after", ""))
+        hide = hide_tokens if isinstance(request.user, ServiceUser) else hide_private
         found = [
-            {"cursor": feed.make_cursor(transaction, row), "event": hide_tokens(payload)}
+            {"cursor": feed.make_cursor(transaction, row), "event": hide(payload)}
             for transaction, row, payload in feed.events.values_list("transaction", "id", "payload")[
                 :FEED_LIMIT
             ]

@@ -116,6 +116,9 @@ class OutboxMessage(models.Model):
     hold = models.UUIDField(
         null=True, blank=True, help_text="the operator's hold that it waits for; due once it is let go"
     )
+    held_step = models.CharField(
+        max_length=160, null=True, blank=True, help_text="what a held message asks for, once for each saga"
+    )
 
     class Meta:
         verbose_name = "message to send"
@@ -129,6 +132,10 @@ class OutboxMessage(models.Model):
             models.Index(fields=["transaction", "id"], name="outbox_feed", condition=models.Q(kind="event")),
             models.Index(fields=["published_at"], name="outbox_retention"),
             models.Index(fields=["hold", "saga"], name="outbox_held", condition=HELD),
+        ]
+        constraints: ClassVar = [
+            # A service may send a sound message again and again while it is held.
+            models.UniqueConstraint(fields=["saga", "held_step"], name="outbox_held_once", condition=HELD)
         ]
 
     def __str__(self) -> str:

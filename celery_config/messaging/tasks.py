@@ -41,6 +41,7 @@ LONGEST_SHOWN = 1000
 Handle = Callable[[Sequence[Delivery[Any]]], list[Outcome]]
 Sender = Literal["", "orchestrator", "participant"]
 DeliveryOutcomes = list[tuple[Delivery[Any], Outcome]]
+HeldStep = tuple[KnownHold, AskedStep]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +118,8 @@ class DurableTask(Task):
             ended += self.attempt([d for d in ready if id(d) in held], partial(self.hold_back, held))
         return ended + self.attempt([d for d in ready if id(d) not in held], self.work.handle)
 
-    def find_held(self, deliveries: Sequence[Delivery[Any]]) -> dict[int, KnownHold]:
-        """Return the holds that cover messages, by the identity of their deliveries (rule 30, holds)."""
+    def find_held(self, deliveries: Sequence[Delivery[Any]]) -> dict[int, HeldStep]:
+        """Return hold and step of each message that is held, by the identity of its delivery (rule 30, holds)."""
         name = self.work.find_step
         if name is None or not (holds := read_holds()):
             return {}
@@ -126,19 +127,20 @@ class DurableTask(Task):
         if not any(find_hold(holds, step) for step in steps.values()):
             return {}
         holds = read_holds(afresh=True)
-        return {number: hold for number, step in steps.items() if (hold := find_hold(holds, step))}
+        return {
+            number: (hold, step)
+            for number, step in steps.items()
+            if step and (hold := find_hold(holds, step))
+        }
 
-    def hold_back(self, held: Mapping[int, KnownHold], deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
+    def hold_back(self, held: Mapping[int, HeldStep], deliveries: Sequence[Delivery[Any]]) -> list[Outcome]:
         """Move messages to the outbox until they are let go; it is no try. Nothing is held unacknowledged."""
+        found = [(*held[id(each)], each.request) for each in deliveries]
         writing.hold_tasks(
-            (
-                held[id(each)].id,
-                self.find_saga(each.request),
-                retry_message(self.name, each.request, each.request.retries),
-            )
-            for each in deliveries
+            (hold.id, step.saga, step.key, retry_message(self.name, request, request.retries))
+            for hold, step, request in found
         )
-        return [HeldBack(f"{held[id(each)].label} is held") for each in deliveries]
+        return [HeldBack(f"{hold.label} is held") for hold, _, _ in found]
 
     def find_saga(self, request: Context) -> UUID | None:
         saga = request.kwargs.get("saga")

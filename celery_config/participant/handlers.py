@@ -191,7 +191,7 @@ def register_handler(handler: Handler) -> Task:
 
     def find_step(delivery: Delivery[StepMessage]) -> AskedStep:
         message = delivery.message
-        return AskedStep(saga=message.saga, command=name, operation=message.operation)
+        return AskedStep(saga=message.saga, command=name, operation=message.operation, step=message.step)
 
     work = make_link(message=StepMessage, handle=handle, find_step=find_step, on_exhausted=announce_giving_up)
     return durable_task(name, work, throws=(Refused, StepSuperseded))
@@ -218,7 +218,9 @@ def register_fence(service: str) -> Task:
 
     def find_step(delivery: Delivery[FenceMessage]) -> AskedStep:
         message = delivery.message
-        return AskedStep(saga=message.saga, command=message.pivot, operation=message.operation)
+        return AskedStep(
+            saga=message.saga, command=message.pivot, operation=message.operation, step=message.step
+        )
 
     return durable_task(
         f"{service}.fence", make_link(message=FenceMessage, handle=handle, find_step=find_step)

@@ -13,6 +13,7 @@ from celery_config.common.correlation import (
     name_request,
 )
 from celery_config.common.identifiers import abbreviate_id, uuid7
+from celery_config.contracts.privacy import hide_name
 from celery_config.db.functions import IdEnding, Now
 from celery_config.db.settled_time import SettledTime
 from celery_config.messaging.models import DealtWithRow
@@ -379,7 +380,7 @@ class DeadLetter(DealtWithRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.task or 'a message'} from {self.queue}: {self.reason}"
+        return f"{hide_name(self.task) or 'a message'} from {hide_name(self.queue)}: {self.reason}"
 
 
 class LetterGroup(models.Model):

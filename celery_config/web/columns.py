@@ -25,12 +25,12 @@ from unfold.utils import display_for_label, prettify_json
 from celery_config.common.countries import name_country
 from celery_config.common.money import money
 from celery_config.common.services import ORCHESTRATOR
+from celery_config.contracts.privacy import HIDDEN, SECRET_FIELDS, hide_private, hide_quoted
 from celery_config.web.elsewhere import find_url
 
 Column = Callable[[Model], Any]
 EMPTY = "-"
 BLANK: tuple[Any, ...] = ("", None, [], {})
-SECRET_FIELDS = ("payment_token",)
 # A page about something else shows no more of an address.
 SHOWN_ADDRESS_FIELDS = ("city", "country")
 ADDRESS_LINES = ("name", "line1", "line2", "city", "region", "postal_code", "country")
@@ -168,6 +168,21 @@ def json_column(path: str, title: str = "") -> Column:
     return column("json", path, title, show)
 
 
+def message_column(path: str, title: str = "") -> Column:
+    """The formatted JSON of a message, or of a part of it, with what is shown of it without asking."""
+
+    def show(row: Model) -> Any:
+        value = get_value(row, path)
+        return prettify_json(hide_private(value), None) if value else EMPTY
+
+    return column("json", path, title, show)
+
+
+def said_column(path: str, title: str = "") -> Column:
+    """What is said about a message, without the values of it that are quoted."""
+    return column("said", path, title, lambda row: hide_quoted(get_value(row, path) or "") or EMPTY)
+
+
 def spell_code(code: str) -> str:
     """A code of ours in words, without the service before its dot."""
     return code.rpartition(".")[2].replace("_", " ")
@@ -237,7 +252,7 @@ def join_lines(texts: Iterable[str]) -> SafeString:
 def hide_secrets(value: Any, name: str = "") -> Any:
     """A JSON value without payment tokens, and with only the city and the country of an address."""
     if name in SECRET_FIELDS:
-        return "hidden"
+        return HIDDEN
     if isinstance(value, list):
         return [hide_secrets(item) for item in value]
     if not isinstance(value, dict):

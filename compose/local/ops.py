@@ -11,95 +11,19 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
-
-import httpx
 
 from celery_config.common.secret_files import SecretUnreadable, read_secret_files
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.common.visible_text import escape_controls
-from compose.local.errors import LocalError
-from compose.local.openapi import Operation, Option, list_operations
+from compose.local.openapi import Operation, Option
+from compose.local.ops_client import Api, CallRefused
 from compose.local.ports import LOOPBACK
 
-SECONDS = 30.0
 WRONG, REFUSED = 2, 1
-
-
-class CallRefused(LocalError):
-    """The service refuses a call or does not answer; `problem` says why (RFC 9457)."""
-
-    def __init__(self, problem: Any) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
-
-
-class Api:
-    """The HTTP API of one service.
-
-    Args:
-        url: of the service.
-        token: of a user, or the whole value of the header Authorization.
-    """
-
-    def __init__(self, url: str, token: str) -> None:
-        scheme = "" if " " in token else "Token "
-        headers = {"Accept": "application/json"} | ({"Authorization": f"{scheme}{token}"} if token else {})
-        self.url = url.rstrip("/")
-        self.client = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS, trust_env=False)
-
-    def send(self, method: str, path: str, **parts: Any) -> Any:
-        """Make a call; return its answer, None if it is empty.
-
-        Raises:
-            CallRefused: the answer is an error, or there is none.
-        """
-        try:
-            answer = self.client.request(method, path, **parts)
-        except httpx.HTTPError as error:
-            key = (parts.get("headers") or {}).get("Idempotency-Key")
-            again = {"idempotency_key": key, "hint": "repeat it with --key: it is done once"} if key else {}
-            raise CallRefused(
-                {
-                    "title": "No answer",
-                    "detail": f"{method} {self.url}{path}: {error!r}",
-                }
-                | again
-            ) from error
-        try:
-            told = answer.json() if answer.content else None
-        except (ValueError, RecursionError):
-            told = {"status": answer.status_code, "detail": answer.text[:300]}
-        if not answer.is_success:
-            raise CallRefused(told or {"status": answer.status_code, "title": answer.reason_phrase})
-        return told
-
-    def read_operations(self) -> list[Operation]:
-        """Return what the service can do, as its document says.
-
-        Raises:
-            CallRefused: there is none.
-        """
-        told = self.send("GET", "/api/schema/", headers={"Accept": "application/vnd.oai.openapi+json"})
-        try:
-            return list_operations(told)
-        except (AttributeError, KeyError, TypeError) as error:
-            detail = f"{self.url}/api/schema/ answers with no OpenAPI document: {error!r}"
-            raise CallRefused({"title": "No document", "detail": detail}) from error
-
-    def read_all(self, path: str, query: Mapping[str, str]) -> Iterator[Any]:
-        """Return each row of a list, page after page."""
-        page = self.send("GET", path, params=dict(query))
-        yield from page["results"]
-        while page["next"]:
-            # The token goes to the address that was given alone.
-            (cursor,) = parse_qs(urlsplit(page["next"]).query)["cursor"]
-            page = self.send("GET", path, params={**query, "cursor": cursor})
-            yield from page["results"]
 
 
 def main(argv: list[str]) -> int:

@@ -23,6 +23,13 @@ class AskedStep:
     """The wire name of the command; of a fence, that of the pivot."""
     operation: str
     """`do`, `undo` or `fence`."""
+    step: str = ""
+    """Its name, in a saga; a choreographed order has one step a command."""
+
+    @property
+    def key(self) -> str:
+        """What it is within its saga or order."""
+        return f"{self.operation} {self.step or self.command}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,8 +71,11 @@ def task_statements(messages: Iterable[tuple[UUID | None, dict[str, Any]]]) -> l
     )
 
 
-def hold_tasks(held: Iterable[tuple[UUID, UUID | None, dict[str, Any]]]) -> None:
-    """Write Celery messages that wait until they are let go: each with its hold and its saga, with one statement."""
+def hold_tasks(held: Iterable[tuple[UUID, UUID, str, dict[str, Any]]]) -> None:
+    """Write Celery messages that wait until they are let go: each with its hold, saga and step, with one statement.
+
+    Of a step that is held already nothing more is written: what is kept asks for the same.
+    """
     far = fetch_now() + FAR_AWAY
     kind = OutboxMessage.Kind.TASK.value
     rows = [
@@ -84,10 +87,11 @@ def hold_tasks(held: Iterable[tuple[UUID, UUID | None, dict[str, Any]]]) -> None
             route=find_route(message),
             due_at=far,
             hold=hold,
+            held_step=step,
         )
-        for hold, saga, message in held
+        for hold, saga, step, message in held
     ]
-    bulk.execute(*bulk.insert_statement(OutboxMessage, rows, (*INSERTED, "due_at", "hold")))
+    bulk.insert_new(OutboxMessage, rows, (*INSERTED, "due_at", "hold", "held_step"), returning="id")
 
 
 def insert_statement(messages: Iterable[Any]) -> list[Statement]:

@@ -33,12 +33,14 @@ from celery_config.saga.admin.widgets import (
 )
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import OperatorAction
-from celery_config.saga.operations import bulk_previews, operators
+from celery_config.saga.operations import approvals, bulk_previews, operators
 from celery_config.saga.operations.acts import describe_effect, name_act, title_act
 from celery_config.saga.operations.advice import advise
 from celery_config.saga.operations.bulk_previews import Prospect
 from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flows
+from celery_config.saga.operations.permissions import list_needs_to_make
+from celery_config.saga.operations.wording import end_sentence
 from celery_config.saga.states import OPEN, Status
 from celery_config.web.board import make_table
 from celery_config.web.columns import EMPTY, get_page_url
@@ -80,8 +82,10 @@ def show_bulk_page(
         return redirect(act_on_each(admin, request, rows, verb, form.cleaned_data["why"]) or back)
     prospects = bulk_previews.foresee(rows, verb)
     # Only the rows of a cause can be found again.
-    is_whole = left and VERB in request.GET
+    may_make = request.user.has_perms(list_needs_to_make(verb, of_letters=False))
+    is_whole = left and VERB in request.GET and may_make
     more = f"There are more than {find_most()}. {WHOLE_TEXT if is_whole else REST_TEXT}"
+    limit = approvals.explain_limit(verb, request.user.get_username())
     hidden = [("action", f"{verb}_each"), ("confirmed", "yes")]
     hidden += [(WHOLE, "yes")] if is_whole else [(ACTION_CHECKBOX_NAME, str(row.pk)) for row in rows]
     return render_confirmation(
@@ -89,7 +93,7 @@ def show_bulk_page(
         request,
         title=title_act(verb, f"{'more than ' if is_whole else ''}{count_rows(admin.model, len(rows))}"),
         about=find_flow(admin.model).verbs[verb].label,
-        warnings=[more] if left else [],
+        warnings=[*([more] if left else []), *filter(None, [end_sentence(limit)])],
         first=len(rows) if left else 0,
         whole=is_whole,
         outcomes=bulk_previews.count_outcomes(prospects),

@@ -17,6 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.decorators import action
 
+from celery_config.contracts.privacy import hide_name
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.dealt_with import DEALT_WITH_FILTER, DealtWithAdmin, find_why
 from celery_config.messaging.models import DEALT_WITH
@@ -33,7 +34,7 @@ from celery_config.saga.admin.widgets import (
 from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.batches.letters import LETTERS
 from celery_config.saga.dead_letters import remedies
-from celery_config.saga.dead_letters.reading import BodyField, Group, read_body, read_groups
+from celery_config.saga.dead_letters.reading import BodyField, Group, read_body, read_groups, show_fault
 from celery_config.saga.dead_letters.remedies import (
     ABOUT,
     Remedy,
@@ -46,17 +47,18 @@ from celery_config.saga.dead_letters.sending import ERASED
 from celery_config.saga.dead_letters.showing import SHOW, show_letter
 from celery_config.saga.models import DeadLetter, LetterAct, LetterGroup
 from celery_config.saga.operations.acts import name_act, title_act
-from celery_config.saga.operations.permissions import PERMISSIONS
+from celery_config.saga.operations.permissions import PERMISSIONS, list_needs_to_make
 from celery_config.saga.operations.wording import describe_status
 from celery_config.web.board import make_table
 from celery_config.web.columns import (
     EMPTY,
+    Column,
     column,
     format_ago,
     format_number,
     get_page_url,
-    json_column,
     make_label,
+    message_column,
     saga_column,
     words_column,
 )
@@ -70,7 +72,8 @@ VIEWS = {
     LetterAct.DISMISS.value: "dismiss",
 }
 SHOW_ABOUT = (
-    "The page shows the names and addresses that the letter holds. The trail keeps your name and your reason."
+    "The page shows the names, addresses and other texts that the letter holds."
+    " The trail keeps your name and your reason."
 )
 WHOLE_TEXT = (
     "A batch takes all open letters of the group: it checks each first, and you start it on its page."
@@ -87,6 +90,15 @@ def describe_outcome(letter: DeadLetter) -> str:
 
 
 OUTCOME = column("text", "became", "what became of it", describe_outcome)
+FAULT = column("said", "fault", "", lambda row: show_fault(row) or EMPTY)
+
+
+def name_column(path: str) -> Column:
+    """A name as its sender wrote it, hidden if it does not look like one."""
+    return column("name", path, "", lambda row: hide_name(getattr(row, path)) or EMPTY)
+
+
+TASK = name_column("task")
 
 
 class GroupFilter(admin.SimpleListFilter):
@@ -104,7 +116,7 @@ class GroupFilter(admin.SimpleListFilter):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(DealtWithAdmin):
-    list_display = ("received_at", "task", REASON, "fault", saga_column(short=True), "consequence", OUTCOME)
+    list_display = ("received_at", TASK, REASON, FAULT, saga_column(short=True), "consequence", OUTCOME)
     list_filter = (
         DEALT_WITH_FILTER, GroupFilter, LetterBatchFilter, text_filter("reason"), text_filter("queue"),
     )  # fmt: skip
@@ -115,15 +127,15 @@ class DeadLetterAdmin(DealtWithAdmin):
     search_help_text = "saga id, command id or task"
     ordering = ("-received_at",)
     fields = (
-        "received_at", REASON, "queue", "task", "task_id", saga_column(), "step", "operation", "fault",
-        "consequence", OUTCOME, *DEALT_WITH, json_column("headers"),
+        "received_at", REASON, name_column("queue"), TASK, name_column("task_id"), saga_column(), name_column("step"),
+        name_column("operation"), FAULT, "consequence", OUTCOME, *DEALT_WITH, message_column("headers"),
     )  # fmt: skip
     actions_detail = (*VIEWS.values(), "show")
     actions_detail_hide_default = True
     Media = StoryMedia
 
     def has_drive_permission(self, request: HttpRequest, _: Any = None) -> bool:
-        """Who rebuilds a letter drives a flow, and who makes a batch steers it."""
+        """Who rebuilds a letter drives a flow."""
         return self.has_act_permission(request) and request.user.has_perm(PERMISSIONS[LetterAct.REBUILD])
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -150,19 +162,21 @@ class DeadLetterAdmin(DealtWithAdmin):
         return answer
 
     def list_group_verbs(self, request: HttpRequest, chosen: list[Group]) -> list[dict[str, Any]]:
-        if not (chosen and self.has_drive_permission(request)):
+        if not chosen:
             return []
         about = {FINGERPRINT: chosen[0].fingerprint}
         base = reverse("admin:saga_deadletter_group")
         return [
-            {"title": name_act(act), "path": f"{base}?{urlencode({**about, VERB: act})}"} for act in VIEWS
+            {"title": name_act(act), "path": f"{base}?{urlencode({**about, VERB: act})}"}
+            for act in VIEWS
+            if may_make_batch(request, act)
         ]
 
     def group_view(self, request: HttpRequest) -> HttpResponse:
         """Ask why, make a batch of all open letters of a group, and lead to its page."""
-        if not self.has_drive_permission(request):
-            raise PermissionDenied
         verb, fingerprint = request.GET.get(VERB, ""), request.GET.get(FINGERPRINT, "")
+        if not may_make_batch(request, verb):
+            raise PermissionDenied
         group = LetterGroup.objects.filter(pk=fingerprint).first()
         if group is None or verb not in VIEWS:
             return HttpResponseNotFound()
@@ -208,7 +222,7 @@ class DeadLetterAdmin(DealtWithAdmin):
             verbs.append({"title": name_act(SHOW), "path": get_page_url(letter, "show")})
         refused = [f"{name_act(each.act)} is not possible: {each.refused}" for each in offers if each.refused]
         return {
-            "sentence": f"{letter.fault or 'It cannot be said what is wrong'}. It is {describe_outcome(letter)}.",
+            "sentence": f"{show_fault(letter) or 'It cannot be said what is wrong'}. It is {describe_outcome(letter)}.",
             "refused": [] if letter.dealt_with_at else refused,
             "verbs": verbs,
             "tables": [("What it says", build_body_table(fields))],
@@ -265,15 +279,23 @@ class DeadLetterAdmin(DealtWithAdmin):
         if not (why := find_why(self, request)):
             return
         remedy = Remedy(LetterAct.DISMISS, request.user.get_username(), why)
-        with transaction.atomic():
-            rows = chosen.filter(dealt_with_at__isnull=True).defer("body", "headers").order_by("pk")
-            acted = remedy.apply(list(rows.select_for_update()))
+        try:
+            with transaction.atomic():
+                rows = chosen.filter(dealt_with_at__isnull=True).defer("body", "headers").order_by("pk")
+                acted = remedy.apply(list(rows.select_for_update()))
+        except OperatorRefused as refusal:
+            self.message_user(request, f"Nothing was changed: {refusal}", messages.ERROR)
+            return
         refused = sorted({each.refusal for each in acted if each.refusal})
         count = sum(not each.refusal for each in acted)
         text = f"{count_rows(DeadLetter, count)} dismissed; they are deleted after their time"
         self.message_user(request, text, messages.SUCCESS)
         if refused:
             self.message_user(request, f"Nothing was changed of others: {'; '.join(refused)}", messages.ERROR)
+
+
+def may_make_batch(request: HttpRequest, verb: str) -> bool:
+    return bool(request.user.has_perms(list_needs_to_make(verb, of_letters=True)))
 
 
 def build_groups_table(groups: list[Group]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The table of requests for an approval: a unique constraint lets one request of an act be open at a time."""
+"""The tables of four eyes: a unique constraint lets one request of an act be open at a time."""
 
 from __future__ import annotations
 
@@ -50,3 +50,18 @@ class ApprovalRequest(models.Model):
 
     def __str__(self) -> str:
         return f"request {abbreviate_id(self.id)}"
+
+
+class ActsAlone(models.Model):
+    """On how many rows a person acted with one verb without another one's approval; its lock decides."""
+
+    by = models.CharField(max_length=150)
+    verb = models.CharField(max_length=20)
+    acts = models.JSONField(default=list, help_text="of the last hour: when, as Unix time, and on how many")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["by", "verb"], name="acts_of_a_person")]
+
+    def __str__(self) -> str:
+        return f"{self.verb} by {self.by}"

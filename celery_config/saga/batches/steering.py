@@ -67,7 +67,8 @@ def explain_refusal(batch: Batch, act: str) -> str:
 def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
     """Start, pause, resume or stop a batch; return the record of it.
 
-    With `FOUR_EYES` the start of a large one is only asked for, and `approvals.approve` starts it.
+    With `FOUR_EYES` the start is only asked for, and `approvals.approve` starts it, if it is large or the person has
+    started or done much of the same within the hour.
 
     Raises:
         OperatorRefused: its state does not allow it, or its start is asked for already.
@@ -78,7 +79,8 @@ def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
         batch = Batch.objects.select_for_update().get(pk=pk)
         if why_not := explain_refusal(batch, act):
             raise OperatorRefused(why_not)
-        if act == "start" and approvals.needs_another(sum(part["count"] for part in batch.sums)):
+        count = sum(part["count"] for part in batch.sums)
+        if act == "start" and not approvals.act_alone(batch.verb, by=by, count=count):
             return approvals.ask(START, batch, by=by, why=why, subject=str(pk))
         return apply(batch, act, by=by, why=why)
 

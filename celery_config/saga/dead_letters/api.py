@@ -43,13 +43,17 @@ class LetterLine(serializers.ModelSerializer[DeadLetter]):
             "consequence", "fingerprint", "act", "became", "dealt_with_at", "dealt_with_by", "dealt_with_why",
         )  # fmt: skip
 
+    def to_representation(self, instance: DeadLetter) -> dict[str, Any]:
+        shown = {**reading.list_names(instance), "fault": reading.show_fault(instance)}
+        return {**super().to_representation(instance), **shown}
+
 
 class GroupsOutput(TypedDict):
     groups: list[Group]
 
 
 class LetterBody(TypedDict):
-    """Personal fields are hidden until somebody asks for them with a reason."""
+    """What no contract knows, or marks as personal, is hidden until somebody asks for it with a reason."""
 
     body: list[BodyField]
 
@@ -104,7 +108,7 @@ class LetterPersonal(APIView):
     @extend_schema(request=WhyInput, responses={200: describe_type(LetterBody)})
     @set_key_use(KeyUse.IGNORED)
     def post(self, request: Request, pk: int) -> Response:
-        """The body with its personal data. The trail keeps who asked, and why."""
+        """The body with what is hidden of it, and the letter's headers. The trail keeps who asked, and why."""
         letter = get_object_or_404(DeadLetter, pk=pk)
         why = parse_body(WhyInput, request)["why"]
         fields = show_letter(letter, by=request.user.get_username(), why=why)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 
+from celery_config.contracts.privacy import QUOTED
+
 OWN = re.compile(
-    r"""'[^']*'|"[^"]*"|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\d+(?:[.,]\d+)*""",
+    QUOTED.pattern
+    + r"""|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{16,}\b|\d+(?:[.,]\d+)*""",
     re.IGNORECASE,
 )
 """Quoted values, ids and numbers. What stands in backticks names a field or a type: it is a part of the fault."""

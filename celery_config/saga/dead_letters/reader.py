@@ -21,6 +21,7 @@ from celery_config.broker import topology, transport
 from celery_config.broker.publisher import broker_errors, drop_connection
 from celery_config.common import metrics
 from celery_config.common.correlation import REQUEST_ID, check_request_id, name_request
+from celery_config.contracts.privacy import hide_name
 from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
@@ -177,7 +178,7 @@ def insert_letters(letters: Sequence[Letter], consequences: Sequence[str]) -> No
 
 def make_group(letter: Letter) -> SimpleNamespace:
     """Return the row of a letter's group."""
-    task, fault = generalise(letter.task), generalise(letter.fault)
+    task, fault = generalise(hide_name(letter.task)), generalise(letter.fault)
     return SimpleNamespace(
         fingerprint=find_fingerprint(task, fault), task=task, fault=fault, release=settings.RELEASE
     )

@@ -1,34 +1,44 @@
 """What a page or a client reads of dead letters: the groups, and one letter whole with its faulty field marked.
 
-Personal fields are hidden until somebody asks for them with a reason; payment tokens are hidden always.
+What no contract of this release knows, or marks as personal, is hidden until somebody asks for it with a reason;
+payment tokens are hidden always.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Max, Min
-from django.utils.module_loading import import_string
 
+from celery_config.contracts.privacy import (
+    HIDDEN,
+    SECRET_FIELDS,
+    cut_tokens,
+    hide_key,
+    hide_name,
+    hide_quoted,
+    may_show,
+    pass_name_on,
+)
 from celery_config.saga.models import DeadLetter, LetterGroup
-from celery_config.web.columns import SECRET_FIELDS
 
 MOST_GROUPS, MOST_COUNTED = 100, 10_000
 """Groups that are shown, and those that are counted: those who may send messages can make any number of faults."""
 MOST_FIELDS, LONGEST_PATH = 1000, 200
 """Of a body that is shown. A key above many values is written for each of them."""
-HIDDEN, MISSING = "hidden", "missing"
+MISSING = "missing"
 PATH = re.compile(r"\x60\$([^\x60]*)\x60")
 LACKS = re.compile(r"missing required field \x60([^\x60]+)\x60")
 NUMBERED = re.compile(r"\[\d+\]")
 PARTS = ("args", "message", "embed")
 """Of the body of a task's message."""
+NAMES = ("task", "task_id", "queue", "step", "operation")
+"""Of a letter's columns: those that its sender wrote."""
 
 
 @dataclass(frozen=True)
@@ -81,56 +91,79 @@ def read_groups(most: int = MOST_GROUPS, *, fingerprint: str = "") -> list[Group
     ]  # fmt: skip
 
 
+def show_fault(letter: DeadLetter) -> str:
+    """Return what is wrong with a letter, as everybody who sees letters reads it."""
+    return hide_quoted(letter.fault, list_names(letter).values())
+
+
+def list_names(letter: DeadLetter) -> dict[str, str]:
+    """Return the names in a letter's columns, as everybody who sees letters reads them."""
+    return {name: hide_name(getattr(letter, name)) for name in NAMES}
+
+
 def read_body(letter: DeadLetter, *, shows_personal: bool = False) -> list[BodyField]:
     """Return a letter's body as a table, with the field marked that its fault names.
 
     Args:
-        shows_personal: whether personal data is shown, too.
+        shows_personal: whether everything but payment tokens is shown, also the headers and what the fault quotes.
     """
     if not letter.body:
         return []
     try:
         parts = json.loads(letter.body)
     except (ValueError, RecursionError):
-        return [BodyField("", letter.body if shows_personal else HIDDEN, True, not shows_personal)]
+        return [
+            BodyField("", cut_tokens(letter.body) if shows_personal else HIDDEN, True, not shows_personal)
+        ]
     named = dict(zip(PARTS, parts, strict=False)) if isinstance(parts, list) else {"": parts}
     where, lacking = find_faulty_path(letter.fault)
+    if shows_personal:
+        told = {name: getattr(letter, name) for name in ("fault", *NAMES)}
+        named |= {"letter": told | {"headers": letter.headers}}
     fields: list[BodyField] = []
-    is_personal = import_string(settings.DATA_MAP).is_personal
-    for path, name, value in walk(named, is_personal):
+    for path, shown_path, name, value in walk(named):
         if len(fields) == MOST_FIELDS:
             fields.append(BodyField("…", "there is more", False, False))
             break
-        # A text that no field names may be anything.
-        is_private = is_personal(name) or name in ("", *PARTS)
-        hidden = name in SECRET_FIELDS or (is_private and not shows_personal)
-        fields.append(BodyField(path, HIDDEN if hidden else value, fits(path, where), hidden))
+        shown = name not in SECRET_FIELDS if shows_personal else may_show(name, value)
+        text = value if isinstance(value, str) else json.dumps(value)
+        fields.append(
+            BodyField(
+                path if shows_personal else shown_path,
+                cut_tokens(text) if shown else HIDDEN,
+                fits(path, where),
+                not shown,
+            )
+        )
     if lacking:
         fields.append(BodyField(f"{where.lstrip('.')}.{lacking}".lstrip("."), MISSING, True, False))
     return fields
 
 
-def walk(value: Any, is_personal: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
-    """Yield the path, the name and the text of each value that holds no others.
-
-    What lies within a personal or a secret field has its name: broken letters hold objects where texts should be.
+def walk(value: Any) -> Iterator[tuple[str, str, str, Any]]:
+    """Yield each value that holds no others: its path, its path as all may read it, the name by which is judged whether
+    it is shown, and itself.
     """
-    level: list[tuple[str, str, Any]] = [("", "", value)]
+    level: list[tuple[str, str, str, Any]] = [("", "", "", value)]
     while level:
-        path, name, value = level.pop(0)
+        path, shown, name, value = level.pop(0)
         if isinstance(value, dict) and value:
             level[:0] = [
                 (
                     cut(f"{path}.{key}".lstrip(".")),
-                    name if key not in SECRET_FIELDS and is_personal(name) else key,
+                    cut(f"{shown}.{hide_key(key)}".lstrip(".")),
+                    pass_name_on(name, key),
                     each,
                 )
                 for key, each in value.items()
             ]
         elif isinstance(value, list) and value:
-            level[:0] = [(cut(f"{path}[{number}]"), name, each) for number, each in enumerate(value)]
+            level[:0] = [
+                (cut(f"{path}[{number}]"), cut(f"{shown}[{number}]"), name, each)
+                for number, each in enumerate(value)
+            ]
         elif value not in ({}, []):
-            yield path, name, value if isinstance(value, str) else json.dumps(value)
+            yield path, shown, name, value
 
 
 def cut(path: str) -> str:

@@ -16,6 +16,7 @@ from django.db import transaction
 
 from celery_config.common.grouping import group_by
 from celery_config.contracts.base import encode
+from celery_config.contracts.privacy import hide_quoted
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import ServiceCallError, ServiceClient, read_answer
@@ -26,7 +27,7 @@ from celery_config.saga.dead_letters import set_aside
 from celery_config.saga.dead_letters.sending import StoredLetter
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.models import SET_ASIDE_REASON, DeadLetter, LetterAct, OperatorAction, WatchedRow
-from celery_config.saga.operations import operators
+from celery_config.saga.operations import approvals, operators
 from celery_config.saga.operations.audit_trail import check_reason, make_record
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import ENDED
@@ -75,7 +76,12 @@ class Remedy:
         """Act on each of these letters that is open; call it in a transaction that has locked them.
 
         A source that does not answer refuses its own letters alone.
+
+        Raises:
+            OperatorRefused: the person has acted on too many letters alone; nothing was done.
         """
+        if not self.what:
+            approvals.check_alone(self.act.value, by=self.by, count=len(letters))
         self.rows = find_flows(letters)
         done: list[Acted] = []
         ready: list[StoredLetter] = []
@@ -128,7 +134,7 @@ class Remedy:
             row, effect, refusal = self.rows[saga], "", ""
             try:
                 with transaction.atomic():
-                    effect = operators.perform(row, "retry", by=self.by, why=self.why).effect
+                    effect = operators.perform(row, "retry", by=self.by, why=self.why, in_batch=True).effect
             except OperatorRefused as error:
                 refusal = str(error)
             yield from ((each, refusal, effect) for each in some)
@@ -192,7 +198,7 @@ def find_refusal(letter: DeadLetter, act: str, rows: Mapping[UUID, WatchedRow]) 
         done = LetterAct(letter.act).label if letter.act else "dealt with"
         return f"it was {done} already, by {letter.dealt_with_by}"
     if act == LetterAct.SEND:
-        return "" if letter.reason == SET_ASIDE_REASON else StoredLetter(letter).fault
+        return "" if letter.reason == SET_ASIDE_REASON else hide_quoted(StoredLetter(letter).fault)
     if act == LetterAct.REBUILD:
         row = rows.get(letter.saga) if letter.saga else None
         if row is None:

@@ -1,4 +1,4 @@
-"""Showing a letter with its personal data: the audit trail keeps who asked, and why."""
+"""Showing a letter with what is hidden of it: the audit trail keeps who asked, and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOW = "show a letter"
 
 
 def show_letter(letter: DeadLetter, *, by: str, why: str) -> list[BodyField]:
-    """Return the letter's body with personal data, once the trail has it.
+    """Return the letter's body with all but payment tokens, once the trail has it.
 
     Raises:
         OperatorRefused: its body is erased, or there is no reason.

@@ -41,7 +41,7 @@ def find_step(delivery: Delivery[CallMessage]) -> AskedStep:
     """Name the step that the participant would be asked for; of a fence, that of its pivot."""
     message = delivery.message
     command = message.message.get("pivot", message.task) if message.operation == "fence" else message.task
-    return AskedStep(saga=message.saga, command=command, operation=message.operation)
+    return AskedStep(saga=message.saga, command=command, operation=message.operation, step=message.step)
 
 
 def call_participants(deliveries: Sequence[Delivery[CallMessage]]) -> list[Outcome]:

@@ -19,6 +19,8 @@ from celery_config.saga.holds.models import Hold
 from celery_config.saga.models import OperatorAction
 from celery_config.saga.operations.audit_trail import check_reason, record_action
 
+MOST_OPEN, MOST_NAMED = 100, 10_000
+"""Holds that last, and flows that they name: every worker of every service keeps them all in memory."""
 SLOWEST, FASTEST = 0.1, 1000.0
 """Flows a second that may be let go."""
 
@@ -42,13 +44,15 @@ def hold(target: Target, *, undos: bool = False, by: str, why: str) -> OperatorA
         undos: whether undos and fences are held, too; then a cancelled flow waits as well.
 
     Raises:
-        OperatorRefused: the reason is empty, or it is held already.
+        OperatorRefused: the reason is empty, it is held already, or too much is held.
     """
     check_reason(why)
     with transaction.atomic():
         row = lock_row()
         if not target.flows and is_held(target):
             raise OperatorRefused(f"{target.label} is held already")
+        if why_not := explain_excess(target):
+            raise OperatorRefused(why_not)
         made = target.make_hold(undos=undos, by=by, why=why)
         made.save(force_insert=True)
         publish(row)
@@ -61,6 +65,17 @@ def hold(target: Target, *, undos: bool = False, by: str, why: str) -> OperatorA
             subject=str(made.pk),
             result_text=f"{target.label} is held; {what}",
         )
+
+
+def explain_excess(target: Target) -> str:
+    """Return why nothing more can be held; empty: it can. Call it while the list is locked."""
+    named = list(list_open().values_list("flows", flat=True))
+    if len(named) >= MOST_OPEN:
+        return f"{len(named):,} holds last already; let go of some first"
+    count = sum(map(len, named)) + len(target.flows)
+    if target.flows and count > MOST_NAMED:
+        return f"{count:,} flows would be held by their ids, more than {MOST_NAMED:,}; hold a step, or let go of some"
+    return ""
 
 
 def is_held(target: Target) -> bool:

@@ -5,6 +5,7 @@ The request's row lock decides between two who approve at once: the act is done 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,7 @@ from django.utils import timezone
 from celery_config.common.grouping import group_by
 from celery_config.db.functions import Now
 from celery_config.errors import OperatorRefused
-from celery_config.saga.approvals.models import ApprovalRequest
+from celery_config.saga.approvals.models import ActsAlone, ApprovalRequest
 from celery_config.saga.approvals.states import RequestState
 from celery_config.saga.models import OperatorAction, WatchedRow
 from celery_config.saga.operations.acts import ask_for, name_act
@@ -29,6 +30,8 @@ EXPIRES_EVERY = 60.0
 """Seconds between two looks for requests whose time is over."""
 DECLINE = "decline"
 MOST_READ = 100
+WINDOW_SECONDS = 3600
+"""In which one person's acts with one verb count together: many small ones are as much as a large one."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,48 @@ acts: dict[str, ApprovedAct] = {}
 """By the name of the act in the trail; the modules that perform them fill this."""
 
 
-def needs_another(count: int | None = None) -> bool:
-    """Whether an act needs the approval of another person.
+def act_alone(verb: str, *, by: str, count: int = 1) -> bool:
+    """Note on how many rows a person acts without another; call it in the transaction of the act.
 
-    Args:
-        count: on how many flows a batch acts; None: the act always needs it.
+    Returns:
+        Whether they may: with those of the last hour it is at most `FOUR_EYES_ABOVE`. If not, nothing is noted.
     """
-    return bool(settings.FOUR_EYES and (count is None or count > settings.FOUR_EYES_ABOVE))
+    if not settings.FOUR_EYES:
+        return True
+    ActsAlone.objects.bulk_create([ActsAlone(by=by, verb=verb)], ignore_conflicts=True)
+    row, now = ActsAlone.objects.select_for_update().get(by=by, verb=verb), time.time()
+    acts = [*drop_old(row.acts, now), [now, count]]
+    if sum(number for _, number in acts) > settings.FOUR_EYES_ABOVE:
+        return False
+    row.acts = acts
+    row.save(update_fields=["acts"])
+    return True
+
+
+def check_alone(verb: str, *, by: str, count: int = 1) -> None:
+    """Note on how many rows a person acts without another; call it in the transaction of the act.
+
+    Raises:
+        OperatorRefused: with those of the last hour there are too many.
+    """
+    if not act_alone(verb, by=by, count=count):
+        raise OperatorRefused(explain_limit(verb, by))
+
+
+def explain_limit(verb: str, by: str) -> str:
+    """Return on how many rows a person may still act with a verb, in words; empty: `FOUR_EYES` is off."""
+    if not settings.FOUR_EYES:
+        return ""
+    row = ActsAlone.objects.filter(by=by, verb=verb).first()
+    done = sum(number for _, number in drop_old(row.acts if row else [], time.time()))
+    return (
+        f"in an hour one person acts with “{name_act(verb)}” on at most {settings.FOUR_EYES_ABOVE:,} alone, and you did"
+        f" on {done:,}; make a batch of the others, whose start another person approves"
+    )
+
+
+def drop_old(acts: list[Any], now: float) -> list[Any]:
+    return [each for each in acts if now - each[0] < WINDOW_SECONDS]
 
 
 def ask(

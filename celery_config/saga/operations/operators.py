@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
+from django.conf import settings
 from django.db import transaction
 
 from celery_config.errors import OperatorRefused
@@ -40,14 +41,16 @@ UNOWNED = "only what waits for a decision has an owner; this one is “{}”"
 NOT_IN_DOUBT = "it is “{}”: no call has been open long enough to be settled by hand"
 
 
-def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction:
+def perform(seen: WatchedRow, verb: str, *, by: str, why: str, in_batch: bool = False) -> OperatorAction:
     """Perform the verb and record the action, in one transaction.
 
     Args:
         seen: the row as it was read; it is locked and read again.
+        in_batch: whether a batch does it, whose start was counted or approved.
 
     Raises:
-        OperatorRefused: the status of the flow does not allow it, or its data cannot be read.
+        OperatorRefused: the status of the flow does not allow it, its data cannot be read, or the person has acted on
+            too many alone.
     """
     check_reason(why)
     flow = find_flow(type(seen))
@@ -58,6 +61,8 @@ def perform(seen: WatchedRow, verb: str, *, by: str, why: str) -> OperatorAction
     if verb == "resume" and not is_past_pivot(list_steps(course)):
         proof = flow.find_proof(seen, barrier_client.read_barriers(course.steps, seen.pk))
     with transaction.atomic():
+        if not in_batch:
+            approvals.check_alone(verb, by=by)
         # The log before the row: locks in one order everywhere.
         step_log.merge_entries([proof] if proof else [])
         (row,) = flow.lock([seen.pk])
@@ -122,7 +127,7 @@ def settle_by_hand(
     check_reason(why)
     if row.status not in IN_DOUBT:
         raise OperatorRefused(NOT_IN_DOUBT.format(describe_status(row.status)))
-    if approvals.needs_another():
+    if settings.FOUR_EYES:
         barrier_client.find_command(find_flow(type(row)).find_course(row), step, operation)
         what = f"{step} ({operation})"
         return approvals.ask(

@@ -25,3 +25,13 @@ PERMISSIONS: Mapping[str, str] = {
 """By the verbs that the trail keeps."""
 MAKES_BATCHES, STEERS_BATCHES = "batches.add_batch", "batches.change_batch"
 """A batch also needs the permission of its verb: who makes it, starts it, or lets it go on has both."""
+
+
+def list_needs_to_make(verb: str, *, of_letters: bool) -> tuple[str, ...]:
+    """Return the permissions that making a batch needs, whichever page or address makes it.
+
+    Args:
+        of_letters: whether it acts on dead letters.
+    """
+    of_verb = PERMISSIONS.get(verb)  # another verb is refused
+    return (MAKES_BATCHES, *((CHANGES_LETTERS,) if of_letters else ()), *((of_verb,) if of_verb else ()))

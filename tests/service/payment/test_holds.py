@@ -47,6 +47,14 @@ def test_a_reaction_waits_and_is_carried_out_once_it_is_let_go(
     assert buyer.state == "authorized"
 
 
+def test_an_event_that_is_sent_again_while_it_is_held_is_kept_once(buyer: Buyer) -> None:
+    """Also with another id and drive: else a service could fill the database of another one."""
+    know(1, commands=PROVIDER)
+    for drive in (0, 0, 1):
+        assert buyer.placed(drive) == []
+    assert OutboxMessage.objects.filter(kind="task").count() == 1
+
+
 def test_what_nobody_may_ask_for_is_refused_and_not_set_aside(buyer: Buyer, participant: Participant) -> None:
     """Else a service could fill the database of another one while that is held."""
     know(1, commands=PROVIDER)

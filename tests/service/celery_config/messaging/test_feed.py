@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -59,6 +60,15 @@ def test_a_reader_goes_on_from_its_cursor() -> None:
         announce("c")
         announce("d")
     read_in_the_end(["c", "d"], cursor)
+
+
+def test_a_person_reads_no_personal_data(admin_client: Any) -> None:
+    with transaction.atomic():
+        announced = writing.cloud_event(HotelBooked(booking=uuid4()), subject="a")
+        writing.add_events([{**announced, "data": {"email": "ada@example.com", "code": "x"}}])
+    read_in_the_end(["a"])
+    (shown,) = admin_client.get("/api/events/").json()["events"]
+    assert (shown["event"]["subject"], shown["event"]["data"]) == ("a", {"email": "hidden", "code": "x"})
 
 
 def test_tasks_are_nobodys_business() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -153,6 +154,26 @@ class TestWorkers:
         (done,) = outcomes(hotel, context())
         assert set(done) == {"hotel"}
 
+    def test_keep_one_row_of_a_step_however_often_it_comes(self, hotel: DurableTask) -> None:
+        """Also under another id and number of its attempt: neither is proved by its code."""
+        know(make_hold())
+        saga = uuid7()
+        twins = [context(saga=saga) for _ in range(3)]
+        twins[1].id, twins[2].kwargs["attempt"] = "another", 7
+        for some in ([twins[0], twins[1]], [twins[2]], [context()]):
+            assert all(isinstance(each, HeldBack) for each in outcomes(hotel, *some))
+        assert sorted(Counter(OutboxMessage.objects.values_list("saga", flat=True)).values()) == [1, 1]
+
+    def test_keep_it_again_once_it_was_let_go(self, hotel: DurableTask) -> None:
+        know(make_hold())
+        saga = uuid7()
+        outcomes(hotel, context(saga=saga))
+        know()
+        release_messages()
+        know(make_hold())
+        outcomes(hotel, context(saga=saga))
+        assert [row.hold is None for row in OutboxMessage.objects.order_by("pk")] == [True, False]
+
     def test_one_that_cannot_be_stored_spoils_no_other(
         self, hotel: DurableTask, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -160,7 +181,7 @@ class TestWorkers:
 
         def fail(held: Any) -> None:
             rows = list(held)
-            if any(str(saga) == odd.kwargs["saga"] for _, saga, _ in rows):
+            if any(str(saga) == odd.kwargs["saga"] for _, saga, *_ in rows):
                 raise DataError("it cannot be stored")
             hold_tasks(rows)
 

@@ -100,6 +100,16 @@ def test_an_account_that_is_there_is_not_taken_over(client: Client, provider: Pr
     assert not ProviderIdentity.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["service:payment", "service:operator", "sign-on", "a\nb", "ada\u202e"])
+def test_a_person_cannot_call_themselves_a_service(client: Client, provider: Provider, name: str) -> None:
+    """Else the trail would say that a service did what they did."""
+    provider.set_user(ADA, preferred_username=name, groups=["shop-ops"])
+    refused = sign_on(client, provider)
+    assert refused.status_code == 403
+    assert "none that an account may have" in refused.content.decode()
+    assert not User.objects.exists()
+
+
 def test_a_closed_account_stays_closed(client: Client, provider: Provider) -> None:
     sign_on(client, provider)
     User.objects.update(is_active=False)

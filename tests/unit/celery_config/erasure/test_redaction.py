@@ -13,9 +13,10 @@ import pytest
 from celery_config.contracts.base import Command, Reply, decode, encode
 from celery_config.contracts.order import CustomerChanged, OrderPlaced
 from celery_config.contracts.payment import AuthorizePayment
+from celery_config.contracts.privacy import NO_CUSTOMER
 from celery_config.contracts.shipment import BookShipment
 from celery_config.contracts.values import Address, Line
-from celery_config.erasure.redaction import NO_CUSTOMER, redact
+from celery_config.erasure.redaction import redact
 from celery_config.saga.dsl import Saga, minutes, retriable
 from celery_config.saga.engine.machine import (
     IGNORE,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from compose.local import ops
+from compose.local import ops, ops_client
 
 HOSTILE = "a\x1b[2J\x9b2J\u202eb\x7f"
 DOCUMENT = {
@@ -30,6 +30,16 @@ DOCUMENT = {
 }
 
 
+LIST = {
+    "paths": {
+        "/api/things/": {
+            "get": {"parameters": [{"name": each, "in": "query"} for each in ("limit", "cursor")]}
+        }
+    },
+    "components": {},
+}
+
+
 class Server:
     """Answers every call with one document, and the calls after it with another."""
 
@@ -37,6 +47,8 @@ class Server:
         self.document: Any = DOCUMENT
         self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")
         self.asked: list[tuple[str, str | None]] = []
+        self.pages: list[Any] = []
+        """Answered one by one, and the last one without end."""
 
 
 @pytest.fixture
@@ -49,6 +61,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             code, headers, body = told.answer
             if self.path == "/api/schema/":
                 code, headers, body = 200, {}, json.dumps(told.document).encode()
+            elif told.pages:
+                page = told.pages.pop(0) if len(told.pages) > 1 else told.pages[0]
+                body = json.dumps(page(len(told.asked)) if callable(page) else page).encode()
             self.send_response(code)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -116,3 +131,74 @@ def test_an_answer_that_is_no_json_is_shown(
     server.answer = (200, {}, body)
     assert run("things") == 0
     assert json.loads(capsys.readouterr().out)["status"] == 200
+
+
+def make_page(cursor: Any, number: int = 1) -> dict[str, Any]:
+    return {"results": [number], "next": f"https://elsewhere.example/?cursor={cursor}" if cursor else None}
+
+
+@pytest.fixture
+def things(server: Server) -> Server:
+    """A list of pages."""
+    server.document = LIST
+    return server
+
+
+def read_things(capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str], str]:
+    code = run("things", "list", "--all")
+    told = capsys.readouterr()
+    return code, told.out.split(), told.err
+
+
+def test_all_pages_are_read_from_the_given_address(
+    things: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    things.pages = [make_page("a", 1), make_page("b", 2), make_page("", 3)]
+    assert read_things(capsys) == (0, ["1", "2", "3"], "")
+    assert [path for path, _ in things.asked[1:]] == [
+        "/api/things/",
+        "/api/things/?cursor=a",
+        "/api/things/?cursor=b",
+    ]
+
+
+def test_pages_that_go_round_end(things: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    things.pages = [make_page("a"), make_page("b"), make_page("a"), make_page("b")]
+    code, rows, errors = read_things(capsys)
+    assert (code, len(rows)) == (1, 3)
+    assert "leads back to a page that was read" in json.loads(errors)["detail"]
+
+
+def test_pages_without_end_end(
+    things: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops_client, "MOST_PAGES", 5)
+    things.pages = [lambda number: make_page(number)]
+    code, rows, errors = read_things(capsys)
+    assert (code, len(rows)) == (1, 5)
+    assert json.loads(errors)["detail"].startswith("there are more than 5 pages")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        [],
+        {"results": []},
+        {"results": 7, "next": None},
+        {"results": [], "next": 7},
+        {"results": [], "next": "?x=1"},
+    ],
+)
+def test_what_is_no_page_is_a_problem(things: Server, capsys: pytest.CaptureFixture[str], page: Any) -> None:
+    things.pages = [page]
+    code, _, errors = read_things(capsys)
+    assert (code, json.loads(errors)["title"]) == (1, "The list has no end")
+
+
+def test_an_answer_that_is_too_large_is_not_read(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops_client, "MOST_BYTES", 100_000)
+    server.answer = (200, {}, b" " * 1_000_000)
+    assert run("things") == 1
+    assert "more than 100,000 bytes" in json.loads(capsys.readouterr().err)["detail"]

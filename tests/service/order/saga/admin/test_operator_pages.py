@@ -539,6 +539,19 @@ class TestAllOfACause:
         assert (batch.by, batch.why, batch.verb) == ("admin", "provider is back", "retry")
         assert f"0 of {len(alike)} checked. Nothing is changed yet." in html
 
+    def test_who_may_make_no_batch_acts_on_those_of_the_page_alone(
+        self, reader: Client, alike: list[Placed], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bulk_actions, "MOST_AT_ONCE", 2)
+        user = User.objects.get(pk=reader.session["_auth_user_id"])
+        user.user_permissions.add(Permission.objects.get(codename="retry_sagainstance"))
+        address, page = self.preview(reader)
+        assert "Check all of them" not in page
+        assert 'name="_selected_action"' in page
+        form = {"whole": "yes", "confirmed": "yes", "why": "provider is back"}
+        assert reader.post(address, form).status_code == 403
+        assert not Batch.objects.exists()
+
     def test_a_batch_needs_a_reason(
         self, admin_client: Client, alike: list[Placed], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -85,6 +85,32 @@ class TestAGroup:
     def test_there_is_no_such_group_or_verb(self, admin_client: Client, shop: Shop, query: str) -> None:
         assert admin_client.get(f"{reverse('admin:saga_deadletter_group')}?{query}").status_code == 404
 
+    @pytest.mark.parametrize(
+        ("verb", "needed"),
+        [
+            ("dismiss", ("change_deadletter", "add_batch")),
+            ("rebuild", ("change_deadletter", "add_batch", "retry_sagainstance")),
+        ],
+    )
+    def test_it_needs_what_making_a_batch_needs_elsewhere(
+        self, client: Client, shop: Shop, verb: str, needed: tuple[str, ...]
+    ) -> None:
+        (letter,) = keep_garbage()
+        log_in(client)
+        user = User.objects.get(username="ada")
+        url = f"{reverse('admin:saga_deadletter_group')}?fingerprint={letter.fingerprint}&verb={verb}"
+        offered = f"verb={verb}"
+        body = {"kind": "saga.deadletter", "verb": verb, "letters": [letter.pk], "why": "known"}
+        for lacking in (*needed, None):
+            held = Permission.objects.filter(codename__in={*needed, "view_deadletter"} - {lacking})
+            user.user_permissions.set(held)
+            is_offered = offered in read(client, f"{LIST}?fingerprint={letter.fingerprint}")
+            page = client.post(url, {"why": "known"}).status_code
+            api = client.post("/api/batches/", body, content_type="application/json").status_code
+            expected = (True, 302, 202) if lacking is None else (False, 403, 403)
+            assert (is_offered, page, api) == expected, lacking
+        assert Batch.objects.count() == 2
+
     def test_who_may_not_drive_flows_makes_no_batch(self, client: Client, shop: Shop) -> None:
         log_in(client, "view_deadletter", "change_deadletter")
         (letter,) = keep_garbage()

@@ -181,6 +181,21 @@ class TestWhatIsHeld:
     def test_a_reason_is_asked_for(self, db: None) -> None:
         with pytest.raises(OperatorRefused, match="say why"):
             steering.hold(choose("participant", "payment"), by="ada", why=" ")
+
+    def test_no_more_is_held_than_workers_can_remember(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One operator could fill the memory of every worker of every service."""
+        monkeypatch.setattr(steering, "MOST_OPEN", 2)
+        monkeypatch.setattr(steering, "MOST_NAMED", 3)
+        ids = [shop.order().saga_id for _ in range(2)]
+        steering.hold(choose_ids(ids), **WHY)
+        with pytest.raises(OperatorRefused, match="4 flows would be held by their ids, more than 3"):
+            steering.hold(choose_ids(ids), **WHY)
+        hold("participant", "payment")
+        with pytest.raises(OperatorRefused, match="2 holds last already"):
+            hold("participant", "inventory")
+        assert len(read_holds(afresh=True)) == 2
         assert not Hold.objects.exists()
 
     def test_every_call_outside_names_its_provider(self) -> None:

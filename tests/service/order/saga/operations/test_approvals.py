@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,17 +19,19 @@ from celery_config.http.service_client import ServiceCallError
 from celery_config.notifications import incidents
 from celery_config.notifications.models import Delivery, Incident, NotificationRule
 from celery_config.participant.api import BarrierSettleInput
-from celery_config.saga.approvals.models import ApprovalRequest
+from celery_config.saga.approvals.models import ActsAlone, ApprovalRequest
 from celery_config.saga.batches.choosing import make_batch
 from celery_config.saga.batches.models import Batch
 from celery_config.saga.batches.states import BatchState
 from celery_config.saga.batches.steering import steer
 from celery_config.saga.conditions import find_requests
+from celery_config.saga.dead_letters.remedies import act_on
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import approvals, barrier_client, operators
 from celery_config.saga.operations.approvals import approve, decline, expire_requests
 from tests.service.order.conftest import Placed, Shop
+from tests.service.order.saga.dead_letters.test_remedies import keep_garbage
 from tests.service.order.saga.operations.test_operators import park
 from tests.service.together import concurrent, together
 
@@ -52,6 +55,12 @@ def parked(placed: Placed) -> Placed:
 def ask_to_settle(parked: Placed) -> ApprovalRequest:
     operators.settle_by_hand(parked.saga, *STEP, **ANN)
     return ApprovalRequest.objects.get(state="open")
+
+
+def make_parked(shop: Shop) -> SagaInstance:
+    placed = shop.order()
+    park(placed)
+    return placed.saga
 
 
 def make_ready_batch(shop: Shop, count: int = 2) -> Batch:
@@ -239,6 +248,96 @@ def test_a_large_batch_waits_and_a_small_one_does_not(shop: Shop, settings: Any)
     assert batch.state == "running"
     settings.FOUR_EYES_ABOVE = 10
     assert steer(make_ready_batch(shop, 0).pk, "start", **ANN).verb == "start a batch"
+
+
+class TestWhatOnePersonDoesAlone:
+    """Many small acts with one verb are as much as a large one."""
+
+    @pytest.fixture(autouse=True)
+    def limit(self, settings: Any) -> None:
+        settings.FOUR_EYES_ABOVE = 3
+
+    def start(self, batch: Batch, who: Any = ANN) -> str:
+        from celery_config.saga.batches.steering import steer
+
+        return steer(batch.pk, "start", **who).verb
+
+    def test_several_small_batches_count_together(self, shop: Shop) -> None:
+        batches = [make_ready_batch(shop, 2), make_ready_batch(shop, 0)]
+        assert self.start(batches[0]) == "start a batch"
+        assert self.start(batches[1]) == "ask: start a batch"
+        done = approve(ApprovalRequest.objects.get().pk, **BOB)
+        assert done.verb == "start a batch"
+
+    def test_another_person_has_a_share_of_their_own(self, shop: Shop) -> None:
+        batches = [make_ready_batch(shop, 2), make_ready_batch(shop, 0)]
+        self.start(batches[0])
+        assert self.start(batches[1], BOB) == "start a batch"
+
+    def test_an_hour_later_they_count_no_more(self, shop: Shop) -> None:
+        batches = [make_ready_batch(shop, 2), make_ready_batch(shop, 0)]
+        self.start(batches[0])
+        row = ActsAlone.objects.get(by="ann", verb="retry")
+        ((at, count),) = row.acts
+        ActsAlone.objects.update(acts=[[at - approvals.WINDOW_SECONDS, count]])
+        assert self.start(batches[1]) == "start a batch"
+
+    def test_single_acts_count_too_and_what_is_refused_does_not(self, shop: Shop) -> None:
+        *rows, ended = [make_parked(shop) for _ in range(5)]
+        SagaInstance.objects.filter(pk=ended.pk).update(status="compensated")
+        for row in rows[:3]:
+            operators.perform(row, "retry", **ANN)
+            with pytest.raises(OperatorRefused):
+                operators.perform(ended, "retry", **ANN)
+        with pytest.raises(
+            OperatorRefused, match=r"in an hour one person acts .* on at most 3 alone, and you did on 3"
+        ):
+            operators.perform(rows[3], "retry", **ANN)
+        assert OperatorAction.objects.filter(verb="retry").count() == 3
+        operators.perform(rows[3], "compensate", **ANN)
+        assert self.start(make_ready_batch(shop, 1)) == "ask: start a batch"
+
+    def test_a_batch_that_was_started_acts_on_all_of_its_flows(self, shop: Shop) -> None:
+        from celery_config.saga.batches.running import run_batches
+
+        batch = make_ready_batch(shop, 3)
+        Batch.objects.update(one_first=False)
+        batch.items.update(state="checked")
+        self.start(batch)
+        run_batches()
+        assert OperatorAction.objects.filter(verb="retry").count() == 3
+
+    def test_letters_count_too(self, shop: Shop) -> None:
+        letters = keep_garbage(4)
+        for letter in letters[:3]:
+            act_on(letter, "dismiss", **ANN)
+        with pytest.raises(OperatorRefused, match="on at most 3 alone"):
+            act_on(letters[3], "dismiss", **ANN)
+
+    def test_the_page_of_many_says_so(self, shop: Shop, admin_client: Client) -> None:
+        row = make_parked(shop)
+        url = reverse("admin:saga_sagainstance_changelist")
+        page = admin_client.post(url, {"action": "retry_each", "_selected_action": str(row.pk)})
+        assert "on at most 3 alone, and you did on 0" in page.content.decode()
+
+    def test_without_four_eyes_nothing_is_noted(self, shop: Shop, settings: Any) -> None:
+        settings.FOUR_EYES = False
+        for _ in range(4):
+            operators.perform(make_parked(shop), "retry", **ANN)
+        assert not ActsAlone.objects.exists()
+
+
+@concurrent
+def test_small_batches_that_are_started_at_once_count_together(shop: Shop, settings: Any) -> None:
+    from celery_config.saga.batches.steering import steer
+
+    def start(pk: UUID) -> str:
+        return steer(pk, "start", **ANN).verb
+
+    settings.FOUR_EYES_ABOVE = 2
+    batches = [make_ready_batch(shop, 2), make_ready_batch(shop, 0), make_ready_batch(shop, 0)]
+    done = together(*(partial(start, each.pk) for each in batches))
+    assert sorted(done) == ["ask: start a batch", "ask: start a batch", "start a batch"]
 
 
 def test_a_batch_that_was_stopped_is_not_started(shop: Shop) -> None:

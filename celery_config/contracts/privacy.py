@@ -1,0 +1,205 @@
+"""Privacy: of a message that may be broken, what the contracts of this release know and do not mark is shown. Pure.
+
+A text under any other name may be anything. It is hidden until somebody asks for it with a reason; a payment token is
+hidden always. Pages, answers and texts about messages all decide by these functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+from uuid import UUID
+
+from celery_config import contracts
+from celery_config.common.services import SERVICES
+from celery_config.contracts.base import Message, Value, contract_fields, snake_case
+
+NO_CUSTOMER = UUID(int=0)
+"""Replaces a customer's id where the contract requires one."""
+SINGLE_FIELDS = {"email": "", "payment_token": "", "reason": "", "customer": str(NO_CUSTOMER)}
+"""Of personal data, beside the parts that a value marks. A reason is free text, such as `cancelled by ada`."""
+SECRET_FIELDS = ("payment_token",)
+CARRIED = frozenset(
+    [
+        *(
+            "id",
+            "source",
+            "type",
+            "subject",
+            "time",
+            "specversion",
+            "datacontenttype",
+            "saga",
+            "step",
+            "operation",
+        ),
+        *(
+            "outcome",
+            "flow",
+            "drive",
+            "epoch",
+            "service",
+            "known",
+            "attempt",
+            "pivot",
+            "failed",
+            "incomplete",
+        ),
+        *(
+            "task",
+            "task_id",
+            "root_id",
+            "parent_id",
+            "group",
+            "lang",
+            "origin",
+            "retries",
+            "exchange",
+            "routing_key",
+        ),
+        *("routing-keys", "mandatory", "queue", "subtask_type", "immutable", "count", "x-first-death-queue"),
+        *("x-first-death-exchange", "x-last-death-queue", "x-last-death-exchange", "x-delivery-count"),
+        *("request_id", "traceparent"),
+    ]
+)
+"""Names of what carries a contract's message: events, links, Celery's and the broker's own. What repeats arguments as
+a text (`argsrepr`, `kwargsrepr`) is none of them, nor what holds further fields, nor a code that proves a sender."""
+HIDDEN = "hidden"
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+LARGEST_SHOWN = 10**6
+"""A larger number under an unknown name may be that of a telephone or a card."""
+NAME = re.compile(r"[A-Za-z0-9_.:/+-]{1,120}\Z")
+"""What an id, a time, or the name of a step, task or queue looks like; an e-mail address and a sentence do not."""
+KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,79}\Z")
+"""What the name of a field looks like."""
+TOKEN_IN_TEXT = re.compile(rf"({'|'.join(SECRET_FIELDS)})([^\w\s]*\s*[^\w\s]*)[^\s\"',}}\]]+")
+"""A payment token in a text that repeats a message."""
+QUOTED = re.compile(r"(?<!\w)b?(?:'(?:\\.|[^'\\])*(?:'|\Z)|\"(?:\\.|[^\"\\])*(?:\"|\Z))", re.DOTALL)
+"""A value within a text, as `repr` writes it, also one that is cut off."""
+OWN_WORDS = frozenset(
+    ["commands", "urgent", "tasks", "urgent-tasks", "unrouted", "again", "do", "undo", "fence"]
+)
+"""In names of ours, beside those of fields, contracts and services."""
+
+
+@cache
+def list_contracts() -> tuple[type, ...]:
+    """The commands, events, replies and values of this release; of all services, whichever this process is."""
+    modules = [
+        import_module(f"{contracts.__name__}.{each.name}") for each in iter_modules(contracts.__path__)
+    ]
+    return tuple(kind for module in modules for kind in vars(module).values() if is_contract(kind))
+
+
+def is_contract(kind: Any) -> bool:
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        return False
+    return issubclass(kind, (Message, Value)) or kind.__module__ == f"{contracts.__name__}.values"
+
+
+@cache
+def list_personal_fields() -> Mapping[str, str]:
+    """What replaces each personal field. Its name is the same in all contracts and in all stored requests."""
+    return {name: "" for kind in list_contracts() for name in getattr(kind, "personal", ())} | SINGLE_FIELDS
+
+
+@cache
+def list_known_names() -> frozenset[str]:
+    """The names of the fields of all contracts and of what carries them, but of those that hold further fields."""
+    holders = {kind.__name__ for kind in list_contracts()}
+    return CARRIED.union(
+        field.name
+        for kind in list_contracts()
+        for field in contract_fields(kind)
+        if holders.isdisjoint(re.findall(r"\w+", str(field.type)))
+    )
+
+
+@cache
+def list_known_words() -> frozenset[str]:
+    """The words that our own names of tasks, events, queues and fields consist of."""
+    kinds = (snake_case(kind.__name__) for kind in list_contracts())
+    return list_known_names().union(kinds, SERVICES, OWN_WORDS)
+
+
+def may_show(name: str, value: Any) -> bool:
+    """Whether a value that holds no others is shown without asking.
+
+    Args:
+        name: of the field that holds it, as `pass_name_on` gives it.
+    """
+    if name in list_personal_fields() or name in SECRET_FIELDS:
+        return False
+    if value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, str) and name in CARRIED:
+        return hide_name(value) == value
+    if name in list_known_names():
+        return True
+    if isinstance(value, str):
+        return ID.fullmatch(value) is not None
+    return isinstance(value, int) and abs(value) < LARGEST_SHOWN
+
+
+def pass_name_on(above: str, key: str) -> str:
+    """Return the name by which is judged what lies under a key: a broken message holds objects where texts should be.
+
+    Args:
+        above: the name of what holds the object.
+    """
+    if key in SECRET_FIELDS or above in SECRET_FIELDS:
+        return SECRET_FIELDS[0] if key not in SECRET_FIELDS else key
+    return above if above in list_personal_fields() else key
+
+
+def hide_key(key: str) -> str:
+    """Return the key of an object; one that is no name, such as a person's address, is hidden."""
+    return key if KEY.match(key) else HIDDEN
+
+
+def hide_private(value: Any, name: str = "") -> Any:
+    """Return a JSON value with each text hidden that is not shown without asking.
+
+    Args:
+        name: of the field that holds it.
+    """
+    if isinstance(value, list):
+        return [hide_private(each, name) for each in value]
+    if isinstance(value, dict):
+        return {
+            (shown if (shown := hide_key(key)) != HIDDEN else f"{HIDDEN} {number}"): hide_private(
+                each, pass_name_on(name, key)
+            )
+            for number, (key, each) in enumerate(value.items(), start=1)
+        }
+    return value if may_show(name, value) else HIDDEN
+
+
+def hide_name(text: str) -> str:
+    """Return the name of a task, step or queue as a sender wrote it, hidden if it does not look like one."""
+    return text if not text or NAME.match(text) else HIDDEN
+
+
+def cut_tokens(text: str) -> str:
+    """Return a text that may repeat a message, without its payment tokens."""
+    return TOKEN_IN_TEXT.sub(rf"\1\2{HIDDEN}", text)
+
+
+def hide_quoted(text: str, known: Collection[str] = ()) -> str:
+    """Return what is said about a message without the values that it quotes; names of ours stay.
+
+    Args:
+        known: further names that stay.
+    """
+
+    def hide(found: re.Match[str]) -> str:
+        inner = found[0].lstrip("b")[1:].rstrip("'\"")
+        ours = inner in known or list_known_words().issuperset(inner.split("."))
+        return found[0] if ours else HIDDEN
+
+    return QUOTED.sub(hide, cut_tokens(text))
