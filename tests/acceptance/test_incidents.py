@@ -131,11 +131,14 @@ def test_a_bad_release_makes_dead_letters(shop: Shop, mails: MailServer, record_
     told.wait_for_end()
 
 
-def test_a_worker_hangs(shop: Shop, mails: MailServer, record_property: Recorder) -> None:
+def test_a_service_has_no_worker(shop: Shop, mails: MailServer, record_property: Recorder) -> None:
     told = Told(mails, "Shipment has no worker: orders wait", record_property)
-    with shop.paused("shipment-worker"):
+    shop.process("shipment-worker").stop()
+    try:
         orders = shop.place_all([shop.order() for _ in range(SEVERAL)])
         assert "./manage.py shipment worker" in told.wait().text
+    finally:
+        shop.restart_all("shipment-worker")
     told.wait_for_end()
     shop.ends(orders)
 
