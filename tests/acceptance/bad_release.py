@@ -15,7 +15,7 @@ def require_field() -> None:
     """Change the contract before anything reads it."""
     fields = [(name, kind) for name, kind in values.Line.__annotations__.items()]
     changed = make_dataclass("Line", [*fields, ("warehouse", "str")], frozen=True, kw_only=True)
-    values.Line = changed  # type: ignore[misc]
+    values.Line = changed  # type: ignore[assignment, misc]
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from compose.local.environment import ROOT
-from tests.acceptance.conftest import Recorder
 from tests.acceptance.shop import UNREACHABLE, Shop, until
 from tests.acceptance.test_operators import Faults, faults
 from tests.acceptance.test_restore import BackedUp, is_booking, knows
+from tests.attempts import Recorder
 from tests.mail_server import Mail, MailServer, serve_mail
 
 __all__ = ["faults"]
