@@ -16,6 +16,8 @@ class ConditionKind(StrEnum):
     HOLD_ENDING = "hold_ending"
     HELD = "held"
     REQUEST = "request"
+    FAILING = "failing"
+    CANCELLED = "cancelled"
     DEAD_LETTER = "dead_letter"
     STANDING = "standing"
     NO_CONSUMER = "no_consumer"
@@ -34,6 +36,8 @@ KIND_WORDS: dict[ConditionKind, str] = {
     ConditionKind.HOLD_ENDING: "held money: the provider is about to let it go while the order is parked",
     ConditionKind.HELD: "held by an operator for long, and not let go",
     ConditionKind.REQUEST: "request: one person asks for an act, and another one decides",
+    ConditionKind.FAILING: "what is on its way fails and is tried again and again",
+    ConditionKind.CANCELLED: "most of what ends is cancelled for one cause",
     ConditionKind.DEAD_LETTER: "dead letter",
     ConditionKind.STANDING: "saga time stands",
     ConditionKind.NO_CONSUMER: "no worker takes messages",

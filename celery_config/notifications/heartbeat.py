@@ -87,9 +87,9 @@ class NotifierWatch:
     def look(self) -> None:
         """If the notifier is dead, open the incident, and send its messages and no others."""
         silence = find_silence()
-        # One that never ran has as long to begin as one that died.
-        seconds = time.monotonic() - self.began if silence is None else silence
-        if seconds < compute_limit():
+        # After a start of the whole system the last look is old, and the notifier starts beside us.
+        ours = time.monotonic() - self.began
+        if min(ours, ours if silence is None else silence) < compute_limit():
             return
         follow({NOTIFIER: [make_dead(silence)]}, every=list_sources())
         incidents = list(Incident.objects.filter(kind=ConditionKind.NOTIFIER, settled=False))

@@ -21,6 +21,7 @@ from celery_config.common.grouping import group_by
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.saga.admin.parked import get_group_url
 from celery_config.saga.admin.widgets import count_rows
+from celery_config.saga.causes import CauseKind
 from celery_config.saga.dead_letters.reading import MOST_COUNTED, read_groups
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import BROKER
@@ -39,8 +40,16 @@ from celery_config.web.columns import get_page_url
 
 UNKNOWN = "not known"
 NOT_KNOWN = "it is not known what is wrong"
+MEND_LETTERS = (
+    "Mostly a release is wrong, or missing on one side: take it back, or deploy it. Then drive the flows, or send the"
+    " letters again; dismiss those whose orders have ended."
+)
 MOST_READ = 500
 """Of a kind: parked flows are read one by one for the end of their holds, those first that have waited longest."""
+START_WORKER = (
+    "Start it: ./manage.py {service} worker; its log says why it ended. If it runs and does nothing, kill it first: no"
+    " message is lost."
+)
 STANDING_PATIENCE = 30.0
 """In seconds at a scale of one: a relay or worker that is restarted is not told of."""
 
@@ -62,7 +71,8 @@ def find_parked() -> Iterator[Condition]:
             sentence=end_sentence(f"{tell_waiting(some)} for a decision: {cause}"),
             advice=advise(cause),
             link=find_link(some),
-            severity=Severity.TICKET,
+            # A database that was set back loses more with each order.
+            severity=Severity.PAGE if CauseKind.LOST in cause else Severity.TICKET,
             count=sum(each.group.count for each in some),
             money=[Amount(m.state, m.currency, m.amount) for each in some for m in each.money],
             due=due,
@@ -75,11 +85,20 @@ def name_cause(waiting: Waiting) -> str:
 
 def tell_waiting(some: Sequence[Waiting]) -> str:
     """Return "1 saga waits", or "2 sagas and 1 choreographed order wait"."""
-    told = " and ".join(
-        count_rows(apps.get_model(each.group.kind), each.group.count)
-        for each in sorted(some, key=lambda each: -each.group.count)
-    )
-    return f"{told} {'waits' if sum(each.group.count for each in some) == 1 else 'wait'}"
+    return tell_flows(((each.group.kind, each.group.count) for each in some), "waits", "wait")
+
+
+def tell_flows(counts: Iterable[tuple[str, int]], one: str, several: str) -> str:
+    """Return "1 saga waits", or "2 sagas and 1 choreographed order wait".
+
+    Args:
+        counts: of each kind, by the label of its model.
+        one: the verb for one.
+        several: the verb for more.
+    """
+    by_kind = sorted(counts, key=lambda each: -each[1])
+    told = " and ".join(count_rows(apps.get_model(kind), count) for kind, count in by_kind)
+    return f"{told} {one if sum(count for _, count in by_kind) == 1 else several}"
 
 
 def find_link(some: Sequence[Waiting]) -> str:
@@ -234,6 +253,7 @@ def find_dead_letters() -> Iterator[Condition]:
             kind=ConditionKind.DEAD_LETTER,
             cause=f"{group.task} {group.fault}",
             sentence=end_sentence(f"{letters}{task}: {group.fault or NOT_KNOWN}"),
+            advice=MEND_LETTERS,
             link=make_link(link),
             severity=Severity.TICKET,
             count=group.count,
@@ -264,10 +284,14 @@ def find_standing() -> Iterator[Condition]:
         return
     told = [f"{cause} has no worker" if cause in SERVICES else f"the {cause}" for cause in causes]
     told = [f"{each} does not answer" if each == f"the {BROKER}" else each for each in told]
+    mends = [START_WORKER.format(service=cause) for cause in causes if cause in SERVICES]
     yield Condition(
         kind=ConditionKind.STANDING,
         cause=", ".join(causes),
-        sentence=f"Saga time stands, since {' and '.join(told)}: no order is driven, or stopped by its deadline.",
+        sentence=f"{capitalize(' and '.join(told))}: orders wait. Saga time stands, so no order is driven, or stopped"
+        " by its deadline.",
+        advice=" ".join(mends)
+        or "Start the broker, or free its disk or memory: what waits is sent by itself.",
         link=link,
         since=since,
         patience=patience,

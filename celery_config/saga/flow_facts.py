@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from celery_config.saga.causes import GAVE_UP, describe_failure
+from celery_config.saga.causes import GAVE_UP, describe_failure, name_caller
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.states import ENDED, Status, StepState
 
@@ -193,6 +193,8 @@ class Failing:
     tries: int
     next_at: datetime | None
     """None: it is tried now."""
+    side: str
+    """Who fails: what the service calls outside, or the service itself."""
 
 
 def find_failing(flow: FlowFacts) -> Failing | None:
@@ -205,12 +207,24 @@ def find_failing(flow: FlowFacts) -> Failing | None:
             describe_step_failure(step, tried.failure),
             tried.number,
             tried.next_at if tried.is_ahead(flow.now) else None,
+            name_side(step, tried.failure),
         )
     elif step.failure and fits(step.failure, undo=undo):
-        failing = Failing(describe_step_failure(step), step.failure.get("times", 1), flow.due_at)
+        failing = Failing(
+            describe_step_failure(step),
+            step.failure.get("times", 1),
+            flow.due_at,
+            name_side(step, step.failure),
+        )
     else:
         return None
     return failing if failing.tries >= AGAIN_AND_AGAIN else None
+
+
+def name_side(step: StepFacts, failure: Mapping[str, Any]) -> str:
+    """Return who fails: what a step's service calls outside, or the service itself."""
+    outside = name_caller(step.service)
+    return outside if outside in describe_step_failure(step, failure) else step.service
 
 
 def is_failing(flow: FlowFacts) -> bool:

@@ -63,7 +63,7 @@ def find_troubles() -> Iterator[Condition]:
         )
     for service, says in told.items():
         for check, text in says.items():
-            stands = (check == WORKERS and service in stands_for) or (
+            stands = (check in (WORKERS, SILENT) and service in stands_for) or (
                 service == ORCHESTRATOR and text.startswith(NO_RELAY)
             )
             if check not in (*NOT_TOLD, BROKER) and is_failing(text) and not stands:

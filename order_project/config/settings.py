@@ -26,6 +26,8 @@ MEASURES = (
 CONDITIONS = {
     "parked": "celery_config.saga.conditions.find_parked",
     "overdue": "celery_config.saga.conditions.find_overdue",
+    "failing": "celery_config.saga.failing_conditions.find_failing",
+    "cancelled": "order_project.conditions.find_cancelled",
     "held money": "celery_config.saga.conditions.find_ending_holds",
     "holds": "celery_config.saga.conditions.find_lasting_holds",
     "requests": "celery_config.saga.conditions.find_requests",

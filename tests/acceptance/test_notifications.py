@@ -18,6 +18,8 @@ from tests.mail_server import MailServer, serve_mail
 from tests.webhook_receiver import Receiver, receive
 
 SEVERAL = 4
+DECIDE = f"for a decision: {CAUSE}"
+"""Before that it is told that it is tried again and again."""
 SECRET = "whsec_" + "c29tZWJvZHkgaXMgdG9sZCB3aGF0IHN0YW5kcw=="
 READER = "night-shift@example.com"
 LETTER = "a message that no worker knows"
@@ -63,7 +65,7 @@ def test_a_cause_is_told_once_and_when_it_is_over(shop: Shop, mails: MailServer,
     park(shop, orders)
     until(lambda: read_bodies(receiver, "incident.opened"), "the webhook arrives")
     assert receiver.refused == 2
-    (mail,) = until(lambda: mails.read(CAUSE), "the e-mail arrives")
+    (mail,) = until(lambda: mails.read(DECIDE), "the e-mail arrives")
     assert mail.to == READER
     assert "Look and mend: http://127.0.0.1:" in mail.text
     assert "held" in mail.text
@@ -80,8 +82,8 @@ def test_a_cause_is_told_once_and_when_it_is_over(shop: Shop, mails: MailServer,
     (over,) = until(lambda: read_bodies(receiver, "incident.over"), "the webhook says that it is over")
     assert over["incident"] == opened["incident"]
     assert over["acknowledged_by"] == shop.stack.admin_login[0]
-    until(lambda: len(mails.read(CAUSE)) > 1, "so does an e-mail")
-    assert [each.subject[:5] for each in mails.read(CAUSE)[1:]] == ["Over:"]
+    until(lambda: len(mails.read(DECIDE)) > 1, "so does an e-mail")
+    assert [each.subject[:5] for each in mails.read(DECIDE)[1:]] == ["Over:"]
     assert len(read_bodies(receiver, "incident.opened")) == 1, f"one message, and not one of {SEVERAL}"
 
 

@@ -39,7 +39,10 @@ def diagnose(message: Message, reason: str, queue: str) -> str:
         return "delivered again and again and never finished: it kills its worker, or its workers were killed"
     if fault := find_contract_fault(message, queue):
         return fault
-    return "it fits its task, and its worker rejected it: a conflict, or used-up tries; see its log"
+    return (
+        "it fits its task as this release knows it, and its worker rejected it: that worker has another release, met a"
+        " conflict, or used up its tries; its log says which"
+    )
 
 
 def find_contract_fault(message: Message, queue: str) -> str | None:

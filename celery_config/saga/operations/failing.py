@@ -39,6 +39,8 @@ class FailingGroup:
     """The most of one."""
     next_at: datetime | None
     """When the first is tried again; None: now."""
+    side: str
+    """Who fails; groups of one side have one cause mostly, whatever it was asked for."""
     more: bool = False
     """Whether more of the kind fail than were read, perhaps for this cause."""
 
@@ -85,6 +87,7 @@ def make_group(
         [row.pk for row, _ in some],
         max(each.tries for each in told),
         None if None in times else min(filter(None, times)),
+        told[0].side,
         more,
     )
 

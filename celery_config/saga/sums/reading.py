@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet, Sum
 from celery_config.saga.models import FlowSum
 from celery_config.saga.states import Status
 from celery_config.saga.sums.buckets import find_quantile
-from celery_config.saga.sums.writing import HOUR, MINUTE
+from celery_config.saga.sums.writing import HOUR, MINUTE, floor_minute
 
 Kind = FlowSum.Kind
 
@@ -134,6 +134,43 @@ def read_last_minute(now: datetime) -> dict[str, dict[str, int]]:
     for kind, flow, count in rows.values_list("kind", "flow").annotate(n=Sum("count")):
         counts[kind][flow] = count
     return counts
+
+
+@dataclass(frozen=True)
+class Lately:
+    """What ended last, and why it was undone."""
+
+    since: datetime
+    ended: int
+    causes: Counter[str]
+    """By code."""
+
+
+def read_lately(
+    flows: Collection[str], now: datetime, least: int, span: tuple[timedelta, timedelta]
+) -> Lately:
+    """Return how flows of these names ended in the last minutes; one query.
+
+    Args:
+        least: it reads back until so many have ended.
+        span: it reads back so far at least, and so far at most.
+    """
+    shortest, longest = (floor_minute(now - each) for each in span)
+    rows: Any = FlowSum.objects.filter(
+        seconds=MINUTE, at__gte=longest, flow__in=flows, kind__in=[Kind.ENDED, Kind.CAUSE]
+    )
+    since, ended, causes = now, 0, Counter[str]()
+    for at, kind, key, count in (
+        rows.values_list("at", "kind", "key").annotate(n=Sum("count")).order_by("-at")
+    ):
+        if at < min(since, shortest) and ended >= least:
+            break
+        since = at
+        if kind == Kind.ENDED:
+            ended += count
+        else:
+            causes[key] += count
+    return Lately(since, ended, causes)
 
 
 def read_details(flows: Collection[str], span: Span, now: datetime) -> Details:

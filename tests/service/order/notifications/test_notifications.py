@@ -343,7 +343,7 @@ class TestItsOwnDeath:
         heartbeat.beat()
         follow({SOURCE: [make()]}, every=list_sources())
         write_deliveries()
-        watch = heartbeat.NotifierWatch()
+        watch = make_old_watch()
         watch.look()
         assert not mail.outbox
         self.die()
@@ -355,11 +355,19 @@ class TestItsOwnDeath:
     def test_a_notifier_that_lives_again_says_that_it_is_over(self, rule: NotificationRule) -> None:
         heartbeat.beat()
         self.die()
-        heartbeat.NotifierWatch().look()
+        make_old_watch().look()
         heartbeat.beat()
         pass_time(60)
         see(source=looking.NOTIFIER)
         assert [each[:18] for each in subjects()] == ["The notifier has n", "Over: The notifier"]
+
+    def test_a_relay_that_has_just_started_waits_for_a_notifier_that_starts_beside_it(
+        self, rule: NotificationRule
+    ) -> None:
+        heartbeat.beat()
+        self.die()
+        heartbeat.NotifierWatch().look()
+        assert not mail.outbox
 
     def test_one_that_never_ran_has_some_time_to_begin(
         self, rule: NotificationRule, monkeypatch: pytest.MonkeyPatch
@@ -370,6 +378,13 @@ class TestItsOwnDeath:
         watch.began -= heartbeat.compute_limit() + 1
         watch.look()
         assert subjects()[0].startswith("The notifier has never run")
+
+
+def make_old_watch() -> heartbeat.NotifierWatch:
+    """That of a relay that has run for long."""
+    watch = heartbeat.NotifierWatch()
+    watch.began -= heartbeat.compute_limit() + 1
+    return watch
 
 
 class TestBlackout:

@@ -13,10 +13,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from celery_config.common.conditions import Amount, Condition, ConditionKind, Severity
+from celery_config.contracts.base import LOST
 from celery_config.db.functions import Now
 from celery_config.messaging.models import Observation
 from celery_config.messaging.observations import note
 from celery_config.saga import conditions, service_conditions
+from celery_config.saga.causes import describe_failure
 from celery_config.saga.models import DeadLetter, LetterGroup, SagaClock, SagaInstance
 from celery_config.saga.operations import services
 from order_project.choreography.derivation import RECEIVED
@@ -82,6 +84,13 @@ class TestParked:
         assert one.link.endswith("/admin/saga/parkedsaga/")
         assert one.advice.startswith("Ask the other side")
         assert found["other"].sentence == "1 saga waits for a decision: other."
+
+    def test_a_database_that_was_set_back_is_looked_at_now(self, placed: Placed) -> None:
+        lost = describe_failure({"code": LOST}, "payment", "capture the payment")
+        park(placed, lost)
+        (one,) = conditions.find_parked()
+        assert one.severity is Severity.PAGE
+        assert one.advice.startswith("Pause new orders, and recover the service's database")
 
     def test_its_link_leads_to_the_page_with_the_act(self, shop: Shop, admin_client: Client) -> None:
         for _ in range(2):
@@ -150,6 +159,7 @@ def test_open_dead_letters_are_told_by_what_is_wrong(client: Client) -> None:
         "2 dead letters of payment.void: it has … bytes.",
     ]
     assert "fingerprint=a" in found[1].link
+    assert "take it back" in found[1].advice
 
 
 class TestStanding:
@@ -168,11 +178,13 @@ class TestStanding:
         assert self.stand() == []
         (one,) = self.stand("payment, shipment")
         assert one.sentence.startswith(
-            "Saga time stands, since payment has no worker and shipment has no worker:"
+            "Payment has no worker and shipment has no worker: orders wait. Saga time stands,"
         )
+        assert one.advice.startswith("Start it: ./manage.py payment worker;")
         assert one.also == [ConditionKind.NO_CONSUMER]
         (other,) = self.stand("broker")
-        assert other.sentence.startswith("Saga time stands, since the broker does not answer:")
+        assert other.sentence.startswith("The broker does not answer: orders wait. Saga time stands,")
+        assert other.advice.startswith("Start the broker,")
 
     def test_a_dead_relay_is_one_cause_with_the_time_that_stands(self) -> None:
         (one,) = self.stand(ticked=60)
@@ -221,6 +233,8 @@ class TestServices:
         said["payment"]["workers"] = "none on payment.commands"
         TestStanding().stand("payment")
         assert self.find() == []
+        said["payment"] = {"flows": False, services.SILENT: "does not answer"}
+        assert self.find() == [], "a service that is down as a whole is one cause"
 
     def test_what_the_relay_has_heard_counts_while_it_is_fresh(self, said: Said) -> None:
         said["payment"]["set_aside"] = "1 row cannot be sent"

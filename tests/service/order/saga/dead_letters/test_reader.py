@@ -262,7 +262,10 @@ class TestWhyItWasRejected:
     @pytest.mark.parametrize(
         ("changed", "fault"),
         [
-            ({}, "it fits its task"),
+            (
+                {},
+                "it fits its task as this release knows it, and its worker rejected it: that worker",
+            ),
             ({"id": 1}, "Expected `uuid`, got `int` - at `$.id`"),
             ({"time": "soon"}, "Invalid RFC3339 encoded datetime - at `$.time`"),
             ({"type": "inventory.product_changed"}, "Object missing required field"),
