@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
 from celery_config.common.roles import Role, list_roles
-from celery_config.common.visible_text import escape_controls, is_visible
+from celery_config.common.visible_text import is_visible
 from celery_config.web.change_log import Kind, record_changes
 from celery_config.web.models import ProviderIdentity
 
@@ -100,7 +100,7 @@ def make_account(person: Person) -> Any:
         SignOnRefused: another account has the name, or it is none that an account may have.
     """
     # People often choose it themselves, and the trail must not take them for a service.
-    if ":" in person.name or person.name == BY or escape_controls(person.name) != person.name:
+    if ":" in person.name or person.name == BY or not person.name.isprintable():
         raise SignOnRefused(
             "your name at the provider is none that an account may have, such as one with a colon"
         )
