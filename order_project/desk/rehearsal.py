@@ -56,6 +56,7 @@ NOT_REHEARSED = {
     CauseKind.LATE: "it looks like an answer with an error, and the tries take minutes",
     CauseKind.BROKEN: "it looks like an answer with an error, and no card or address breaks a connection",
     CauseKind.UNABLE: "a service's own code fails, and no order makes it fail",
+    CauseKind.ANSWERED_LATE: "only a service that answers after a day makes it",
     CauseKind.END_UNHEARD: "every service does its part, so that only a broker that loses messages for a day shows it",
     CauseKind.UNKNOWN_VERSION: "only a deployment mends it",
     CauseKind.CONTRADICTED: "payment would have to announce a falsehood",

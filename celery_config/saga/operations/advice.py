@@ -13,6 +13,7 @@ MENDS: Mapping[str, str] = {
     TOO_LARGE: "Nothing is to be mended if the money was not taken: what undoes the order is small enough to be sent.",
     CauseKind.LATE: "Find out why the other side is slow, and wait until it answers in time.",
     CauseKind.LOST: "Recover the service's database first; the line names the command.",
+    CauseKind.ANSWERED_LATE: "Nothing is to be mended, but what is left is not sent by itself: choose below.",
     CauseKind.SILENT: "See on the board whether the service runs and its messages move, and start what is down.",
     CauseKind.END_UNHEARD: "Every service did its part: see whether the order service's worker runs.",
     CauseKind.UNDRIVABLE: "The order service's own log names the error: mend it there, and deploy it.",
