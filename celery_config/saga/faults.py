@@ -31,7 +31,9 @@ def find_fault(flow: FlowFacts) -> str:
         return answer
     silent, undo = find_next(flow)
     return (
-        describe_silence(silent.service, phrase_question(silent, undo=undo)) if silent else CauseKind.END_UNHEARD
+        describe_silence(silent.service, phrase_question(silent, undo=undo))
+        if silent
+        else CauseKind.END_UNHEARD
     )
 
 

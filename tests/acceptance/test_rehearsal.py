@@ -16,6 +16,10 @@ from tests.acceptance.shop import Shop, until
 LAST = re.compile(r"rehearse: (\d+) orders, (\d+) parked, 3 dead letters, after (\d+) s")
 PARKED = "SELECT id, fingerprint FROM saga_sagainstance WHERE status = 'parked'"
 CHOREOGRAPHED = "SELECT order_id AS id, fingerprint FROM order_choreography WHERE status = 'parked'"
+FIND_WIDE_LIST = """() => {
+    const list = document.querySelector("#result_list");
+    return list ? list.scrollWidth - list.parentElement.clientWidth : 0;
+}"""
 BECAME = "SELECT became FROM saga_deadletter WHERE saga IS NOT NULL AND dealt_with_why = 'it is mended'"
 LAPTOP = {"width": 1280, "height": 800}
 CAUSES = (
@@ -78,6 +82,17 @@ def mended(shop: Shop) -> Iterator[None]:
     httpx.delete(f"{shop.stack.sandbox_url}/control/faults", trust_env=False).raise_for_status()
 
 
+def check_lists(shop: Shop) -> None:
+    """On a wide page no list is wider than its place: what is right of a long sentence would not be seen."""
+    with launch_browser() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        admin = f"{shop.stack.url('order')}/admin/"
+        log_in(page, admin, shop.stack.admin_login)
+        for name in ("saga/deadletter", "saga/sagainstance", "order/choreography", "notifications/incident"):
+            page.goto(f"{admin}{name}/")
+            assert page.evaluate(FIND_WIDE_LIST) <= 0, f"{name} is too wide"
+
+
 def test_a_bad_day_is_rehearsed_and_mended(shop: Shop, mended: None) -> None:
     before = len(shop.dead_letters())
     done = shop.command("order", "rehearse")
@@ -91,6 +106,7 @@ def test_a_bad_day_is_rehearsed_and_mended(shop: Shop, mended: None) -> None:
     assert letters.keys() == LETTERS.keys()
     assert shop.rows("payment", "SELECT 1 FROM messaging_contradiction WHERE reason LIKE 'amount: asked %%'")
     look_at_the_board(shop)
+    check_lists(shop)
     assert min(measure_causes(shop)) >= 240
 
     httpx.delete(f"{shop.stack.sandbox_url}/control/faults", trust_env=False).raise_for_status()
