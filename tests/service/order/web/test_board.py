@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
 PARTS = (
-    "waiting", "incidents", "failing", "holds", "batches", "under-way", "oldest", "outcomes", "proof", "services",
+    "waiting", "incidents", "proof", "failing", "holds", "batches", "under-way", "oldest", "outcomes", "services",
     "service",
 )  # fmt: skip
 
@@ -296,12 +296,12 @@ class TestThePage:
         folded = re.compile(r'<details class="fold" id="board-([a-z-]+)-1" open>')
         page = "".join(read(admin_client, part) for part in PARTS)
         assert folded.findall(page) == [
+            "proof",
             "failing",
             "holds",
             "batches",
             "oldest",
             "outcomes",
-            "proof",
             "services",
             "service",
         ]
