@@ -27,7 +27,8 @@ SAGA = (
 )  # fmt: skip
 BOARD = (
     "celery_config/web/templates/order_saga", "celery_config/saga/admin", "celery_config/saga/operations",
-    "celery_config/common/labels.py", "order_project/board.py",
+    "celery_config/common/labels.py", "celery_config/notifications/board.py", "order_project/board.py",
+    "order_project/proof/board.py",
 )  # fmt: skip
 SUPPORT = ("order_project/templates/support", "order_project/support", *SAGA)
 
@@ -81,8 +82,8 @@ PHONE = Picture(
     scale=2,
 )
 BOARD_STILL = Picture(
-    "board.webp", ("docs/how-to/operators-card.md",), (1280, 816), BOARD,
-    frozenset({"For somebody to decide"}),
+    "board.webp", ("docs/how-to/operators-card.md",), (1280, 1920), BOARD,
+    frozenset({"For somebody to decide", "Incidents", "Proof", "Held", "Open batches"}),
 )  # fmt: skip
 PARKED = Picture(
     "parked-saga.webp",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -15,7 +16,11 @@ from celery_config.common.money import money
 from celery_config.common.services import ORCHESTRATOR
 from celery_config.web.admin import ReadOnlyAdmin, ReadOnlyInline
 from celery_config.web.columns import (
+    EMPTY,
+    Column,
     column,
+    format_ago,
+    format_time,
     id_column,
     label_column,
     link_column,
@@ -30,12 +35,22 @@ from celery_config.web.elsewhere import find_url
 from celery_config.web.lists import text_filter
 from celery_config.web.order_rows import OrderRowAdmin, order_column
 from celery_config.web.search import find_keys, match_ending
+from payment_app.domain import State
 from payment_app.models import Account, BillingCustomer, Currency, LedgerTransaction, Payment, Posting, Refund
 
 STATE = label_column("state", {"authorized": "info", "captured": "success", "voided": "warning"})
 REFUNDED = money_column("amount", currency="payment__currency")
 CUSTOMER = column("id", "customer", "customer", lambda payment: link_customer(payment))
 REFUND_PAGE, PAYMENT_PAGE = "admin:payment_refund_change", "admin:payment_payment_change"
+
+
+def until_column(show: Callable[[datetime], SafeString | str]) -> Column:
+    """When the provider lets go of money that it holds; of what is captured or voided it holds none."""
+
+    def tell(payment: Payment) -> SafeString | str:
+        return show(payment.expires_at) if payment.state == State.AUTHORIZED else EMPTY
+
+    return column("text", "expires_at", "held until", tell)
 
 
 def label_outcome(refund: Refund) -> SafeString:
@@ -65,7 +80,7 @@ class RefundInline(ReadOnlyInline):
 class PaymentAdmin(OrderRowAdmin):
     list_display = (
         id_column("order"), STATE, money_column("amount"), money_column("captured"), money_column("refunded"),
-        "expires_at", "created_at",
+        until_column(format_ago), "created_at",
     )  # fmt: skip
     list_filter = ("state", text_filter("currency"), ("created_at", admin.DateFieldListFilter))
     linked_lookups = ("currency__exact",)
@@ -78,7 +93,7 @@ class PaymentAdmin(OrderRowAdmin):
     inlines = (RefundInline,)
     fields = (
         "id", order_column(), "elsewhere", CUSTOMER, STATE, money_column("amount"), money_column("captured"),
-        money_column("refunded"), "provider_id", "expires_at", "created_at", "updated_at",
+        money_column("refunded"), "provider_id", until_column(format_time), "created_at", "updated_at",
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from celery_config.contracts.base import LOST, Command, snake_case
 
 
 class CauseKind(StrEnum):
-    """What parks a flow: the words by which its line is known."""
+    """What parks a flow, or is known of it since: the words by which its line is known."""
 
     ANSWERED = "answered"
     LATE = "did not answer in time"
@@ -24,6 +24,8 @@ class CauseKind(StrEnum):
     """A service's own words follow."""
     LOST = "knows nothing of a step that was done"
     SILENT = "nothing was heard of"
+    ANSWERED_LATE = "answered late"
+    """What was not heard of when it was parked has come since; what follows from it is not sent by itself."""
     END_UNHEARD = "its end was not heard of"
     UNDRIVABLE = "cannot be driven"
     UNKNOWN_VERSION = "no worker knows its name and version"
@@ -121,6 +123,21 @@ def describe_silence(service: str, asked: str) -> str:
         asked: what the service was asked: "to void the payment".
     """
     return f"{CauseKind.SILENT} {service}, asked {asked}"
+
+
+def describe_late_answer(service: str, asked: str, answer: str) -> str:
+    """Return what came when a flow was parked already, for want of it.
+
+    Args:
+        asked: as `describe_silence` has it.
+        answer: in a few words: "done".
+    """
+    return f"{service} {CauseKind.ANSWERED_LATE}, asked {asked}: {answer}"
+
+
+def tells_silence(line: str) -> bool:
+    """Whether a parked flow waits for an answer, or got it since: its line changes with what is heard of it."""
+    return line.startswith(CauseKind.SILENT) or CauseKind.ANSWERED_LATE in line
 
 
 def describe_cause(cause: Mapping[str, Any], service: str, phrase: str) -> str:

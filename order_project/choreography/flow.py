@@ -20,7 +20,7 @@ from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.outbox import writing
 from celery_config.participant.choreography import FLOW
 from celery_config.saga.branches import Branch, branch_drive, branch_stop
-from celery_config.saga.causes import CauseKind
+from celery_config.saga.causes import CauseKind, tells_silence
 from celery_config.saga.course import Course, Known, read_data
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.engine import flows, parking
@@ -224,14 +224,20 @@ def find_parking_fault(row: Choreography, seen: Seen) -> str:
     steps = list_steps(CHOREOGRAPHIES.build_course(row, derive_log(seen, {}, row.failure)))
     return find_fault(
         FlowFacts(
-            noun="", status=Status.PARKED, steps=steps, now=row.since, cause=row.cause, choreographed=True
+            noun="",
+            status=Status.PARKED,
+            steps=steps,
+            now=row.since,
+            cause=row.cause,
+            choreographed=True,
+            line=row.fingerprint,
         )
     )
 
 
 def update_fault(row: Choreography, seen: Seen) -> bool:
     """Set what stands in the way of an order that was silent when it was parked; return whether it was."""
-    is_told = row.status == Status.PARKED and row.fingerprint.startswith(CauseKind.SILENT)
+    is_told = row.status == Status.PARKED and tells_silence(row.fingerprint)
     if is_told:
         row.fingerprint = parking.make_fingerprint(find_parking_fault(row, seen))
     return is_told

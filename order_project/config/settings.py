@@ -41,13 +41,13 @@ BOARD_PARTS = {
     "waiting": (2, ["celery_config.saga.admin.board.show_waiting"]),
     "requests": (2, ["celery_config.saga.admin.request_board.show_requests"]),
     "incidents": (2, ["celery_config.notifications.board.show_incidents"]),
+    "proof": (10, ["order_project.proof.board.show_proof"]),
     "failing": (2, ["celery_config.saga.admin.board.show_failing"]),
     "holds": (2, ["celery_config.saga.admin.hold_board.show_holds"]),
     "batches": (2, ["celery_config.saga.admin.batch_board.show_batches"]),
     "under-way": (2, ["celery_config.saga.admin.board.show_under_way"]),
     "oldest": (2, ["celery_config.saga.admin.board.show_oldest"]),
     "outcomes": (10, ["order_project.board.show_orders"]),
-    "proof": (10, ["order_project.proof.board.show_proof"]),
     "services": (10, ["celery_config.saga.admin.services.show_services"]),
 }
 globals().update(

@@ -1,4 +1,4 @@
-"""The bad day on purpose: one order of each fate, what waits for a human by each cause, and a dead letter.
+"""The bad day on purpose: one order of each fate, what waits for a human by each cause, and dead letters.
 
 Everything happens as on a real bad day: the sandbox refuses, fails or tells nonsense, and the services do what they do.
 The day of patience before an order is parked is cut short (`celery_config.saga.engine.patience`). What the sandbox
@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from celery import current_app
 from django.db import transaction
 
-from celery_config.broker.topology import route_task
 from celery_config.contracts.base import encode
 from celery_config.contracts.inventory import ReserveStock, StockReserved
 from celery_config.contracts.payment import AuthorizePayment
 from celery_config.db.functions import Now
 from celery_config.messaging.models import OutboxMessage
-from celery_config.messaging.outbox import writing
 from celery_config.saga.causes import CauseKind
 from celery_config.saga.engine import clock, runner
 from celery_config.saga.engine.chains import LARGEST_CHAIN
 from celery_config.saga.engine.machine import StepFailed
 from celery_config.saga.engine.patience import end_patience
 from celery_config.saga.engine.saga_flow import SAGAS
-from celery_config.saga.models import DeadLetter, SagaInstance, SagaStep
+from celery_config.saga.models import LetterAct, SagaInstance, SagaStep
 from celery_config.saga.states import ENDED, Status, StepState
 from celery_config.sandbox.fates import FATES, End, Fate
 from order_project import selectors
 from order_project.choreography.flow import CHOREOGRAPHIES
-from order_project.desk import orders, shelves
+from order_project.desk import letters, orders, shelves
 from order_project.desk.faults import require_sandbox
 from order_project.domain import Flow
 from order_project.models import Choreography, Order
@@ -44,19 +41,22 @@ from order_project.sagas.place_order import PlaceOrderStockFirst
 PATIENCE = 110.0
 """Seconds that a rehearsal may take."""
 LOOK_SECONDS = 0.2
-LETTER_SECONDS = 30.0
+MOST_NAMED = 10
 CARD_REFUSED = {"code": "card_declined", "reason": "the card was declined"}
-UNKNOWN_TASK = "shipment.weigh_parcel"
-"""As if an order service were newer than the shipment service."""
 TITLES = {
     CauseKind.SILENT: "no word of it",
     CauseKind.LOST: "inventory has lost its reservation",
     CauseKind.UNDRIVABLE: "too large to be sent again",
 }
+LETTER_TITLES = {
+    LetterAct.REBUILD: "its message cannot be read",
+    LetterAct.SEND: "its message is set aside",
+}
 NOT_REHEARSED = {
     CauseKind.LATE: "it looks like an answer with an error, and the tries take minutes",
     CauseKind.BROKEN: "it looks like an answer with an error, and no card or address breaks a connection",
     CauseKind.UNABLE: "a service's own code fails, and no order makes it fail",
+    CauseKind.ANSWERED_LATE: "only a service that answers after a day makes it",
     CauseKind.END_UNHEARD: "every service does its part, so that only a broker that loses messages for a day shows it",
     CauseKind.UNKNOWN_VERSION: "only a deployment mends it",
     CauseKind.CONTRADICTED: "payment would have to announce a falsehood",
@@ -76,18 +76,20 @@ class Part:
     Args:
         cause: what parks it.
         waited_for: whether the rehearsal waits for its end, which may take minutes.
+        letter: its message becomes a dead letter that this act fits; None: it has none.
     """
 
     fate: Fate
     flow: Flow = Flow.ORCHESTRATED
     cause: CauseKind | None = None
     waited_for: bool = True
+    letter: LetterAct | None = None
 
     @property
     def title(self) -> str:
         more = [
             f"{self.flow}" if self.flow is Flow.CHOREOGRAPHED else "",
-            TITLES.get(self.cause, "") if self.cause else "",
+            (LETTER_TITLES.get(self.letter) if self.letter else TITLES.get(self.cause)) if self.cause else "",
         ]
         return ", ".join([self.fate.name, *filter(None, more)])
 
@@ -112,7 +114,14 @@ def list_parts() -> list[Part]:
         Part(FATES["fine"], Flow.CHOREOGRAPHED),
         Part(FATES["fine"], cause=CauseKind.LOST),
         Part(FATES["fine"], cause=CauseKind.UNDRIVABLE),
+        *(Part(FATES["fine"], cause=CauseKind.SILENT, letter=act) for act in LETTER_TITLES),
     ]
+
+
+def cast_failing(placed: Iterable[UUID], fate: Fate, flow: Flow) -> Cast:
+    """Return what these orders play that nothing ends by itself; empty if their fate has another end."""
+    part = Part(fate, flow, cause=CauseKind.ANSWERED)
+    return dict.fromkeys(placed, part) if fate.end is End.PARKED else {}
 
 
 @transaction.atomic
@@ -126,7 +135,8 @@ def place_cast(rng: random.Random) -> Cast:
         NotRehearsed: an order was refused.
     """
     require_sandbox()
-    goods, customer, parts = shelves.offer_goods(), orders.ensure_desk_customer(), list_parts()
+    goods, customer = shelves.offer_goods(), orders.ensure_desk_customer()
+    parts = [part for part in list_parts() if not part.letter or letters.has_dead_letters()]
     drawn = [orders.draw_order(goods, each.fate, flow=each.flow, rng=rng) for each in parts]
     cast: dict[UUID, Part] = {}
     for part, result in zip(parts, orders.place_orders(drawn, customer), strict=True):
@@ -134,9 +144,10 @@ def place_cast(rng: random.Random) -> Cast:
             raise NotRehearsed(f"the order of {part.title} was refused: {result}")
         cast[result.order] = part
     for saga in SagaInstance.objects.filter(subject__in=[str(order) for order in cast]):
-        match cast[UUID(saga.subject)].cause:
+        part = cast[UUID(saga.subject)]
+        match part.cause:
             case CauseKind.SILENT:
-                fall_silent(saga)
+                fall_silent(saga, part.letter)
             case CauseKind.LOST:
                 lose_reservation(saga)
             case CauseKind.UNDRIVABLE:
@@ -144,11 +155,14 @@ def place_cast(rng: random.Random) -> Cast:
     return cast
 
 
-def fall_silent(saga: SagaInstance) -> None:
-    """Let no service hear of a saga that is cancelled, as if the broker had lost all its messages."""
+def fall_silent(saga: SagaInstance, letter: LetterAct | None) -> None:
+    """Let no service hear of a saga that is cancelled: its messages are lost, or the last becomes a dead letter."""
     lose_message(saga)
     runner.request_stop(saga.pk, code="cancelled", reason="as rehearsed")
-    lose_message(saga)
+    if letter:
+        letters.spoil_message(saga, letter)
+    else:
+        lose_message(saga)
 
 
 def lose_reservation(saga: SagaInstance) -> None:
@@ -185,21 +199,6 @@ def lose_message(saga: SagaInstance) -> None:
     OutboxMessage.objects.filter(saga=saga.pk).delete()
 
 
-def has_dead_letters() -> bool:
-    """Whether the broker keeps what no worker can run; the one of files does not."""
-    return not str(current_app.conf.broker_url).startswith("filesystem")
-
-
-def send_unknown_task() -> UUID:
-    """Send the shipment service a task that it does not know, which becomes a dead letter; return its id."""
-    require_sandbox()
-    task_id = uuid4()
-    options = {"task_id": str(task_id), **route_task("shipment", UNKNOWN_TASK, urgent=False)}
-    with transaction.atomic():
-        writing.add_task({"task": UNKNOWN_TASK, "args": [], "kwargs": {}, "options": options}, saga=None)
-    return task_id
-
-
 def carry_out(cast: Cast, progress: Callable[[int], None]) -> dict[UUID, str]:
     """Wait until each order has come to the end of its fate, and cut short the patience with those that park.
 
@@ -218,8 +217,11 @@ def carry_out(cast: Cast, progress: Callable[[int], None]) -> dict[UUID, str]:
         if not left:
             return status
         if time.monotonic() > end:
-            missing = ", ".join(f"{part.title} ({order} is {status[order]})" for order, part in left.items())
-            raise NotRehearsed(f"not within {PATIENCE:.0f} s: {missing}")
+            named = [
+                f"{part.title} ({order} is {status[order]})" for order, part in [*left.items()][:MOST_NAMED]
+            ]
+            more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+            raise NotRehearsed(f"not within {PATIENCE:.0f} s: {', '.join(named)}{more}")
         park_failing({order: part for order, part in left.items() if part.cause})
         time.sleep(LOOK_SECONDS)  # other processes' rows are watched, and a table gives no signal
 
@@ -249,19 +251,7 @@ def park_failing(cast: Cast) -> None:
     end_patience(CHOREOGRAPHIES, set(given_up.values_list("pk", flat=True)))
 
 
-def is_kept(task_id: UUID) -> bool:
-    """Whether a task has become a dead letter."""
-    return DeadLetter.objects.filter(task_id=str(task_id)).exists()
-
-
-def wait_for_letter(task_id: UUID) -> None:
-    """Wait until a task has become a dead letter.
-
-    Raises:
-        NotRehearsed: it did not.
-    """
-    end = time.monotonic() + LETTER_SECONDS
-    while not is_kept(task_id):
-        if time.monotonic() > end:
-            raise NotRehearsed(f"no dead letter of {UNKNOWN_TASK} within {LETTER_SECONDS:.0f} s")
-        time.sleep(LOOK_SECONDS)  # the broker gives no signal to a command
+def list_spoiled(cast: Cast) -> dict[UUID, LetterAct]:
+    """Return the sagas of which a message becomes a dead letter, with the act that fits it."""
+    carried = Order.objects.filter(pk__in=[order for order, part in cast.items() if part.letter])
+    return {saga: act for order, saga in carried.values_list("pk", "saga") if (act := cast[order].letter)}

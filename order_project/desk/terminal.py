@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from django.utils import timezone
@@ -54,10 +54,17 @@ def draw_cell(cell: Cell) -> Text:
     )
 
 
-def watch(console: Console, ids: Sequence[UUID]) -> list[Travel]:
-    """Show these orders until each has ended or waits for a decision; return them."""
+def watch(
+    console: Console, ids: Sequence[UUID], meanwhile: Callable[[], None] = lambda: None
+) -> list[Travel]:
+    """Show these orders until each has ended or waits for a decision; return them.
+
+    Args:
+        meanwhile: what is done before each look.
+    """
     with Live(console=console, refresh_per_second=1 / LOOK_SECONDS, transient=False) as live:
         while True:
+            meanwhile()
             travels = read_travels(list(Order.objects.filter(pk__in=ids).order_by("created_at", "pk")))
             live.update(Group(*[draw_travel(travel) for travel in travels]))
             if all(travel.status in AT_REST for travel in travels):

@@ -119,7 +119,7 @@ def play_bad_day() -> None:
     from celery_config.saga.engine.saga_flow import SAGAS
     from celery_config.saga.models import DeadLetter
     from celery_config.sandbox.goods import CURRENCY, GOODS, SOLD_OUT
-    from order_project.desk import rehearsal
+    from order_project.desk import letters, rehearsal
     from order_project.models import CatalogueProduct, Order
 
     for good in (*GOODS, SOLD_OUT):
@@ -142,7 +142,7 @@ def play_bad_day() -> None:
     DeadLetter.objects.create(
         reason="rejected",
         queue="shipment",
-        task=rehearsal.UNKNOWN_TASK,
+        task=letters.UNKNOWN_TASK,
         fault="unknown task",
         consequence="none",
     )

@@ -25,7 +25,7 @@ def show_holds(request: HttpRequest) -> Iterator[Section]:
     # By what is remembered: as a rule nothing is held, and the board asks for it all the time.
     holds = list(list_open()) if read_holds() else []
     counted = count_held_flows() if holds else {}
-    headers = ["what", "under way and held", "let go", "who", "why", "since"]
+    headers = ["what", "held now", "let go", "who", "why", "since"]
     rows = [make_row(hold, counted.get(hold.pk, 0)) for hold in holds]
     every = format_html('<a class="text-link in-sentence" href="{}">all holds</a>', find_list("holds_hold"))
     nothing = format_html("Nothing is held. See {}.", every)

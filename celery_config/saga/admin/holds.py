@@ -34,8 +34,8 @@ ABOUT = (
     "Workers set aside what would begin, also of what is under way. Undos go on unless you hold them, too, so that a"
     " cancelled order is still undone. Deadlines move by the time held."
 )
-LABEL = column("text", "label", "held", lambda hold: capitalize(hold.label))
-HELD = column("text", "held", "under way and held", lambda hold: format_number(getattr(hold, "held", 0)))
+LABEL = column("text", "label", "what is held", lambda hold: capitalize(hold.label))
+HELD = column("text", "held", "held now", lambda hold: format_number(getattr(hold, "held", 0)))
 UNDOS = column("text", "undos", "undos", lambda hold: "held, too" if hold.undos else "go on")
 HEADINGS = {"participant": "A service", "provider": "Outside", "step": "A step"}
 
@@ -44,7 +44,7 @@ def tell_pace(hold: Hold) -> str:
     """Return how a hold is let go."""
     if hold.ended_at:
         return "all let go"
-    return f"{hold.per_second:g} in a second" if hold.per_second else "not yet"
+    return f"{hold.per_second:g} a second" if hold.per_second else "not yet"
 
 
 PACE = column("text", "per_second", "let go", tell_pace)
@@ -52,15 +52,15 @@ PACE = column("text", "per_second", "let go", tell_pace)
 
 class UndosForm(WhyForm):
     undos = forms.BooleanField(
-        label="Hold undos, too",
+        label="Undos, too",
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="then what is cancelled is not undone until you let go",
+        help_text="what is cancelled is then not undone until you let go",
     )
 
 
 class HoldForm(UndosForm):
-    what = forms.ChoiceField(label="Hold", widget=UnfoldAdminSelectWidget)
+    what = forms.ChoiceField(label="What to hold", widget=UnfoldAdminSelectWidget)
     field_order = ("what", "undos", "why")
 
     def __init__(self, data: Any, choices: Choices, **options: Any) -> None:
@@ -70,7 +70,7 @@ class HoldForm(UndosForm):
 
 class LetGoForm(WhyForm):
     per_second = forms.FloatField(
-        label="How many in a second",
+        label="How many a second",
         required=False,
         min_value=steering.SLOWEST,
         max_value=steering.FASTEST,

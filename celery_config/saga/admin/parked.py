@@ -54,7 +54,7 @@ def build_groups_table(groups: list[ParkedGroup]) -> dict[str, Any]:
             format_html(LINK, get_group_url(group), break_words(group.fingerprint or "not known")),
             apps.get_model(group.kind)._meta.verbose_name,
             group.count,
-            f"{format_span(now - group.parked_first)} ago",
+            format_html('<span class="whole">{} ago</span>', format_span(now - group.parked_first)),
             format_deadline(group.answer_by, "overdue"),
             ", ".join(group.owners),
         ]

@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 
 from celery_config.db import bulk
-from celery_config.saga.causes import CauseKind
+from celery_config.saga.causes import tells_silence
 from celery_config.saga.dsl import Step, find_saga
 from celery_config.saga.engine import clock, parking, refusals, step_log
 from celery_config.saga.engine.flows import Cause, WatchedFlow
@@ -90,10 +90,8 @@ def handle_triggers(
 @transaction.atomic
 def update_faults(sagas: Collection[UUID]) -> None:
     """Write down what stands in the way of parked sagas that were silent, and of which something was heard now."""
-    silent = SagaInstance.objects.filter(
-        pk__in=sagas, status=Status.PARKED, fingerprint__startswith=CauseKind.SILENT
-    )
-    rows = list(silent.select_for_update().order_by("pk"))
+    parked = SagaInstance.objects.filter(pk__in=sagas, status=Status.PARKED).select_for_update()
+    rows = [row for row in parked.order_by("pk") if tells_silence(row.fingerprint)]
     logs = SAGAS.read_logs(rows) if rows else {}
     for row in rows:
         row.fingerprint = parking.make_fingerprint(SAGAS.find_fault(row, logs.get(row.pk, {})))

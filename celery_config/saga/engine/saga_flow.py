@@ -155,7 +155,14 @@ class SagaFlow(WatchedFlow[SagaInstance, SagaFacts]):
             return CauseKind.UNKNOWN_VERSION
         steps = list_steps(self.build_course(row, log))
         return find_fault(
-            FlowFacts(noun="", status=Status.PARKED, steps=steps, now=row.since, cause=row.cause)
+            FlowFacts(
+                noun="",
+                status=Status.PARKED,
+                steps=steps,
+                now=row.since,
+                cause=row.cause,
+                line=row.fingerprint,
+            )
         )
 
     def open_too_long(self, now: datetime) -> Q:

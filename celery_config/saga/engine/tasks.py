@@ -172,10 +172,11 @@ def handle_pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Ou
     """A fence found that its pivot ran."""
     messages = [delivery.message for delivery in deliveries]
     with transaction.atomic():
-        step_log.merge_entries(
+        logged = step_log.merge_entries(
             step_log.LoggedStep(each.saga, each.step, StepState.DONE, each.reply, each.service)
             for each in messages
         )
+        runner.update_faults([each.saga for each in logged])
         proved = step_log.find_done_pivots(each.saga for each in messages)
         runner.handle_triggers({saga: PivotRan() for saga in proved})
     return [None] * len(deliveries)
@@ -183,12 +184,14 @@ def handle_pivot_ran(deliveries: Sequence[Delivery[PivotRanMessage]]) -> list[Ou
 
 def handle_pivot_fenced(deliveries: Sequence[Delivery[PivotFencedMessage]]) -> list[Outcome]:
     """A fence found that its pivot did not run and never will; the undos are already under way."""
-    step_log.merge_entries(
-        step_log.LoggedStep(
-            each.message.saga, each.message.step, StepState.UNDONE, None, each.message.service
+    with transaction.atomic():
+        logged = step_log.merge_entries(
+            step_log.LoggedStep(
+                each.message.saga, each.message.step, StepState.UNDONE, None, each.message.service
+            )
+            for each in deliveries
         )
-        for each in deliveries
-    )
+        runner.update_faults([each.saga for each in logged])
     return [None] * len(deliveries)
 
 
@@ -235,7 +238,7 @@ def write_saga_log(received: Sequence[Received]) -> None:
     pivots, logged = pivot_names(), step_log.merge_entries(redact_erased(entries))
     if explained := failed | {each.saga for each in logged if each.outcome is StepState.REFUSED}:
         refusals.explain_stopped(explained)
-    if heard := failed | {each.saga for each in logged if each.outcome is not StepState.DONE}:
+    if heard := failed | {each.saga for each in logged}:
         runner.update_faults(heard)
     runner.handle_triggers(
         {

@@ -95,7 +95,7 @@ def let_go(pk: UUID, *, per_second: float | None = None, by: str, why: str) -> O
     """
     check_reason(why)
     if per_second is not None and not (math.isfinite(per_second) and SLOWEST <= per_second <= FASTEST):
-        raise OperatorRefused(f"let go of {SLOWEST:g} to {FASTEST:g} flows in a second, or of all at once")
+        raise OperatorRefused(f"let go of {SLOWEST:g} to {FASTEST:g} flows a second, or of all at once")
     with transaction.atomic():
         row = lock_row()
         found = Hold.objects.select_for_update().get(pk=pk)
@@ -117,7 +117,7 @@ def let_go(pk: UUID, *, per_second: float | None = None, by: str, why: str) -> O
 
 
 def name_rate(per_second: float) -> str:
-    return f"{per_second:g} {'flow' if per_second == 1 else 'flows'} in a second"
+    return f"{per_second:g} {'flow' if per_second == 1 else 'flows'} a second"
 
 
 def end_hold(row: HoldList, found: Hold) -> list[KnownHold]:

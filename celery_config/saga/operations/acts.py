@@ -112,8 +112,10 @@ def describe_link(link: str) -> str:
             return f"find out whether {who} did {phrase_step(name)}, and stop it if not"
         case "announce" if name:
             return name
-        case "complete" | "compensated":
-            return "the end"
+        case "complete":
+            return "tell the order service that all is done"
+        case "compensated":
+            return "tell the order service that all is undone"
     return link
 
 

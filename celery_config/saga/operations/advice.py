@@ -14,6 +14,7 @@ MENDS: Mapping[str, str] = {
     CauseKind.LATE: "Find out why the other side is slow, and wait until it answers in time.",
     CauseKind.LOST: "Pause new orders, and recover the service's database before any verb: the line names the command,"
     " and the page Restore a database of the docs has the steps.",
+    CauseKind.ANSWERED_LATE: "Nothing is to be mended, but what is left is not sent by itself: choose below.",
     CauseKind.SILENT: "See on the board whether the service runs and its messages move, and start what is down.",
     CauseKind.END_UNHEARD: "Every service did its part: see whether the order service's worker runs.",
     CauseKind.UNDRIVABLE: "The order service's own log names the error: mend it there, and deploy it.",

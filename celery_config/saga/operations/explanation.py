@@ -163,6 +163,9 @@ def tell_parked(flow: FlowFacts) -> Iterator[Part]:
         yield Moment(flow.answer_by, away=True)
     line = find_line(flow)
     yield f": {line}{describe_tries(flow)}."
+    if is_past_pivot(flow.steps):
+        yield from tell_too_late(flow)
+        return
     why = find_cause(flow)
     if why and why != line and not is_repeated(why, line):
         yield f" {capitalize(why)}, so the {flow.noun} is being cancelled."

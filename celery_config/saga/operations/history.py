@@ -42,7 +42,7 @@ KINDS = {
 # What a saga's decisions say, by how their texts begin, and what that means to people.
 CAME = {
     "step failed": "a step failed",
-    "failed": "the end of what was sent failed",
+    "failed": "a message without a step of its own failed",
     "lost": "a service knows nothing of a step that was done",
     "event": "word of a step",
     "the pivot ran": "the point of no return was passed",
@@ -57,7 +57,7 @@ CAME = {
 }
 SENT = {
     "actions from": "the steps that are missing were sent",
-    "only the completion": "its end was sent",
+    "only the completion": "the word that all is done was sent",
     "stop chain": "the undos were sent",
     "undos of": "the undos that are left were sent",
 }

@@ -10,11 +10,13 @@ from rest_framework.exceptions import APIException
 from rich.console import Console
 
 from celery_config.common.arguments import parse_whole_number
+from celery_config.common.console import progress_bars
 from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.sandbox.fates import FATES, FINE
-from order_project.desk import orders, shelves, terminal
+from order_project.desk import orders, rehearsal, shelves, terminal
 from order_project.desk.faults import FaultsRefused, require_sandbox
+from order_project.desk.rehearsal import Cast, NotRehearsed
 from order_project.desk.shelves import NotDelivered
 from order_project.domain import Flow
 from order_project.requests import Placed
@@ -49,12 +51,30 @@ class Command(BaseCommand):
         placed = [result for result in results if isinstance(result, Placed)]
         for each in placed:
             self.stdout.write(str(each.order))
+        cast = rehearsal.cast_failing([each.order for each in placed], fate, flow)
         if options["watch"] and placed:
-            terminal.watch(Console(), [each.order for each in placed[:WATCHED]])
+            watched = [each.order for each in placed[:WATCHED]]
+            terminal.watch(Console(), watched, lambda: rehearsal.park_failing(cast))
+        if cast:
+            park(cast)
         refused = [result for result in results if isinstance(result, APIException)]
         self.stdout.write(f"place: {len(placed)} placed, {len(refused)} refused; shall happen: {fate.label}")
         if refused:
             raise CommandError(str(refused[0].detail))
+
+
+def park(cast: Cast) -> None:
+    """Wait until the orders are parked, whose failing calls are tried for about a minute.
+
+    Raises:
+        CommandError: some are not parked in time.
+    """
+    try:
+        with progress_bars(Console()) as bar:
+            going = bar.add_task("parking", total=len(cast))
+            rehearsal.carry_out(cast, lambda n: bar.update(going, completed=n))
+    except NotRehearsed as error:
+        raise CommandError(str(error)) from error
 
 
 def parse_count(text: str) -> int:

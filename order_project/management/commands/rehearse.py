@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +17,11 @@ from celery_config.common.arguments import parse_whole_number
 from celery_config.common.console import progress_bars
 from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceCallError
+from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.wording import describe_status
-from order_project.desk import rehearsal
+from order_project.desk import letters, rehearsal
 from order_project.desk.faults import FaultsRefused
+from order_project.desk.letters import LetterMissing, RehearsedLetter
 from order_project.desk.rehearsal import Cast, NotRehearsed
 from order_project.desk.shelves import NotDelivered
 
@@ -27,7 +29,9 @@ COLOURS = {"completed": "green", "compensated": "yellow", "parked": "red"}
 
 
 class Command(BaseCommand):
-    help = "Make a bad day on purpose: an order of each fate, parked ones, a dead letter. With the sandbox alone."
+    help = (
+        "Make a bad day on purpose: an order of each fate, parked ones, dead letters. With the sandbox alone."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--seed", type=parse_whole_number, default=1, help="of what is ordered")
@@ -40,15 +44,23 @@ class Command(BaseCommand):
         try:
             with progress_bars(console) as bar:
                 cast = rehearsal.place_cast(random.Random(options["seed"]))
-                letter = rehearsal.send_unknown_task() if rehearsal.has_dead_letters() else None
+                unknown = letters.send_unknown_task() if letters.has_dead_letters() else None
                 going = bar.add_task("orders", total=len(cast))
                 status = rehearsal.carry_out(cast, lambda n: bar.update(going, completed=n))
-                if letter:
-                    rehearsal.wait_for_letter(letter)
-        except (FaultsRefused, NotDelivered, NotRehearsed, SagaPaused, ServiceCallError) as error:
+                found = letters.wait_for_letters(unknown, rehearsal.list_spoiled(cast)) if unknown else []
+        except (
+            FaultsRefused,
+            LetterMissing,
+            NotDelivered,
+            NotRehearsed,
+            SagaPaused,
+            ServiceCallError,
+        ) as error:
             raise CommandError(str(error)) from error
         console.print(tabulate(cast, status))
-        if not letter:
+        if found:
+            console.print(tabulate_letters(found))
+        else:
             console.print("No dead letter: the broker of files keeps none.", style="dim")
         parked = sum(word == "parked" for word in status.values())
         console.print(
@@ -57,7 +69,7 @@ class Command(BaseCommand):
         )
         seconds = time.monotonic() - began
         self.stdout.write(
-            f"rehearse: {len(cast)} orders, {parked} parked, {int(bool(letter))} dead letter, after {seconds:.0f} s"
+            f"rehearse: {len(cast)} orders, {parked} parked, {len(found)} dead letters, after {seconds:.0f} s"
         )
 
 
@@ -73,4 +85,14 @@ def tabulate(cast: Cast, status: Mapping[UUID, str]) -> Table:
             str(order),
             style=COLOURS.get(word, ""),
         )
+    return table
+
+
+def tabulate_letters(found: Sequence[RehearsedLetter]) -> Table:
+    table = Table(
+        "dead letter", "what is wrong", "what to try", "why", title="Dead letters, in order's admin"
+    )
+    for each in found:
+        row = each.letter
+        table.add_row(str(row.pk), f"{row.task}: {row.fault}", name_act(each.act), letters.ADVICE[each.act])
     return table

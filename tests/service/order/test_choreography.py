@@ -401,6 +401,8 @@ class TestParked:
         pass_time(settings.TIMES.compensation_timeout + 1)
         look()
         assert dancer.row.fingerprint == "nothing was heard of inventory, asked to commit the stock"
+        dancer.hear(dancer.forward()[4])
+        assert dancer.row.fingerprint == "inventory answered late, asked to commit the stock: done"
 
     def test_a_contradiction_says_so(self, dancer: Dancer) -> None:
         dancer.hear(dancer.forward()[3], dancer.back()[1])

@@ -54,6 +54,20 @@ def test_money_that_is_held_is_added_up_in_each_currency(admin_client: Client) -
     assert {(row.state, row.currency) for row in listed.context["cl"].result_list} == {("authorized", "GBP")}
 
 
+def test_only_what_is_held_is_held_until_some_time(admin_client: Client) -> None:
+    for state in ("authorized", "captured", "voided"):
+        hold(1000, "GBP", state)
+    listed = admin_client.get("/admin/payment/payment/").content.decode()
+    assert "Held until" in listed
+    cells = re.findall(r"field-text_expires_at[^>]*>(.*?)</td>", listed, re.DOTALL)
+    assert sorted("<time" in cell for cell in cells) == [False, False, True]
+    for payment in Payment.objects.all():
+        page = admin_client.get(f"/admin/payment/payment/{payment.pk}/change/").content.decode()
+        _, _, after = page.partition("Held until")
+        shown = after[: after.index("Created at")]
+        assert ("UTC" in shown) == (payment.state == "authorized"), shown
+
+
 def test_calls_that_are_open_for_long_are_counted(admin_client: Client) -> None:
     for ago in (5, 120):
         BarrierRow.objects.create(

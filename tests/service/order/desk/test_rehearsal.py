@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from io import StringIO
@@ -10,21 +11,29 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from kombu.message import Message
 
 from celery_config.messaging.models import OutboxMessage
 from celery_config.saga.causes import CauseKind
-from celery_config.saga.engine import clock, watchdog
+from celery_config.saga.dead_letters import remedies
+from celery_config.saga.dead_letters.letter import Letter
+from celery_config.saga.dead_letters.reader import process_letters
+from celery_config.saga.dead_letters.set_aside import keep_rows, read_rows
+from celery_config.saga.engine import clock, runner, watchdog
 from celery_config.saga.engine.patience import end_patience
+from celery_config.saga.engine.runner import StopChainEnd
 from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.models import DeadLetter, LetterAct
 from celery_config.saga.operations import operators
 from celery_config.saga.operations.explanation import explain
 from celery_config.saga.operations.flow_reader import read_flow
 from celery_config.saga.operations.strip import CellState, draw_strip
 from celery_config.saga.testing import list_links
-from celery_config.sandbox.fates import FATES
+from celery_config.sandbox.fates import FATES, End
 from celery_config.sandbox.goods import CURRENCY, GOODS, SOLD_OUT
-from order_project.desk import rehearsal
+from order_project.desk import letters, rehearsal
 from order_project.desk.faults import FaultsRefused
+from order_project.desk.letters import LetterMissing
 from order_project.desk.rehearsal import Part
 from order_project.domain import Flow
 from order_project.models import CatalogueProduct, Choreography, Order, OrderLine
@@ -60,9 +69,7 @@ def test_nothing_is_broken_in_production(shop: Shop, production: None, command: 
     assert not Order.objects.exists()
 
 
-@pytest.mark.parametrize(
-    "act", [rehearsal.send_unknown_task, lambda: rehearsal.carry_out({}, lambda _: None)]
-)
+@pytest.mark.parametrize("act", [letters.send_unknown_task, lambda: rehearsal.carry_out({}, lambda _: None)])
 def test_no_part_of_it_works_in_production(production: None, act: Callable[[], Any]) -> None:
     with pytest.raises(FaultsRefused):
         act()
@@ -93,7 +100,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[CauseKind], Placed]:
     """Places the order that plays a cause, and no other."""
 
     def place(cause: CauseKind) -> Placed:
-        (part,) = [part for part in rehearsal.list_parts() if part.cause is cause]
+        (part,) = [part for part in rehearsal.list_parts() if part.cause is cause and not part.letter]
         monkeypatch.setattr(rehearsal, "list_parts", lambda: [part])
         (order,) = rehearsal.place_cast(random.Random(1))
         return Placed(order)
@@ -185,8 +192,97 @@ def test_what_is_not_played_is_left_alone(shop: Shop) -> None:
     assert other.saga.status == "stopping"
 
 
+@pytest.mark.parametrize(("end", "waits"), [(End.PARKED, True), (End.CANCELLED, False)])
+def test_an_order_that_nothing_ends_is_parked_and_not_tried_for_a_day(
+    goods: None, monkeypatch: pytest.MonkeyPatch, end: End, waits: bool
+) -> None:
+    fate = next(fate for fate in FATES.values() if fate.end is end)
+
+    def fail(_: float) -> None:
+        """Payment gives up while the command waits."""
+        for each in [Placed(order.pk) for order in Order.objects.filter(saga__isnull=False)]:
+            if each.saga.status != "running":
+                continue
+            each.set(status="stopping", cause={"code": "address_unreachable", "step": "", "reason": "no way"})
+            each.saga.steps.filter(name="authorize-payment").update(failure=FAILURE)
+
+    monkeypatch.setattr(rehearsal.time, "sleep", fail)
+    call_command("place", "--count", "2", "--fate", fate.name, stdout=StringIO())
+    assert {Placed(order.pk).saga.status for order in Order.objects.all()} == (
+        {"parked"} if waits else {"running"}
+    )
+
+
+class TestLetters:
+    """For each act on a dead letter there is one that it fits."""
+
+    @pytest.fixture
+    def spoiled(self, goods: None, monkeypatch: pytest.MonkeyPatch) -> dict[LetterAct, Placed]:
+        parts = [part for part in rehearsal.list_parts() if part.letter]
+        monkeypatch.setattr(rehearsal, "list_parts", lambda: parts)
+        monkeypatch.setattr(letters, "has_dead_letters", lambda: True)
+        cast = rehearsal.place_cast(random.Random(1))
+        rehearsal.park_failing(cast)
+        return {part.letter: Placed(order) for order, part in cast.items() if part.letter}
+
+    def test_a_message_is_refused_by_its_service_and_its_flow_can_be_driven(
+        self, spoiled: dict[LetterAct, Placed]
+    ) -> None:
+        placed = spoiled[LetterAct.REBUILD]
+        (row,) = OutboxMessage.objects.filter(saga=placed.saga_id)
+        body = row.payload["options"], row.payload["kwargs"]
+        message = Message(
+            body=json.dumps([row.payload["args"], body[1], {}]),
+            headers={
+                "task": row.payload["task"], "id": body[0]["task_id"],
+                "x-death": [{"reason": "rejected", "queue": "payment.urgent", "exchange": "urgent-tasks",
+                             "routing-keys": [body[0]["routing_key"]]}],
+            },
+            content_type="application/json", content_encoding="utf-8", accept={"application/json"},
+        )  # fmt: skip
+        process_letters([Letter.parse(message)])
+        letter = DeadLetter.objects.get(saga=placed.saga_id)
+        refused = {offer.act: offer.refused for offer in remedies.list_offers(letter)}
+        assert refused == {
+            "rebuild": "", "send again": "0 positional arguments instead of 1", "dismiss": "",
+        }  # fmt: skip
+        remedies.act_on(letter, LetterAct.REBUILD, by="ada", why="as rehearsed")
+        assert (placed.saga.status, len(placed.messages)) == ("stopping", 2)
+
+    def test_a_message_is_set_aside_and_can_be_sent_again(self, spoiled: dict[LetterAct, Placed]) -> None:
+        placed = spoiled[LetterAct.SEND]
+        keep_rows("order", read_rows("order"))
+        letter = DeadLetter.objects.get(saga=placed.saga_id)
+        assert {offer.act for offer in remedies.list_offers(letter) if not offer.refused} == {*LetterAct}
+        remedies.act_on(letter, LetterAct.SEND, by="ada", why="as rehearsed")
+        row = OutboxMessage.objects.get(saga=placed.saga_id)
+        assert (row.fault, row.published_at, row.payload["task"]) == (None, None, "payment.fence")
+        assert placed.saga.status == "parked"
+        runner.end_stop_chains({placed.saga_id: StopChainEnd({})})
+        assert placed.saga.status == "compensated", "it ends, though it waited for a decision"
+
+    def test_the_command_waits_for_each(
+        self, spoiled: dict[LetterAct, Placed], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keep_rows("order", read_rows("order"))
+        unknown, sagas = uuid4(), {spoiled[LetterAct.SEND].saga_id: LetterAct.SEND}
+        with monkeypatch.context() as patch:
+            patch.setattr(letters, "LETTER_SECONDS", 0)
+            with pytest.raises(LetterMissing, match="no dead letter to dismiss within"):
+                letters.wait_for_letters(unknown, sagas)
+        DeadLetter.objects.create(reason="rejected", task=letters.UNKNOWN_TASK, task_id=str(unknown))
+        found = letters.wait_for_letters(unknown, sagas)
+        assert [each.act for each in found] == [LetterAct.SEND, LetterAct.DISMISS]
+
+    def test_a_broker_of_files_keeps_none(self, goods: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(letters, "has_dead_letters", lambda: False)
+        cast = rehearsal.place_cast(random.Random(1))
+        assert not rehearsal.list_spoiled(cast)
+        assert not OutboxMessage.objects.filter(fault__isnull=False).exists()
+
+
 def test_the_dead_letter_is_a_task_that_shipment_does_not_know(shop: Shop) -> None:
-    task = rehearsal.send_unknown_task()
-    row = OutboxMessage.objects.get(name=rehearsal.UNKNOWN_TASK)
+    task = letters.send_unknown_task()
+    row = OutboxMessage.objects.get(name=letters.UNKNOWN_TASK)
     assert row.payload["options"]["task_id"] == str(task)
     assert row.route.startswith("tasks/shipment") or "shipment" in row.route

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
 AUTHORIZE = AuthorizePayment.wire_name()
 PARTS = (
-    "waiting", "requests", "incidents", "failing", "holds", "batches", "under-way", "oldest", "outcomes", "proof",
+    "waiting", "requests", "incidents", "proof", "failing", "holds", "batches", "under-way", "oldest", "outcomes",
     "services", "service",
 )  # fmt: skip
 
@@ -297,12 +297,12 @@ class TestThePage:
         page = "".join(read(admin_client, part) for part in PARTS)
         assert folded.findall(page) == [
             "requests",
+            "proof",
             "failing",
             "holds",
             "batches",
             "oldest",
             "outcomes",
-            "proof",
             "services",
             "service",
         ]

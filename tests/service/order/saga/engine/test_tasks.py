@@ -10,7 +10,7 @@ from celery import current_app
 from django.conf import settings
 
 from celery_config.contracts.base import Event, StepGaveUp
-from celery_config.contracts.inventory import StockRefused, StockReleased, StockReserved
+from celery_config.contracts.inventory import StockCommitted, StockRefused, StockReleased, StockReserved
 from celery_config.contracts.payment import PaymentCaptured
 from celery_config.contracts.shipment import ShipmentCancelled
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
@@ -22,8 +22,10 @@ from celery_config.saga.engine.chains import COMPENSATED, COMPLETE, STEP_FAILED
 from celery_config.saga.engine.machine import WatchdogFired
 from celery_config.saga.engine.patience import end_patience
 from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.operations.advice import advise, recommend_verb
 from celery_config.saga.operations.explanation import explain
 from celery_config.saga.operations.flow_reader import read_flow
+from celery_config.saga.operations.selectors import read_parked_groups
 from celery_config.saga.operations.strip import draw_strip
 from celery_config.saga.testing import list_links
 from tests.service.order.conftest import REPLIES, Placed, Shop, run
@@ -196,6 +198,47 @@ class TestParkedAndSilent:
         lost = {"saga": str(silent.saga_id), "step": "authorize-payment", "operation": "undo", "reason": "x"}
         current_app.tasks[STEP_LOST](**lost)
         assert silent.saga.fingerprint.startswith("payment knows nothing of a step that was done")
+
+    def test_the_pivots_late_word_says_that_it_ran(self, silent: Placed) -> None:
+        proof = {
+            "saga": str(silent.saga_id),
+            "step": "capture-payment",
+            "reply": REPLIES["capture-payment"],
+        }
+        run({"task": PIVOT_RAN, "kwargs": proof})
+        self.check_late(silent, "it did", "resume", "Cancelled too late: the money had been taken.")
+
+    def test_the_pivots_late_event_says_so_too(self, silent: Placed) -> None:
+        announce(silent, captured(), "capture-payment", "do", "done")
+        self.check_late(silent, "it did", "resume", "Cancelled too late: the money had been taken.")
+
+    def test_the_fences_late_word_says_that_it_never_runs(self, silent: Placed) -> None:
+        run({"task": PIVOT_FENCED, "kwargs": {"saga": str(silent.saga_id), "step": "capture-payment"}})
+        self.check_late(silent, "it did not, and never will", "retry", "the order is being cancelled")
+
+    def check_late(self, silent: Placed, answer: str, verb: str, more: str) -> None:
+        """The line, the sentence and what is recommended say that the answer has come, whatever is heard then."""
+        line = f"payment answered late, asked whether it took the money: {answer}"
+        assert (silent.saga.status, silent.saga.fingerprint) == ("parked", line)
+        facts = read_flow(silent.saga)
+        assert line in explain(facts).text
+        assert more in explain(facts).text
+        assert recommend_verb(facts) == verb
+        assert "not sent by itself" in advise(line)
+        assert [group.fingerprint for group in read_parked_groups()] == [line]
+        announce(silent, StockReleased(order=silent.id), "reserve-stock", "undo", "undone")
+        assert silent.saga.fingerprint == line
+        give_up(silent, "its disk is full")
+        assert silent.saga.fingerprint == "payment could not void the payment: its disk is full"
+
+    def test_the_late_word_of_a_step_that_only_goes_forward(self, placed: Placed) -> None:
+        for step in ("authorize-payment", "reserve-stock", "book-shipment"):
+            placed.log_as("done", step)
+        announce(placed, captured(), "capture-payment", "do", "done")
+        end_patience(SAGAS, {placed.saga.pk})
+        assert placed.saga.fingerprint == "nothing was heard of inventory, asked to commit the stock"
+        announce(placed, StockCommitted(reservation=UUID(int=2)), "commit-stock", "do", "done")
+        assert placed.saga.fingerprint == "inventory answered late, asked to commit the stock: done"
 
     def test_another_cause_stays(self, silent: Placed) -> None:
         silent.set(fingerprint="cannot be driven: its messages are too large")

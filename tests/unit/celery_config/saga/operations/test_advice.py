@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from celery_config.contracts.base import LOST
-from celery_config.saga.causes import TOO_LARGE, CauseKind, describe_failure, describe_silence
+from celery_config.saga.causes import (
+    TOO_LARGE,
+    CauseKind,
+    describe_failure,
+    describe_late_answer,
+    describe_silence,
+)
 from celery_config.saga.operations.advice import MENDS, advise
 
 UNKNOWN = "unknown_outcome"
@@ -33,6 +39,7 @@ def test_each_cause_says_in_one_sentence_what_is_to_be_mended(kind: CauseKind) -
         (describe_failure({"code": "error", "reason": "KeyError"}, "payment", "void it"), CauseKind.UNABLE),
         (describe_failure({"code": LOST}, "inventory", "release it"), CauseKind.LOST),
         (describe_silence("payment", "to void it"), CauseKind.SILENT),
+        (describe_late_answer("payment", "to void it", "done"), CauseKind.ANSWERED_LATE),
         (f"{CauseKind.UNDRIVABLE}: key error", CauseKind.UNDRIVABLE),
         (f"{CauseKind.UNDRIVABLE}: {TOO_LARGE}", TOO_LARGE),
         (CauseKind.END_UNHEARD, CauseKind.END_UNHEARD),
