@@ -105,7 +105,7 @@ def note_freed(row: WatchedRow, moved: timedelta | None = None) -> None:
     """
     *earlier, last = row.held_times or [{}]
     if last and "to" not in last:  # an older version noted nothing
-        told = {"to": timezone.now().isoformat()}
+        told: dict[str, Any] = {"to": timezone.now().isoformat()}
         if moved is not None:
             told["moved_seconds"] = moved.total_seconds()
         row.held_times = [*earlier, last | told]
