@@ -55,21 +55,18 @@ def count(shop: Shop, condition: str, orders: list[str]) -> int:
 
 
 def park(shop: Shop, orders: list[str]) -> None:
-    """Each whose void was given up has been driven for a day; the watchdog parks it when it looks again.
-
-    At once: what is not parked is driven again, and of many those that failed first keep the worker from the rest.
-    """
+    """They have been driven for a day; the watchdog parks them when it looks again."""
+    failed = "EXISTS (SELECT 1 FROM saga_sagastep WHERE saga_id = saga.id AND failure IS NOT NULL)"
+    patience = 60 + len(orders) / 2
+    until(lambda: count(shop, failed, orders) == len(orders), "each void was given up", patience=patience)
     older = (
-        "UPDATE saga_sagainstance saga SET since = since - %s, due_at = now() - interval '1 day'"
-        " WHERE subject = ANY(%s) AND status = 'stopping' AND since > now() - interval '1 hour'"
-        " AND EXISTS (SELECT 1 FROM saga_sagastep WHERE saga_id = saga.id AND failure IS NOT NULL) RETURNING id"
+        "UPDATE saga_sagainstance SET since = since - %s, due_at = now() - interval '1 day'"
+        " WHERE subject = ANY(%s) AND status = 'stopping' RETURNING id"
     )
-
-    def are_parked() -> bool:
-        shop.rows("order", older, LONG_AGO, orders)
-        return count(shop, "status = 'parked'", orders) == len(orders)
-
-    until(are_parked, "all are parked", patience=60 + len(orders) / 2)
+    shop.rows("order", older, LONG_AGO, orders)
+    until(
+        lambda: count(shop, "status = 'parked'", orders) == len(orders), "all are parked", patience=patience
+    )
 
 
 def test_forty_are_brought_to_their_ends_from_the_board(shop: Shop, orders: list[str], page: Page) -> None:
