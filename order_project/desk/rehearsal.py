@@ -254,4 +254,6 @@ def park_failing(cast: Cast) -> None:
 def list_spoiled(cast: Cast) -> dict[UUID, LetterAct]:
     """Return the sagas of which a message becomes a dead letter, with the act that fits it."""
     carried = Order.objects.filter(pk__in=[order for order, part in cast.items() if part.letter])
-    return {saga: act for order, saga in carried.values_list("pk", "saga") if (act := cast[order].letter)}
+    return {
+        saga: act for order, saga in carried.values_list("pk", "saga") if saga and (act := cast[order].letter)
+    }

@@ -206,7 +206,7 @@ def test_an_order_that_nothing_ends_is_parked_and_not_tried_for_a_day(
             each.set(status="stopping", cause={"code": "address_unreachable", "step": "", "reason": "no way"})
             each.saga.steps.filter(name="authorize-payment").update(failure=FAILURE)
 
-    monkeypatch.setattr(rehearsal.time, "sleep", fail)
+    monkeypatch.setattr("order_project.desk.rehearsal.time.sleep", fail)
     call_command("place", "--count", "2", "--fate", fate.name, stdout=StringIO())
     assert {Placed(order.pk).saga.status for order in Order.objects.all()} == (
         {"parked"} if waits else {"running"}
@@ -258,14 +258,14 @@ class TestLetters:
         row = OutboxMessage.objects.get(saga=placed.saga_id)
         assert (row.fault, row.published_at, row.payload["task"]) == (None, None, "payment.fence")
         assert placed.saga.status == "parked"
-        runner.end_stop_chains({placed.saga_id: StopChainEnd({})})
+        runner.end_stop_chains({placed.saga.pk: StopChainEnd({})})
         assert placed.saga.status == "compensated", "it ends, though it waited for a decision"
 
     def test_the_command_waits_for_each(
         self, spoiled: dict[LetterAct, Placed], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         keep_rows("order", read_rows("order"))
-        unknown, sagas = uuid4(), {spoiled[LetterAct.SEND].saga_id: LetterAct.SEND}
+        unknown, sagas = uuid4(), {spoiled[LetterAct.SEND].saga.pk: LetterAct.SEND}
         with monkeypatch.context() as patch:
             patch.setattr(letters, "LETTER_SECONDS", 0)
             with pytest.raises(LetterMissing, match="no dead letter to dismiss within"):
