@@ -24,49 +24,14 @@ NO_CUSTOMER = UUID(int=0)
 SINGLE_FIELDS = {"email": "", "payment_token": "", "reason": "", "customer": str(NO_CUSTOMER)}
 """Of personal data, beside the parts that a value marks. A reason is free text, such as `cancelled by ada`."""
 SECRET_FIELDS = ("payment_token",)
-CARRIED = frozenset(
-    [
-        *(
-            "id",
-            "source",
-            "type",
-            "subject",
-            "time",
-            "specversion",
-            "datacontenttype",
-            "saga",
-            "step",
-            "operation",
-        ),
-        *(
-            "outcome",
-            "flow",
-            "drive",
-            "epoch",
-            "service",
-            "known",
-            "attempt",
-            "pivot",
-            "failed",
-            "incomplete",
-        ),
-        *(
-            "task",
-            "task_id",
-            "root_id",
-            "parent_id",
-            "group",
-            "lang",
-            "origin",
-            "retries",
-            "exchange",
-            "routing_key",
-        ),
-        *("routing-keys", "mandatory", "queue", "subtask_type", "immutable", "count", "x-first-death-queue"),
-        *("x-first-death-exchange", "x-last-death-queue", "x-last-death-exchange", "x-delivery-count"),
-        *("request_id", "traceparent"),
-    ]
-)
+CARRIED = frozenset([
+    "id", "source", "type", "subject", "time", "specversion", "datacontenttype", "saga", "step", "operation",
+    "outcome", "flow", "drive", "epoch", "service", "known", "attempt", "pivot", "failed", "incomplete",
+    "request_id", "traceparent", "task", "task_id", "root_id", "parent_id", "group", "lang", "origin", "retries",
+    "subtask_type", "immutable", "exchange", "routing_key", "routing-keys", "mandatory", "queue", "count",
+    "x-delivery-count", "x-first-death-queue", "x-first-death-exchange", "x-last-death-queue",
+    "x-last-death-exchange",
+])  # fmt: skip
 """Names of what carries a contract's message: events, links, Celery's and the broker's own. What repeats arguments as
 a text (`argsrepr`, `kwargsrepr`) is none of them, nor what holds further fields, nor a code that proves a sender."""
 HIDDEN = "hidden"

@@ -21,7 +21,7 @@ FIND_WIDE_LIST = """() => {
     return list ? list.scrollWidth - list.parentElement.clientWidth : 0;
 }"""
 BECAME = "SELECT became FROM saga_deadletter WHERE saga IS NOT NULL AND dealt_with_why = 'it is mended'"
-LAPTOP = {"width": 1280, "height": 800}
+LAPTOP = ViewportSize(width=1280, height=800)
 CAUSES = (
     "to void the payment",
     "to cancel the shipment",

@@ -13,8 +13,10 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 
-from celery_config.db import bulk
+from celery_config.db import bulk, functions
+from celery_config.db.functions import cached_sql
 from celery_config.saga.causes import tells_silence
 from celery_config.saga.dsl import Step, find_saga
 from celery_config.saga.engine import clock, parking, refusals, step_log
@@ -87,9 +89,18 @@ def handle_triggers(
         return found
 
 
+@cached_sql
+def select_any_parked() -> QuerySet[SagaInstance, Any]:
+    """The statement that finds whether a saga is parked."""
+    return SagaInstance.objects.filter(status=Status.PARKED).values("pk")[:1]
+
+
 @transaction.atomic
 def update_faults(sagas: Collection[UUID]) -> None:
     """Write down what stands in the way of parked sagas that were silent, and of which something was heard now."""
+    # Each batch of events asks: while nothing is parked, this one is cheap.
+    if not functions.fetch_all(*select_any_parked()):
+        return
     parked = SagaInstance.objects.filter(pk__in=sagas, status=Status.PARKED).select_for_update()
     rows = [row for row in parked.order_by("pk") if tells_silence(row.fingerprint)]
     logs = SAGAS.read_logs(rows) if rows else {}
