@@ -318,8 +318,8 @@ class TestParked:
         answer = admin_client.get(reverse("admin:saga_parkedsaga_changelist"))
         first, second = [[cell for _, cell in row] for row in answer.context["table"]["rows"]]
         assert (first[1], first[2], first[5], second[2]) == ("saga", 3, "ada, operations", 1)
-        assert re.fullmatch(r"[\d.]+ s ago", str(second[3]))
-        assert "5 min ago" in str(second[4])
+        assert re.search(r">[\d.]+ s ago<", str(second[3]))
+        assert re.search(r"5 min( \d+ s)? ago", str(second[4]))
         assert ("overdue" in str(first[4]), "overdue" in str(second[4])) == (False, True)
         query = {"fingerprint": one.saga.fingerprint, "status__exact": "parked"}
         html, _ = opened(admin_client, LIST, **query)
