@@ -87,7 +87,7 @@ class IncidentAdmin(ReadOnlyAdmin):
     ordering = ("-first_seen_at",)
     fields = (
         "sentence", "advice", "where", KIND, "severity", STATE, number_column("count"), "money", "first_seen_at",
-        "last_seen_at", "over_at", "acknowledged_at", "acknowledged_by", "note", "cause", "id",
+        "last_seen_at", "over_at", "acknowledged_at", "acknowledged_by", "note", "id",
     )  # fmt: skip
     inlines = (DeliveryInline,)
     actions_detail = ("acknowledge",)

@@ -115,31 +115,41 @@ def make_link(page: str) -> str:
 def find_overdue() -> Iterator[Condition]:
     """What was not decided in time, by cause; and what has been on its way for longer than its deadline."""
     now = timezone.now()
-    rows = [row for flow in flows.values() for row in count_overdue(flow.model, now)]
+    rows = [
+        {**row, "kind": flow.model._meta.label}
+        for flow in flows.values()
+        for row in count_overdue(flow.model, now)
+    ]
     waiting = group_by(name_cause, overview.read_waiting()) if rows else {}
     links = {cause: find_link(some) for cause, some in waiting.items()}
     for cause, some in group_by(lambda row: row["fingerprint"] or UNKNOWN, rows).items():
-        count = sum(row["n"] for row in some)
+        counts = [(row["kind"], row["n"]) for row in some]
         first = min(row["first"] for row in some)
         yield Condition(
             kind=ConditionKind.OVERDUE,
             cause=cause,
-            sentence=end_sentence(f"{count:,} not decided in time: {cause}"),
+            sentence=end_sentence(f"{tell_flows(counts, 'waits', 'wait')} for an overdue decision: {cause}"),
             advice=advise(cause),
             link=links.get(cause) or make_link(reverse("admin:saga_parkedsaga_changelist")),
-            count=count,
+            count=sum(count for _, count in counts),
             since=first,
             due=first,
         )
-    late = sum(flow.model._default_manager.filter(flow.open_too_long(now)).count() for flow in flows.values())
+    opened = {
+        flow.model._meta.label: flow.model._default_manager.filter(flow.open_too_long(now)).count()
+        for flow in flows.values()
+    }
+    late = [(kind, count) for kind, count in opened.items() if count]
     if late:
         yield Condition(
             kind=ConditionKind.OVERDUE,
             cause="open past deadline",
-            sentence=f"{late:,} on the way for longer than the deadline, by the clock on the wall.",
+            sentence=f"{tell_flows(late, 'has', 'have')} been on the way for longer than the deadline, by the clock on"
+            " the wall.",
+            advice="Open the oldest of them on the board: its page says what it waits for.",
             link=make_link(reverse("admin:index")),
             severity=Severity.TICKET,
-            count=late,
+            count=sum(count for _, count in late),
             patience=15 * 60 * settings.TIMES.scale,
         )
 

@@ -71,7 +71,8 @@ def check_proof() -> str:
     """For `/flowz`: only a warning, since nothing stands for it."""
     state = read_state()
     if state.broken:
-        return f"warning: {state.broken} broken promises; see order's admin"
+        count = "1 promise is" if state.broken == 1 else f"{state.broken} promises are"
+        return f"warning: {count} broken; see order's admin"
     if not settings.PROVE_ORDERS:
         return "ok: PROVE_ORDERS switches it off"
     if state.late_seconds > LATE_SECONDS:

@@ -27,6 +27,7 @@ from celery_config.saga.admin.widgets import (
     break_words,
     count_rows,
     describe_pause,
+    keep_on_one_line,
 )
 from celery_config.saga.measures import read_standstill
 from celery_config.saga.models import SagaClock, SagaPause
@@ -34,7 +35,7 @@ from celery_config.saga.operations import overview, services
 from celery_config.saga.operations.failing import MOST_POLLED, FailingGroup, read_failing
 from celery_config.saga.operations.overview import OnItsWay, Waiting
 from celery_config.saga.operations.services import CONTRADICTIONS, ServiceHealth
-from celery_config.saga.operations.wording import STATUS_WORDS, capitalize, describe_status
+from celery_config.saga.operations.wording import STATUS_WORDS, capitalize, describe_count, describe_status
 from celery_config.saga.states import Status
 from celery_config.web.board import (
     ACT,
@@ -134,8 +135,8 @@ def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
     rows = [
         [
             break_words(each.line),
-            f"{describe_count(each)}, {describe_status(each.status)}",
-            f"{each.tries} times",
+            f"{count_failing(each)}, {describe_status(each.status)}",
+            keep_on_one_line(describe_count(each.tries)),
             format_ago(each.next_at) if each.next_at else "now",
             format_html('<a class="text-link whole" href="{}">Look and hurry</a>', get_failing_url(each)),
         ]
@@ -144,7 +145,7 @@ def make_failing_table(failing: list[FailingGroup]) -> dict[str, Any]:
     return make_table(["cause", "what", "tried", "next", "hurry"], rows, "Nothing fails.")
 
 
-def describe_count(group: FailingGroup) -> str:
+def count_failing(group: FailingGroup) -> str:
     """Return "3 sagas", or "at least 90 sagas" where more fail than were read."""
     counted = count_rows(apps.get_model(group.kind), len(group.ids))
     return f"at least {counted}" if group.more else counted

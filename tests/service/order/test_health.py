@@ -255,6 +255,11 @@ class TestABrokerThatHangs:
         assert found["participants"].startswith("unknown")
 
 
+def test_operators_read_what_each_line_of_flowz_means() -> None:
+    page = (Path(__file__).parents[3] / "docs/how-to/operate.md").read_text(encoding="utf-8")
+    assert {*django_settings.FLOW_CHECKS} <= {*re.findall(r"^  \| `(\w+)` \|", page, re.MULTILINE)}
+
+
 class TestFlow:
     def test_messages_that_fail_are_named_with_their_cause(self, shop: Shop) -> None:
         assert (look()[1]["messages"], scrape()["order_saga_trouble_seconds", "database"]) == ("ok", 0)

@@ -27,7 +27,7 @@ READERS = {"str", "int", "float", "bool", "list", "get", "database_settings", "o
 NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE"}
 METRICS = {"Counter", "Gauge", "Histogram", "read_gauge"}
 REFUSALS = {"Refused", "LineFault"}
-SANDBOX_ERRORS = {"Refused", "InvalidRequest", "NotFound", "KeyConflict", "Broken"}
+SANDBOX_ERRORS = {"Refused", "InvalidRequest", "NotFound", "KeyConflict", "Broken", "__init__"}
 STATES = {"payment_app": ("captured", "voided"), "compose": ("captured", "voided", "dispatched", "cancelled")}
 
 
@@ -263,6 +263,12 @@ class TestPages:
             assert not anchor or anchor in anchors(target), (
                 f"{path.name} links to {link}, a heading that is not there"
             )
+
+    @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+    def test_requests_in_the_pages_are_those_of_a_person(self, path: Path) -> None:
+        """A person's token begins with Token; what stands behind Bearer is a service's, which opens no verb."""
+        blocks = re.findall(r"```[a-z]*\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+        assert not [block for block in blocks if "curl" in block and "Authorization: Bearer" in block]
 
     @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
     def test_python_in_the_pages_is_python(self, path: Path) -> None:

@@ -119,6 +119,7 @@ class TestIncidents:
         page = admin_client.get(get_page_url(incident)).content.decode()
         assert "ada@example.com" in page
         assert "€35.70 held" in page
+        assert "field-cause" not in page, "its sentence says it in words"
         for state, shown in (("open", True), ("over", False)):
             rows = admin_client.get(reverse("admin:notifications_incident_changelist"), {"state": state})
             assert (str(incident.pk) in rows.content.decode()) is shown

@@ -77,7 +77,7 @@ class TestAnOrderThatEnded:
             prover.run()
         row = BrokenPromise.objects.get()
         assert (row.order, row.what) == (placed.id, CAPTURED_LESS)
-        assert measures.check_proof() == "warning: 1 broken promises; see order's admin"
+        assert measures.check_proof() == "warning: 1 promise is broken; see order's admin"
         (condition,) = find_broken()
         assert condition.sentence == "What the services say of 1 order does not fit together."
 

@@ -104,7 +104,7 @@ class TestParked:
         park(shop.order(), hours=-2)
         park(shop.order(), hours=1)
         (overdue,) = conditions.find_overdue()
-        assert overdue.sentence == f"2 not decided in time: {CAUSE}."
+        assert overdue.sentence == f"2 sagas wait for an overdue decision: {CAUSE}."
         assert (overdue.count, overdue.severity) == (2, Severity.PAGE)
         assert overdue.due
         assert overdue.due < timezone.now() - timedelta(hours=1.9)
@@ -113,7 +113,8 @@ class TestParked:
         assert [*conditions.find_overdue()] == []
         placed.set(started_at=timezone.now() - timedelta(hours=3))
         (late,) = conditions.find_overdue()
-        assert late.sentence.startswith("1 on the way for longer than the deadline")
+        assert late.sentence.startswith("1 saga has been on the way for longer than the deadline")
+        assert "the oldest of them" in late.advice
 
 
 class TestHolds:
