@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from compose.local.environment import ROOT
 from tests.drawing import DURATIONS, read_durations
-from tests.run import log_folder
+from tests.run import SHARES, log_folder
 
 
 def sum_up(reports: Iterable[Path]) -> dict[str, float]:
@@ -35,7 +35,8 @@ def find_file(name: str) -> str:
 
 
 def main() -> int:
-    found = sum_up(sorted(log_folder().glob("*.xml")))
+    reports = [log_folder() / f"{suite}.xml" for suite in SHARES]
+    found = sum_up([report for report in reports if report.exists()])
     known = {file: taken for file, taken in read_durations().items() if (ROOT / file).is_file()}
     DURATIONS.write_text(json.dumps(dict(sorted((known | found).items())), indent=1) + "\n")
     print(f"{len(found)} files, {sum(found.values()):.0f} s")

@@ -46,7 +46,7 @@ NO_SERVICES = {
     for service, port in zip(SERVICES, (11, 13, 17, 19), strict=True)
 }
 """A port for each service, at which no program listens: tests tell the services apart by them."""
-SHARES = {"acceptance": 700, "order": 240, "shipment": 110, "payment": 70, "inventory": 60}
+SHARES = {"acceptance": 700, "order": 330, "shipment": 200, "payment": 100, "inventory": 60}
 """Seconds of tests in the short form of a suite, on the machine of `tests/durations.json`. Two run at a time."""
 ALWAYS = [
     f"tests/acceptance/test_{name}.py" for name in ("choreography", "status", "refusals", "cancellation")

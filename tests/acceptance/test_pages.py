@@ -316,7 +316,7 @@ class TestThePagesForEverybody:
             assert page.locator("tbody tr").count() >= 4
             page.go_back()
             page.click("text=API")
-            page.wait_for_selector(".opblock", timeout=15_000)
+            page.wait_for_selector(".opblock", timeout=60_000)
             assert page.locator(".opblock").count() >= 5
         assert not complaints
 
