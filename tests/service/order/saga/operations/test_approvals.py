@@ -290,7 +290,8 @@ class TestWhatOnePersonDoesAlone:
             with pytest.raises(OperatorRefused):
                 operators.perform(ended, "retry", **ANN)
         with pytest.raises(
-            OperatorRefused, match=r"in an hour one person acts .* on at most 3 alone, and you did on 3"
+            OperatorRefused,
+            match=r"in an hour one person may use .* on at most 3 alone, and you used it on 3",
         ):
             operators.perform(rows[3], "retry", **ANN)
         assert OperatorAction.objects.filter(verb="retry").count() == 3
@@ -318,7 +319,10 @@ class TestWhatOnePersonDoesAlone:
         row = make_parked(shop)
         url = reverse("admin:saga_sagainstance_changelist")
         page = admin_client.post(url, {"action": "retry_each", "_selected_action": str(row.pk)})
-        assert "on at most 3 alone, and you did on 0" in page.content.decode()
+        assert (
+            "In an hour one person may use “Bring to an end” on at most 3 alone, and you used it on 0"
+            in page.content.decode()
+        )
 
     def test_without_four_eyes_nothing_is_noted(self, shop: Shop, settings: Any) -> None:
         settings.FOUR_EYES = False
