@@ -29,6 +29,7 @@ from celery_config.saga.dead_letters.remedies import act_on
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import approvals, barrier_client, operators
+from celery_config.saga.operations.acts import describe_target
 from celery_config.saga.operations.approvals import approve, decline, expire_requests
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.dead_letters.test_remedies import keep_garbage
@@ -239,7 +240,8 @@ def test_a_large_batch_waits_and_a_small_one_does_not(shop: Shop, settings: Any)
     from celery_config.saga.batches.steering import steer
 
     batch = make_ready_batch(shop)
-    assert steer(batch.pk, "start", **ANN).verb == "ask: start a batch"
+    asked = steer(batch.pk, "start", **ANN)
+    assert (asked.verb, asked.what) == ("ask: start a batch", "Bring to an end: 2")
     batch.refresh_from_db()
     assert batch.state == "ready"
     done = approve(ApprovalRequest.objects.get().pk, **BOB)
@@ -396,6 +398,7 @@ def test_on_the_pages(parked: Placed, settlements: list[Any], admin_client: Clie
     asks = admin_client.get(act).content.decode()
     assert "in the name of both of you" in asks
     assert "ch_1" in asks
+    assert describe_target(asked.what) in asks
     assert reverse("admin:saga_sagainstance_change", args=[parked.saga_id]) in asks
     clerk = User.objects.create_user("clerk", is_staff=True)
     clerk.user_permissions.set(Permission.objects.filter(codename="view_approvalrequest"))
