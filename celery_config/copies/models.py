@@ -99,4 +99,4 @@ class CopyState(models.Model):
         verbose_name_plural = "copies"
 
     def __str__(self) -> str:
-        return self.name
+        return self.name.replace("_", " ")

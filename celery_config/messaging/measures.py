@@ -142,4 +142,4 @@ def check_set_aside() -> str:
     if not count:
         return "ok"
     rows = ngettext("%(count)d row", "%(count)d rows", count) % {"count": count}
-    return f"{rows} cannot be sent; the admin's outbox says why"
+    return f"{rows} cannot be sent; the admin's page Messages to send says why"

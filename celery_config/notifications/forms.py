@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django import forms
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
@@ -23,6 +25,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = (
             "name", "enabled", "channel", "emails", "url", "secret", "kinds", "least_severity", "repeat_seconds",
         )  # fmt: skip
+        labels: ClassVar = {"emails": "E-mail addresses", "url": "Address of the webhook"}
 
 
 class NoteForm(forms.Form):

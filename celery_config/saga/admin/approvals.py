@@ -55,7 +55,8 @@ def link_row(asked: ApprovalRequest) -> Any:
 def tell_arguments(asked: ApprovalRequest) -> dict[str, Any]:
     """Return the table of what an act needs, which the one who approves reads first."""
     told = {name: each if isinstance(each, str) else dumps(each) for name, each in asked.arguments.items()}
-    return make_table(["what", "value"], [["on", link_row(asked)], *map(list, told.items())])
+    what = [[name_act(asked.act), describe_target(asked.what)]] if asked.what else []
+    return make_table(["what", "value"], [*what, ["on", link_row(asked)], *map(list, told.items())])
 
 
 class StateFilter(WordsFilter):

@@ -40,7 +40,7 @@ from celery_config.saga.operations.bulk_previews import Prospect
 from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flows
 from celery_config.saga.operations.permissions import list_needs_to_make
-from celery_config.saga.operations.wording import end_sentence
+from celery_config.saga.operations.wording import capitalize, end_sentence
 from celery_config.saga.states import OPEN, Status
 from celery_config.web.board import make_table
 from celery_config.web.columns import EMPTY, get_page_url
@@ -93,7 +93,7 @@ def show_bulk_page(
         request,
         title=title_act(verb, f"{'more than ' if is_whole else ''}{count_rows(admin.model, len(rows))}"),
         about=find_flow(admin.model).verbs[verb].label,
-        warnings=[*([more] if left else []), *filter(None, [end_sentence(limit)])],
+        warnings=[*([more] if left else []), *filter(None, [end_sentence(capitalize(limit))])],
         first=len(rows) if left else 0,
         whole=is_whole,
         outcomes=bulk_previews.count_outcomes(prospects),

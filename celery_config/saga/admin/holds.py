@@ -148,7 +148,7 @@ class HoldAdmin(ReadOnlyAdmin):
         count = format_number(hold.held)
         return confirm_and_act(
             self, request, form, get_page_url(hold), act, title=title_act("let go", hold.label),
-            about=f"{count} under way are held. What comes meanwhile is held, too, until all are let go",
+            about=f"Held now: {count} under way. What comes meanwhile is held, too, until all are let go",
             original=hold, button=name_act("let go"),
             refused=f"{hold.label} is not held any more" if hold.ended_at else "",
         )  # fmt: skip

@@ -69,7 +69,7 @@ def make_batch(
         )
         count = insert_items(batch, rows.order_by("pk")[: MOST + 1])
         if not count:
-            raise OperatorRefused("nothing fits: no flow is so at this moment")
+            raise OperatorRefused("nothing fits: the filters find no flow at this moment")
         if count > MOST:
             raise OperatorRefused(
                 f"more than {MOST:,} flows fit; choose fewer, and make another batch for the others"

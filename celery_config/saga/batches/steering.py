@@ -81,7 +81,8 @@ def steer(pk: UUID, act: str, *, by: str, why: str) -> OperatorAction:
             raise OperatorRefused(why_not)
         count = sum(part["count"] for part in batch.sums)
         if act == "start" and not approvals.act_alone(batch.verb, by=by, count=count):
-            return approvals.ask(START, batch, by=by, why=why, subject=str(pk))
+            what = f"{name_act(batch.verb)}: {count:,}"
+            return approvals.ask(START, batch, by=by, why=why, what=what, subject=str(pk))
         return apply(batch, act, by=by, why=why)
 
 

@@ -86,8 +86,8 @@ def explain_limit(verb: str, by: str) -> str:
     row = ActsAlone.objects.filter(by=by, verb=verb).first()
     done = sum(number for _, number in drop_old(row.acts if row else [], time.time()))
     return (
-        f"in an hour one person acts with “{name_act(verb)}” on at most {settings.FOUR_EYES_ABOVE:,} alone, and you did"
-        f" on {done:,}; make a batch of the others, whose start another person approves"
+        f"in an hour one person may use “{name_act(verb)}” on at most {settings.FOUR_EYES_ABOVE:,} alone, and you"
+        f" used it on {done:,}; for more make a batch, whose start another person approves"
     )
 
 

@@ -64,7 +64,8 @@ class Command(BaseCommand):
             console.print("No dead letter: the broker of files keeps none.", style="dim")
         parked = sum(word == "parked" for word in status.values())
         console.print(
-            "What waits is on the board, the home of order's admin. The faults last until ./manage.py sandbox mend.",
+            "What waits is on the board, the home of order's admin. Begin with the dead letters: once their orders have"
+            " ended, they can only be dismissed. The faults last until ./manage.py sandbox mend.",
             style="dim",
         )
         seconds = time.monotonic() - began

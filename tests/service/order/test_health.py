@@ -301,7 +301,10 @@ class TestFlow:
         shop.order()
         OutboxMessage.objects.update(due_at=Now() - HOURS, fault="it fits into no frame")
         status, found = look()
-        assert (status, found["set_aside"]) == (503, "1 row cannot be sent; the admin's outbox says why")
+        assert (status, found["set_aside"]) == (
+            503,
+            "1 row cannot be sent; the admin's page Messages to send says why",
+        )
         assert found["relay"].startswith("ok")
         assert scrape()["order_saga_outbox_set_aside", ""] == 1
 

@@ -52,6 +52,8 @@ class TestRules:
     def test_one_is_made_with_kinds_and_a_secret(self, admin_client: Client) -> None:
         empty = admin_client.get(reverse("admin:notifications_notificationrule_add")).content.decode()
         assert "whsec_" in empty
+        assert "E-mail addresses" in empty
+        assert "Address of the webhook" in empty
         assert not submit_rule(admin_client, kinds=["parked", "relay"])
         assert NotificationRule.objects.get().kinds == ["parked", "relay"]
 

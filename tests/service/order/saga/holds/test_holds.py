@@ -719,7 +719,7 @@ class TestPages:
     def test_let_go(self, orders: list[Placed], admin_client: Client) -> None:
         held = hold("participant", "payment")
         url = reverse("admin:holds_hold_let_go", args=[held.pk])
-        assert "4 under way are held" in self.text(admin_client.get(url))
+        assert "Held now: 4 under way" in self.text(admin_client.get(url))
         done = admin_client.post(url, {"per_second": "1", "why": "one as a try"}, follow=True)
         assert "is let go: 1 flow a second" in self.text(done)
         admin_client.post(url, {"per_second": "2", "why": "it is up"})

@@ -29,6 +29,7 @@ from celery_config.saga.dead_letters.remedies import act_on
 from celery_config.saga.engine.saga_flow import SAGAS
 from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import approvals, barrier_client, operators
+from celery_config.saga.operations.acts import describe_target
 from celery_config.saga.operations.approvals import approve, decline, expire_requests
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.dead_letters.test_remedies import keep_garbage
@@ -239,7 +240,8 @@ def test_a_large_batch_waits_and_a_small_one_does_not(shop: Shop, settings: Any)
     from celery_config.saga.batches.steering import steer
 
     batch = make_ready_batch(shop)
-    assert steer(batch.pk, "start", **ANN).verb == "ask: start a batch"
+    asked = steer(batch.pk, "start", **ANN)
+    assert (asked.verb, asked.what) == ("ask: start a batch", "Bring to an end: 2")
     batch.refresh_from_db()
     assert batch.state == "ready"
     done = approve(ApprovalRequest.objects.get().pk, **BOB)
@@ -290,7 +292,8 @@ class TestWhatOnePersonDoesAlone:
             with pytest.raises(OperatorRefused):
                 operators.perform(ended, "retry", **ANN)
         with pytest.raises(
-            OperatorRefused, match=r"in an hour one person acts .* on at most 3 alone, and you did on 3"
+            OperatorRefused,
+            match=r"in an hour one person may use .* on at most 3 alone, and you used it on 3",
         ):
             operators.perform(rows[3], "retry", **ANN)
         assert OperatorAction.objects.filter(verb="retry").count() == 3
@@ -318,7 +321,10 @@ class TestWhatOnePersonDoesAlone:
         row = make_parked(shop)
         url = reverse("admin:saga_sagainstance_changelist")
         page = admin_client.post(url, {"action": "retry_each", "_selected_action": str(row.pk)})
-        assert "on at most 3 alone, and you did on 0" in page.content.decode()
+        assert (
+            "In an hour one person may use “Bring to an end” on at most 3 alone, and you used it on 0"
+            in page.content.decode()
+        )
 
     def test_without_four_eyes_nothing_is_noted(self, shop: Shop, settings: Any) -> None:
         settings.FOUR_EYES = False
@@ -392,6 +398,7 @@ def test_on_the_pages(parked: Placed, settlements: list[Any], admin_client: Clie
     asks = admin_client.get(act).content.decode()
     assert "in the name of both of you" in asks
     assert "ch_1" in asks
+    assert describe_target(asked.what) in asks
     assert reverse("admin:saga_sagainstance_change", args=[parked.saga_id]) in asks
     clerk = User.objects.create_user("clerk", is_staff=True)
     clerk.user_permissions.set(Permission.objects.filter(codename="view_approvalrequest"))
