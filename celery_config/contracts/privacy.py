@@ -40,6 +40,8 @@ LARGEST_SHOWN = 10**6
 """A larger number under an unknown name may be that of a telephone or a card."""
 NAME = re.compile(r"[A-Za-z0-9_.:/+-]{1,120}\Z")
 """What an id, a time, or the name of a step, task or queue looks like; an e-mail address and a sentence do not."""
+SHOWN_NAME = f"^{NAME.pattern}"
+"""The same for a database: by a name that is hidden nobody finds a row, since each find would tell a part of it."""
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,79}\Z")
 """What the name of a field looks like."""
 TOKEN_IN_TEXT = re.compile(rf"({'|'.join(SECRET_FIELDS)})([^\w\s]*\s*[^\w\s]*)[^\s\"',}}\]]+")
