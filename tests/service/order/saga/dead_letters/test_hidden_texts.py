@@ -79,11 +79,20 @@ def test_small_numbers_and_ids_are_shown_under_any_name() -> None:
     [
         "[[], {\"kwargsrepr\": \"{'payment_token': 'tok_visa'}\"}, {}]",
         '[{"payment_token": "tok_visa',
+        '[[], {"paymentToken": "tok_visa", "Payment-Token": ["tok_visa"]}, {}]',
+        "PAYMENT_TOKEN: tok_visa",
         "payment_token=tok_visa",
     ],
 )
 def test_a_payment_token_is_cut_out_of_texts_too(body: str) -> None:
     assert "tok_vi" not in str(read_body(DeadLetter(body=body), shows_personal=True))
+
+
+def test_half_a_character_is_shown_as_it_is_written(shop: Shop) -> None:
+    """No encoding writes it, so that it was an internal error."""
+    (letter,) = keep(make("payment.no_such", {"\ud800": "\udfff"}))
+    answer = Peer().post(f"/api/dead-letters/{letter.pk}/show/", {"why": "a bug"}, format="json")
+    assert (answer.status_code, "\\udfff" in str(answer.json())) == (200, True)
 
 
 def test_no_address_says_more_than_the_body(shop: Shop) -> None:
