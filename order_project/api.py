@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from celery_config.contracts.payment import MAX_AMOUNT
-from celery_config.errors import SagaPaused
+from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.messaging.idempotency import (
     Answer,
     MadeByKey,
@@ -346,7 +346,7 @@ CANCELLED = Answer[Cancellation](
 
 class OrderCancel(OrderAPI):
     throttle_scope = "verbs"
-    refusals: Refusals = {"POST": [TooLate]}
+    refusals: Refusals = {"POST": [TooLate, OperatorRefused]}
 
     @extend_schema(request=ClientInput, responses={202: describe_type(CancellationOutput)})
     @answer_once(CANCELLED)

@@ -9,6 +9,7 @@ from django.db import transaction
 from celery_config.saga.causes import CANCELLED_BY_US
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.saga_flow import SAGAS
+from celery_config.saga.operations import approvals
 from celery_config.saga.operations.audit_trail import record_action
 from celery_config.saga.states import Status
 from order_project import selectors
@@ -27,11 +28,13 @@ def cancel_for(user: Any, *, order: Order, why: str) -> Status:
 
     Raises:
         TooLate: as `ask_to_cancel`.
+        OperatorRefused: it is another's order, and the person has stopped too many alone.
     """
     name = user.get_username()
     if selectors.owns_order(user, order):
         return ask_to_cancel(order=order, reason=f"cancelled by {name}")
     with transaction.atomic():
+        approvals.check_alone("compensate", by=name)
         status = ask_to_cancel(order=order, reason=CANCELLED_BY_US["reason"])
         row = selectors.read_flows([order])[order.pk]
         record_action("compensate", row=row, by=name, why=why, result_text=f"it is {status}")

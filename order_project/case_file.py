@@ -14,6 +14,7 @@ from django.utils import timezone
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.contradictions import TRIED_WORDS
+from celery_config.saga.dead_letters.reading import list_names, show_fault
 from celery_config.saga.engine.flows import find_flow
 from celery_config.saga.models import DeadLetter, OperatorAction, SagaDecision, SagaInstance
 from celery_config.saga.operations import barrier_client
@@ -80,9 +81,7 @@ def make_case_file(order: Order, *, ask: bool = True) -> dict[str, Any]:
         "services_say": ask_services(row) if ask else {},
         "holds": row.held_times or [],
         "operators": [describe_action(each) for each in actions],
-        "dead_letters": [
-            list_values(each, "received_at", "reason", "queue", "task", "fault", "consequence") for each in letters
-        ],
+        "dead_letters": [describe_letter(each) for each in letters],
     }  # fmt: skip
     masked: dict[str, Any] = mask(known, find_personal_texts(order, row))
     return masked
@@ -102,6 +101,12 @@ def list_decisions(row: SagaInstance) -> list[dict[str, Any]]:
 def describe_action(did: OperatorAction) -> dict[str, Any]:
     told = {"what": describe_target(did.what), "effect": describe_effect(did.effect)}
     return list_values(did, "at", "verb", "by", "why") | told
+
+
+def describe_letter(letter: DeadLetter) -> dict[str, Any]:
+    """Return what all who see letters read of one: its sender may have written anybody's name into it."""
+    told = list_values(letter, "received_at", "reason", "consequence")
+    return told | list_names(letter) | {"fault": show_fault(letter)}
 
 
 def list_events(row: Choreography) -> list[dict[str, Any]]:

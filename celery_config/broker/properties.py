@@ -8,6 +8,7 @@ header `REFUSED` says why: a worker sends it to the dead letters, and their read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import chain
 from struct import unpack_from
@@ -27,6 +28,13 @@ NESTED = (dict, list)
 # What an operator needs to find the sender of a refused message.
 SHOWN = (b"id", b"root_id", b"task", b"x-first-death-queue", b"x-first-death-reason")
 LONGEST_SHOWN = 255
+SAYS = f"its header {REFUSED} says {{!r}}"
+OF_DEATHS = f"forged: its header {DEATHS} is the broker's; it was sent to {{!r}} under the key {{!r}}"
+"""Of a copy that a worker makes of a message, since the broker does not survive the message's own headers."""
+_QUOTED = r"(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")"
+COPIED = re.compile(
+    OF_DEATHS.replace("{!r}", _QUOTED) + rf"(?:; {SAYS.replace('{!r}', _QUOTED)})?", re.DOTALL
+)
 METHOD_BYTES, TAG_BYTES = 4, 9  # the method's number; the delivery's tag and its flag
 
 
@@ -45,6 +53,7 @@ def read_properties(frame: bytes, offset: int) -> tuple[dict[str, Any], int]:
             properties, end = decode_properties_basic(frame, offset)
             fault = find_excess(properties)
             if fault is None:
+                quote_refusal(properties.get("application_headers"))
                 return properties, end
         # Bad UTF-8, an impossible date, an unknown type, RecursionError, MemoryError.
         except Exception as error:
@@ -53,6 +62,12 @@ def read_properties(frame: bytes, offset: int) -> tuple[dict[str, Any], int]:
     # A worker must know that it is there, though not what it says.
     deaths = {DEATHS: "not read"} if DEATHS.encode() in frame else {}
     return {**kept, "application_headers": {**find_texts(frame), **deaths, REFUSED: fault}}, len(frame)
+
+
+def quote_refusal(headers: dict[str, Any] | None) -> None:
+    """Quote what a sender wrote as the reason: what is quoted may be anything, and is not shown to everybody."""
+    if headers and REFUSED in headers and not COPIED.fullmatch(said := str(headers[REFUSED])):
+        headers[REFUSED] = SAYS.format(said)
 
 
 def find_excess(properties: dict[str, Any]) -> str | None:

@@ -40,9 +40,13 @@ LARGEST_SHOWN = 10**6
 """A larger number under an unknown name may be that of a telephone or a card."""
 NAME = re.compile(r"[A-Za-z0-9_.:/+-]{1,120}\Z")
 """What an id, a time, or the name of a step, task or queue looks like; an e-mail address and a sentence do not."""
+SHOWN_NAME = f"^{NAME.pattern}"
+"""The same for a database: by a name that is hidden nobody finds a row, since each find would tell a part of it."""
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,79}\Z")
 """What the name of a field looks like."""
-TOKEN_IN_TEXT = re.compile(rf"({'|'.join(SECRET_FIELDS)})([^\w\s]*\s*[^\w\s]*)[^\s\"',}}\]]+")
+SECRET_NAME = re.compile("|".join(SECRET_FIELDS).replace("_", "[ _-]?"), re.IGNORECASE)
+"""A broken message may write the name in another way: `paymentToken`."""
+TOKEN_IN_TEXT = re.compile(rf"({SECRET_NAME.pattern})([^\w\s]*\s*[^\w\s]*)[^\s\"',}}\]]+", re.IGNORECASE)
 """A payment token in a text that repeats a message."""
 QUOTED = re.compile(r"(?<!\w)b?(?:'(?:\\.|[^'\\])*(?:'|\Z)|\"(?:\\.|[^\"\\])*(?:\"|\Z))", re.DOTALL)
 """A value within a text, as `repr` writes it, also one that is cut off."""
@@ -117,8 +121,8 @@ def pass_name_on(above: str, key: str) -> str:
     Args:
         above: the name of what holds the object.
     """
-    if key in SECRET_FIELDS or above in SECRET_FIELDS:
-        return SECRET_FIELDS[0] if key not in SECRET_FIELDS else key
+    if SECRET_NAME.fullmatch(key) or above in SECRET_FIELDS:
+        return SECRET_FIELDS[0]
     return above if above in list_personal_fields() else key
 
 

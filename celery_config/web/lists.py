@@ -17,12 +17,22 @@ from django.utils.text import capfirst
 from unfold.contrib.filters.admin import FieldTextFilter
 from unfold.views import ChangeList
 
+from celery_config.contracts.privacy import SHOWN_NAME
 from celery_config.web.columns import ago_column
 
 
 def text_filter(field: str) -> tuple[str, type[FieldTextFilter]]:
     """A filter with a text field. A list of all values would read the whole table for each page."""
     return field, FieldTextFilter
+
+
+class ShownNameFilter(FieldTextFilter):  # type: ignore[misc]
+    """A text filter for a name that its sender wrote: one that is hidden is not found."""
+
+    def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().queryset(request, rows)
+        shown = {f"{self.field_path}__regex": SHOWN_NAME} if self.used_parameters else {}
+        return found.filter(**shown)
 
 
 class WordsFilter(admin.SimpleListFilter):
@@ -87,6 +97,10 @@ class OfferedFiltersOnly(ChangeList):  # type: ignore[misc]
         super().__init__(request, *given, **options)
         # The name that the sidebar has; Django's "Select message to send to view" is a riddle in a browser's tab.
         self.title = capfirst(self.opts.verbose_name_plural)
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Django's own sorts by any column that an address names: every row of a large table, and what is hidden."""
+        return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
 
     def get_filters(self, request: HttpRequest) -> Any:
         """

@@ -60,6 +60,8 @@ def read_person(claims: Mapping[str, Any]) -> Person:
     """
     subject, email = claims.get("sub"), claims.get("email")
     name = claims.get(settings.OIDC_NAME_CLAIM) or email or subject
+    # What is checked is what an account would keep: a wide colon becomes a colon, and one sign eighteen letters.
+    name = get_user_model().normalize_username(name)
     for text, most in ((subject, ID_LENGTH), (name, NAME_LENGTH)):
         if not (isinstance(text, str) and is_visible(text) and len(text) <= most):
             raise SignOnRefused("the provider gives you no id or no name that this service can keep")

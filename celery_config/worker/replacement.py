@@ -21,7 +21,7 @@ from kombu.message import Message
 
 from celery_config.broker import topology
 from celery_config.broker.outgoing_messages import PreparedMessage
-from celery_config.broker.properties import DEATHS, LONGEST_SHOWN, REFUSED
+from celery_config.broker.properties import DEATHS, LONGEST_SHOWN, OF_DEATHS, REFUSED
 from celery_config.broker.publisher import Publisher
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ def make_copy(message: Message, service: str) -> PreparedMessage:
     """Return a message of the same body for the same workers, which says why it is refused."""
     headers, route = message.headers, message.delivery_info or {}
     exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
-    fault = f"forged: its header {DEATHS} is the broker's; it was sent to {exchange!r} under the key {key!r}"
+    fault = OF_DEATHS.format(exchange, key)
     if REFUSED in headers:
         fault += f"; {headers[REFUSED]}"
     urgent = topology.is_urgent(route) or key == topology.urgent_queue(service)

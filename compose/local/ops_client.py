@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from celery_config.http.client import Deadline, DeadlineTransport
 from compose.local.errors import LocalError
 from compose.local.openapi import Operation, list_operations
 
 SECONDS = 30.0
-"""Of a call."""
+"""Of a whole call, however slowly the server answers."""
 MOST_PAGES = 10_000
 """Of a list."""
-MOST_BYTES = 64 * 1024 * 1024
-"""Of an answer."""
+deadline = Deadline()
 
 
 class CallRefused(LocalError):
@@ -27,24 +26,6 @@ class CallRefused(LocalError):
     def __init__(self, problem: Any) -> None:
         super().__init__(str(problem))
         self.problem = problem
-
-
-def read_body(answer: httpx.Response) -> bytes:
-    """Read an answer as far as one of ours goes: a server may send without end, or a byte at a time.
-
-    Raises:
-        httpx.ReadError: it is too large.
-        httpx.ReadTimeout: it takes too long.
-    """
-    parts, size, end = list[bytes](), 0, time.monotonic() + SECONDS
-    for part in answer.iter_bytes():
-        parts.append(part)
-        size += len(part)
-        if size > MOST_BYTES:
-            raise httpx.ReadError(f"the answer has more than {MOST_BYTES:,} bytes")
-        if time.monotonic() > end:
-            raise httpx.ReadTimeout(f"the answer takes more than {SECONDS:.0f} s")
-    return b"".join(parts)
 
 
 class Api:
@@ -59,7 +40,11 @@ class Api:
         scheme = "" if " " in token else "Token "
         headers = {"Accept": "application/json"} | ({"Authorization": f"{scheme}{token}"} if token else {})
         self.url = url.rstrip("/")
-        self.client = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS, trust_env=False)
+        # It also bounds an answer's size, and takes none that is packed: unpacked it could fill the memory.
+        transport = DeadlineTransport(deadline)
+        self.client = httpx.Client(
+            base_url=self.url, headers=headers, timeout=SECONDS, transport=transport, trust_env=False
+        )
 
     def send(self, method: str, path: str, **parts: Any) -> Any:
         """Make a call; return its answer, None if it is empty.
@@ -68,8 +53,8 @@ class Api:
             CallRefused: the answer is an error, or there is none.
         """
         try:
-            with self.client.stream(method, path, **parts) as answer:
-                body = read_body(answer)
+            with deadline.hold(SECONDS):
+                answer = self.client.request(method, path, **parts)
         except httpx.HTTPError as error:
             key = (parts.get("headers") or {}).get("Idempotency-Key")
             again = {"idempotency_key": key, "hint": "repeat it with --key: it is done once"} if key else {}
@@ -81,9 +66,9 @@ class Api:
                 | again
             ) from error
         try:
-            told = json.loads(body) if body else None
+            told = json.loads(answer.content) if answer.content else None
         except (ValueError, RecursionError):
-            told = {"status": answer.status_code, "detail": body[:300].decode(errors="replace")}
+            told = {"status": answer.status_code, "detail": answer.content[:300].decode(errors="replace")}
         if not answer.is_success:
             raise CallRefused(told or {"status": answer.status_code, "title": answer.reason_phrase})
         return told

@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from rest_framework.exceptions import APIException
 
-from celery_config.errors import SagaPaused
+from celery_config.errors import OperatorRefused, SagaPaused
 from celery_config.web.admin import ReadOnlyAdmin
 from celery_config.web.live import answer_fragment
 from celery_config.web.permissions import may
@@ -167,7 +167,7 @@ class DeskAdmin(ReadOnlyAdmin):
             return redirect(PAGE)
         try:
             cancelling.cancel_for(request.user, order=order, why="at the order desk")
-        except APIException as error:
+        except (APIException, OperatorRefused) as error:
             return self.tell(request, messages.ERROR, str(error))
         if not request.headers.get("HX-Request"):
             return self.tell(request, messages.SUCCESS, cancelling.ASKED)

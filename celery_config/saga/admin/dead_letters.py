@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -17,7 +17,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.decorators import action
 
-from celery_config.contracts.privacy import hide_name
+from celery_config.common.identifiers import parse_uuid
+from celery_config.contracts.privacy import SHOWN_NAME, hide_name
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.dealt_with import DEALT_WITH_FILTER, DealtWithAdmin, find_why
 from celery_config.messaging.models import DEALT_WITH
@@ -62,7 +63,7 @@ from celery_config.web.columns import (
     saga_column,
     words_column,
 )
-from celery_config.web.lists import text_filter
+from celery_config.web.lists import ShownNameFilter, text_filter
 
 FINGERPRINT, VERB, FAULT_HERE = "fingerprint", "verb", "the fault is here"
 REASON = words_column("reason")
@@ -118,12 +119,11 @@ class GroupFilter(admin.SimpleListFilter):
 class DeadLetterAdmin(DealtWithAdmin):
     list_display = ("received_at", TASK, REASON, FAULT, saga_column(short=True), "consequence", OUTCOME)
     list_filter = (
-        DEALT_WITH_FILTER, GroupFilter, LetterBatchFilter, text_filter("reason"), text_filter("queue"),
+        DEALT_WITH_FILTER, GroupFilter, LetterBatchFilter, text_filter("reason"), ("queue", ShownNameFilter),
     )  # fmt: skip
     list_before_template = "saga/letters_top.html"
     change_form_outer_before_template = "saga/letter.html"
     search_ids = ("saga", "task_id")
-    search_fields = ("task__icontains",)
     search_help_text = "saga id, command id or task"
     ordering = ("-received_at",)
     fields = (
@@ -133,6 +133,12 @@ class DeadLetterAdmin(DealtWithAdmin):
     actions_detail = (*VIEWS.values(), "show")
     actions_detail_hide_default = True
     Media = StoryMedia
+
+    def match_word(self, word: str, *, keys_only: bool = False) -> Q:
+        """The letters with this id, or with the word in the name of their task if that is shown."""
+        if parse_uuid(word):
+            return super().match_word(word, keys_only=keys_only)
+        return Q(task__icontains=word, task__regex=SHOWN_NAME)
 
     def has_drive_permission(self, request: HttpRequest, _: Any = None) -> bool:
         """Who rebuilds a letter drives a flow."""

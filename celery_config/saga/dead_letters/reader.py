@@ -26,7 +26,7 @@ from celery_config.db import bulk
 from celery_config.erasure import tombstones
 from celery_config.messaging import database_gate
 from celery_config.saga.dead_letters.fingerprints import find_fingerprint, generalise
-from celery_config.saga.dead_letters.letter import REASONS, UNKNOWN, Letter, sanitize_text
+from celery_config.saga.dead_letters.letter import REASONS, UNKNOWN, Letter
 from celery_config.saga.engine import runner
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.machine import StepFailed
@@ -148,7 +148,8 @@ def process_alone(letter: Letter) -> None:
     except Exception as error:
         database_gate.drop_if_unusable()
         log.exception("a saga could not be told of its dead letter", saga=str(letter.saga))
-        consequences = [sanitize_text(f"kept, but its saga could not be told: {error!r}")[:200]]
+        # Not its text: it may quote the letter, and everybody who sees letters reads this.
+        consequences = [f"kept, but its saga could not be told: {type(error).__name__}"]
         insert_letters([letter], consequences)
         report_letters([letter], consequences)
 

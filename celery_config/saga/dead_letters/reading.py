@@ -129,8 +129,8 @@ def read_body(letter: DeadLetter, *, shows_personal: bool = False) -> list[BodyF
         text = value if isinstance(value, str) else json.dumps(value)
         fields.append(
             BodyField(
-                path if shows_personal else shown_path,
-                cut_tokens(text) if shown else HIDDEN,
+                replace_halves(path if shows_personal else shown_path),
+                replace_halves(cut_tokens(text)) if shown else HIDDEN,
                 fits(path, where),
                 not shown,
             )
@@ -138,6 +138,11 @@ def read_body(letter: DeadLetter, *, shows_personal: bool = False) -> list[BodyF
     if lacking:
         fields.append(BodyField(f"{where.lstrip('.')}.{lacking}".lstrip("."), MISSING, True, False))
     return fields
+
+
+def replace_halves(text: str) -> str:
+    """Return a text that any answer can hold: JSON may name half a character, which no encoding writes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def walk(value: Any) -> Iterator[tuple[str, str, str, Any]]:

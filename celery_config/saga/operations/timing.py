@@ -11,6 +11,7 @@ from celery_config.errors import OperatorRefused
 from celery_config.saga.engine import clock
 from celery_config.saga.engine.flows import find_flow, schedule_check
 from celery_config.saga.models import OperatorAction, WatchedRow
+from celery_config.saga.operations import approvals
 from celery_config.saga.operations.audit_trail import check_reason, record_action
 from celery_config.saga.operations.wording import describe_status
 from celery_config.saga.states import OPEN, Status
@@ -44,10 +45,12 @@ def move_deadline(seen: WatchedRow, *, minutes: int, by: str, why: str) -> Opera
     """Let a flow's deadline come in so many minutes of saga time; of one that is held, so long after it is let go.
 
     Raises:
-        OperatorRefused: the reason is empty, or the flow has no deadline.
+        OperatorRefused: the reason is empty, the flow has no deadline, or the person has changed too many alone: one
+            that comes at once stops a flow.
     """
     check_reason(why)
     with transaction.atomic():
+        approvals.check_alone("deadline", by=by)
         (row,) = find_flow(type(seen)).lock([seen.pk])
         if refusal := explain_deadline_refusal(row):
             raise OperatorRefused(refusal)

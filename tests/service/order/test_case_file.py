@@ -51,6 +51,17 @@ def test_it_has_the_sentence_the_steps_and_whatever_was_decided_and_done(placed:
     assert known["services_say"] == {"payment": "does not answer"}
 
 
+def test_of_a_letter_it_has_what_the_pages_show(placed: Placed) -> None:
+    """Its sender may have written the name of somebody else, which is not masked as the customer's own."""
+    DeadLetter.objects.create(
+        saga=placed.saga_id, reason="rejected", queue="Grace Hopper", task="of Grace Hopper",
+        fault="it says 'Grace Hopper'", consequence="kept",
+    )  # fmt: skip
+    known = explain(str(placed.id))
+    assert "Grace" not in str(known)
+    assert known["dead_letters"][0]["fault"] == "it says hidden"
+
+
 def test_it_has_the_words_of_the_pages(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
     came = ("silent until due", "the pivot ran", "event: capture-payment done", "cannot be driven")
     for text in came:

@@ -66,5 +66,13 @@ def test_after_an_erasure_the_key_makes_no_second_one(api: APIClient, placed: Pl
     assert not OrderNote.objects.exists()
 
 
+def test_after_an_erasure_none_is_added(api: APIClient, placed: Placed) -> None:
+    with transaction.atomic():
+        erase_customer(placed.order.customer, [placed.id])  # type: ignore[arg-type]
+    answer = add(api, placed.id, "Ada Lovelace called again")
+    assert (answer.status_code, answer.json()["code"]) == (409, "operator_refused")
+    assert not OrderNote.objects.exists()
+
+
 def test_an_order_that_is_not_there_is_not_found(api: APIClient) -> None:
     assert add(api, "01a22fca-48a8-7aec-afaf-b40d6113449a", "x").status_code == 404

@@ -100,13 +100,28 @@ def test_an_account_that_is_there_is_not_taken_over(client: Client, provider: Pr
     assert not ProviderIdentity.objects.exists()
 
 
-@pytest.mark.parametrize("name", ["service:payment", "service:operator", "sign-on", "a\nb", "ada\u202e"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "service:payment", "service:operator", "sign-on", "a\nb", "ada\u202e",
+        # An account keeps these as the first and the third.
+        "service\uff1apayment", "service\ufe55payment", "sign\uff0don",
+    ],
+)  # fmt: skip
 def test_a_person_cannot_call_themselves_a_service(client: Client, provider: Provider, name: str) -> None:
     """Else the trail would say that a service did what they did."""
     provider.set_user(ADA, preferred_username=name, groups=["shop-ops"])
     refused = sign_on(client, provider)
     assert refused.status_code == 403
     assert "none that an account may have" in refused.content.decode()
+    assert not User.objects.exists()
+
+
+def test_a_name_that_an_account_would_keep_longer_than_it_may_is_refused(
+    client: Client, provider: Provider
+) -> None:
+    provider.set_user(ADA, preferred_username="\ufdfa" * 150, groups=["shop-ops"])
+    assert sign_on(client, provider).status_code == 403
     assert not User.objects.exists()
 
 

@@ -15,8 +15,17 @@ from kombu import Connection
 from kombu.transport.pyamqp import Channel, Message
 
 from celery_config.broker import properties, transport
-from celery_config.broker.properties import DEATHS, REFUSED, mend_routing_key, read_properties
+from celery_config.broker.properties import (
+    DEATHS,
+    OF_DEATHS,
+    REFUSED,
+    SAYS,
+    mend_routing_key,
+    quote_refusal,
+    read_properties,
+)
 from celery_config.broker.validation import find_fault
+from celery_config.contracts.privacy import hide_quoted
 from tests import hostile_properties
 from tests.hostile_properties import many, nested, text
 
@@ -124,3 +133,21 @@ def test_a_connection_stays_ours_after_a_failover(scheme: str) -> None:
 def test_the_texts_that_are_shown_may_be_cut_off() -> None:
     assert properties.find_texts(b"\x04taskS\x00\x00") == {}
     assert properties.find_texts(b"\x04taskS\x00\x00\x00\x09ab\xff") == {"task": "ab\ufffd"}
+
+
+@pytest.mark.parametrize(
+    "said", ["Ada Lovelace", "forged: it was Ada", f"{OF_DEATHS.format('a', 'b')} Ada", 7]
+)
+def test_what_a_sender_writes_as_the_reason_is_quoted(said: Any) -> None:
+    headers = {REFUSED: said}
+    quote_refusal(headers)
+    assert headers[REFUSED] == f"its header refused says {str(said)!r}"
+    assert "Ada" not in hide_quoted(str(headers[REFUSED]))
+
+
+def test_the_reason_on_a_copy_of_a_worker_stays() -> None:
+    for own in (OF_DEATHS.format("an 'x'", 'a "key"'), f"{OF_DEATHS.format('x', 'y')}; {SAYS.format('Ada')}"):
+        headers = {REFUSED: own}
+        quote_refusal(headers)
+        assert headers == {REFUSED: own}
+        assert "Ada" not in hide_quoted(own)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from celery_config.http import client
 from compose.local import ops, ops_client
 
 HOSTILE = "a\x1b[2J\x9b2J\u202eb\x7f"
@@ -49,6 +52,8 @@ class Server:
         self.asked: list[tuple[str, str | None]] = []
         self.pages: list[Any] = []
         """Answered one by one, and the last one without end."""
+        self.drops = 0
+        """Headers that are sent one by one, ten a second."""
 
 
 @pytest.fixture
@@ -65,6 +70,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
                 page = told.pages.pop(0) if len(told.pages) > 1 else told.pages[0]
                 body = json.dumps(page(len(told.asked)) if callable(page) else page).encode()
             self.send_response(code)
+            for number in range(told.drops if self.path != "/api/schema/" else 0):
+                self.send_header("x-drop", str(number))
+                self.flush_headers()
+                time.sleep(0.1)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -198,7 +207,26 @@ def test_what_is_no_page_is_a_problem(things: Server, capsys: pytest.CaptureFixt
 def test_an_answer_that_is_too_large_is_not_read(
     server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ops_client, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(client, "LARGEST_ANSWER", 100_000)
     server.answer = (200, {}, b" " * 1_000_000)
     assert run("things") == 1
-    assert "more than 100,000 bytes" in json.loads(capsys.readouterr().err)["detail"]
+    assert "more than 100000 bytes" in json.loads(capsys.readouterr().err)["detail"]
+
+
+def test_a_packed_answer_is_not_unpacked(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """A kilobyte that is packed twice may be a gigabyte."""
+    packed = gzip.compress(gzip.compress(b" " * 10_000_000))
+    server.answer = (200, {"Content-Encoding": "gzip, gzip"}, packed)
+    assert run("things") == 1
+    assert "the answer is packed" in json.loads(capsys.readouterr().err)["detail"]
+
+
+def test_a_head_that_comes_in_drops_ends(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops_client, "SECONDS", 0.3)
+    server.drops = 20
+    begun = time.monotonic()
+    assert run("things") == 1
+    assert time.monotonic() - begun < 5
+    assert json.loads(capsys.readouterr().err)["title"] == "No answer"

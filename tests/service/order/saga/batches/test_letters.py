@@ -148,6 +148,20 @@ class TestOverHttp:
         body = {"kind": "saga.deadletter", "verb": "dismiss", "why": "known", "letters": [letters[0].pk]}
         assert http.post("/api/batches/", body, format="json").status_code == 403
 
+    def test_nor_start_a_batch_of_letters_that_another_made(self, letters: list[DeadLetter]) -> None:
+        user = User.objects.create_user("ben", is_staff=True)
+        may = ["change_batch", "retry_sagainstance"]
+        user.user_permissions.set(Permission.objects.filter(codename__in=may))
+        batch = choose("rebuild")
+        run_batches()
+        http = APIClient()
+        http.force_authenticate(user)
+        address = f"/api/batches/{batch.pk}/start/"
+        assert http.post(address, {"why": "x"}, format="json").status_code == 403
+        user.user_permissions.add(Permission.objects.get(codename="change_deadletter"))
+        http.force_authenticate(User.objects.get(pk=user.pk))
+        assert http.post(address, {"why": "x"}, format="json").status_code == 200
+
 
 def test_there_is_no_such_verb(shop: Shop) -> None:
     keep_garbage()

@@ -15,6 +15,7 @@ from celery_config.contracts.privacy import list_known_names
 from celery_config.messaging.inbox.subscriptions import Envelope
 from celery_config.messaging.models import OutboxMessage
 from celery_config.participant.handlers import FenceMessage, StepMessage
+from celery_config.saga.admin.dead_letters import DeadLetterAdmin
 from celery_config.saga.dead_letters.reading import read_body, read_groups
 from celery_config.saga.models import DeadLetter
 from tests.service.order.conftest import Placed, Shop
@@ -78,11 +79,20 @@ def test_small_numbers_and_ids_are_shown_under_any_name() -> None:
     [
         "[[], {\"kwargsrepr\": \"{'payment_token': 'tok_visa'}\"}, {}]",
         '[{"payment_token": "tok_visa',
+        '[[], {"paymentToken": "tok_visa", "Payment-Token": ["tok_visa"]}, {}]',
+        "PAYMENT_TOKEN: tok_visa",
         "payment_token=tok_visa",
     ],
 )
 def test_a_payment_token_is_cut_out_of_texts_too(body: str) -> None:
     assert "tok_vi" not in str(read_body(DeadLetter(body=body), shows_personal=True))
+
+
+def test_half_a_character_is_shown_as_it_is_written(shop: Shop) -> None:
+    """No encoding writes it, so that it was an internal error."""
+    (letter,) = keep(make("payment.no_such", {"\ud800": "\udfff"}))
+    answer = Peer().post(f"/api/dead-letters/{letter.pk}/show/", {"why": "a bug"}, format="json")
+    assert (answer.status_code, "\\udfff" in str(answer.json())) == (200, True)
 
 
 def test_no_address_says_more_than_the_body(shop: Shop) -> None:
@@ -106,6 +116,39 @@ def test_no_page_says_more(shop: Shop, admin_client: Any) -> None:
         page = admin_client.get(f"/admin/saga/deadletter/{path}")
         assert page.status_code == 200
         assert "Ada" not in page.content.decode(), path
+
+
+@pytest.mark.parametrize("query", [{"q": "Ada"}, {"q": "Lovelace"}, {"queue__icontains": "Ada"}])
+def test_no_search_finds_what_is_hidden(shop: Shop, admin_client: Any, query: dict[str, str]) -> None:
+    """Else who may not read a name finds it letter by letter."""
+    keep(make_strange(), make("payment.no_such", {}))
+    page = admin_client.get("/admin/saga/deadletter/", query)
+    assert page.context["cl"].result_count == 0
+
+
+@pytest.mark.parametrize("query", [{}, {"q": "no_such"}, {"queue__icontains": "payment.comm"}])
+def test_a_search_finds_what_is_shown(shop: Shop, admin_client: Any, query: dict[str, str]) -> None:
+    strange, plain = keep(make_strange(), make("payment.no_such", {}))
+    found = {row.pk for row in admin_client.get("/admin/saga/deadletter/", query).context["cl"].result_list}
+    assert found == ({plain.pk} if query else {strange.pk, plain.pk})
+
+
+def test_a_list_is_sorted_by_no_column_but_those_that_it_offers(shop: Shop, admin_client: Any) -> None:
+    """The order of faults tells something of what they quote, and sorting reads every row."""
+    for name in ("b", "a", "c"):
+        keep(make(f"payment.{name}", {}))
+    columns = range(1, len(DeadLetterAdmin.list_display) + 1)
+    rows = [
+        [
+            row.pk
+            for row in admin_client.get("/admin/saga/deadletter/", {"o": str(number)})
+            .context["cl"]
+            .result_list
+        ]
+        for number in columns
+    ]
+    newest_first = sorted(rows[0], reverse=True)
+    assert [each for each in rows if each != newest_first] == [newest_first[::-1]]
 
 
 def test_names_of_ours_stay_in_a_fault(shop: Shop) -> None:

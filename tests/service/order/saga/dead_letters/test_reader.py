@@ -352,7 +352,7 @@ class TestABatch:
         poisoned(placed, monkeypatch)
         (message, *_) = self.letters(placed)
         process_alone(Letter.parse(message))
-        assert "could not be told: RuntimeError('a bug')" in DeadLetter.objects.get().consequence
+        assert DeadLetter.objects.get().consequence == "kept, but its saga could not be told: RuntimeError"
         assert placed.saga.status == "running"
 
 
@@ -479,7 +479,7 @@ class TestReading:
         self.send(rabbit, *some, letter("x", {}, body=b"\xff garbage"))
         self.read_until(reader, 5)
         assert (good.saga.status, bad.saga.status) == ("stopping", "running")
-        assert DeadLetter.objects.filter(consequence__contains="RuntimeError('a bug')").count() == 2
+        assert DeadLetter.objects.filter(consequence__endswith=": RuntimeError").count() == 2
         assert (DeadLetter.objects.count(), self.left(rabbit, reader)) == (5, 0)
 
     def test_what_the_database_does_not_take_stays_with_the_broker(

@@ -31,6 +31,8 @@ from celery_config.saga.models import OperatorAction, SagaInstance
 from celery_config.saga.operations import approvals, barrier_client, operators
 from celery_config.saga.operations.acts import describe_target
 from celery_config.saga.operations.approvals import approve, decline, expire_requests
+from celery_config.saga.operations.timing import move_deadline
+from order_project.cancelling import cancel_for
 from tests.service.order.conftest import Placed, Shop
 from tests.service.order.saga.dead_letters.test_remedies import keep_garbage
 from tests.service.order.saga.operations.test_operators import park
@@ -316,6 +318,20 @@ class TestWhatOnePersonDoesAlone:
             act_on(letter, "dismiss", **ANN)
         with pytest.raises(OperatorRefused, match="on at most 3 alone"):
             act_on(letters[3], "dismiss", **ANN)
+
+    def test_stopping_for_a_customer_counts_as_the_verb(self, shop: Shop) -> None:
+        staff = User.objects.create_user("ann", is_staff=True)
+        for _ in range(3):
+            cancel_for(staff, order=shop.order().order, why="x")
+        with pytest.raises(OperatorRefused, match="on at most 3 alone"):
+            cancel_for(staff, order=shop.order().order, why="x")
+        assert SagaInstance.objects.filter(status="stopping").count() == 3
+
+    def test_deadlines_count_since_each_may_stop_a_flow(self, shop: Shop) -> None:
+        for _ in range(3):
+            move_deadline(shop.order().saga, minutes=1, **ANN)
+        with pytest.raises(OperatorRefused, match="on at most 3 alone"):
+            move_deadline(shop.order().saga, minutes=1, **ANN)
 
     def test_the_page_of_many_says_so(self, shop: Shop, admin_client: Client) -> None:
         row = make_parked(shop)
