@@ -32,9 +32,7 @@ SAYS = f"its header {REFUSED} says {{!r}}"
 OF_DEATHS = f"forged: its header {DEATHS} is the broker's; it was sent to {{!r}} under the key {{!r}}"
 """Of a copy that a worker makes of a message, since the broker does not survive the message's own headers."""
 _QUOTED = r"(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")"
-COPIED = re.compile(
-    OF_DEATHS.replace("{!r}", _QUOTED) + rf"(?:; {SAYS.replace('{!r}', _QUOTED)})?", re.DOTALL
-)
+COPIED = re.compile(OF_DEATHS.replace("{!r}", _QUOTED) + f"(?:; {_QUOTED})?", re.DOTALL)
 METHOD_BYTES, TAG_BYTES = 4, 9  # the method's number; the delivery's tag and its flag
 
 

@@ -40,7 +40,7 @@ def make_copy(message: Message, service: str) -> PreparedMessage:
     exchange, key = str(route.get("exchange", "")), str(route.get("routing_key", ""))
     fault = OF_DEATHS.format(exchange, key)
     if REFUSED in headers:
-        fault += f"; {headers[REFUSED]}"
+        fault += f"; {headers[REFUSED]!r}"
     urgent = topology.is_urgent(route) or key == topology.urgent_queue(service)
     to = topology.route_task(service, "refused", urgent=urgent)
     shown = {name: value[:LONGEST_SHOWN] for name in KEPT if isinstance(value := headers.get(name), str)}

@@ -19,7 +19,6 @@ from celery_config.broker.properties import (
     DEATHS,
     OF_DEATHS,
     REFUSED,
-    SAYS,
     mend_routing_key,
     quote_refusal,
     read_properties,
@@ -146,7 +145,7 @@ def test_what_a_sender_writes_as_the_reason_is_quoted(said: Any) -> None:
 
 
 def test_the_reason_on_a_copy_of_a_worker_stays() -> None:
-    for own in (OF_DEATHS.format("an 'x'", 'a "key"'), f"{OF_DEATHS.format('x', 'y')}; {SAYS.format('Ada')}"):
+    for own in (OF_DEATHS.format("an 'x'", 'a "key"'), f"{OF_DEATHS.format('x', 'y')}; {'Ada'!r}"):
         headers = {REFUSED: own}
         quote_refusal(headers)
         assert headers == {REFUSED: own}
