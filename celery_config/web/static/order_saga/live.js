@@ -111,6 +111,10 @@
       if (event.target.hasAttribute("data-live")) note(false);
     });
   }
+  // Unfold takes every form that comes in for one more row of its inlines, and parses what only those have.
+  document.addEventListener("htmx:afterSettle", ({ target }) => {
+    if (target.dataset && target.querySelector(".form-row")) target.dataset.inlineFormset ??= '{"options": {"prefix": ""}}';
+  }, true);
   document.addEventListener("htmx:afterSettle", () => { showTimes(); showAge(); });
   document.addEventListener("DOMContentLoaded", () => { showTimes(); showAge(); settleFolds(); });
   setInterval(showTimes, 1000);
