@@ -41,7 +41,7 @@ LARGEST_SHOWN = 10**6
 NAME = re.compile(r"[A-Za-z0-9_.:/+-]{1,120}\Z")
 """What an id, a time, or the name of a step, task or queue looks like; an e-mail address and a sentence do not."""
 SHOWN_NAME = f"^{NAME.pattern}"
-"""The same for a database: by a name that is hidden nobody finds a row, since each find would tell a part of it."""
+"""The same for a database. No search finds a row by a hidden name: each result would show a part of that name."""
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,79}\Z")
 """What the name of a field looks like."""
 SECRET_NAME = re.compile("|".join(SECRET_FIELDS).replace("_", "[ _-]?"), re.IGNORECASE)

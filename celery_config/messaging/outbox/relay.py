@@ -25,9 +25,8 @@ from celery_config.messaging.database_gate import DATABASE_AWAY
 from celery_config.messaging.outbox.publishing import due_rows, has_due_rows, publish_batch
 
 log = structlog.get_logger(__name__)
-
-
-Statement = Callable[[], tuple[str, Sequence[Any]]]
+Question = tuple[str, Sequence[Any]]
+"""A statement with its parameters."""
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Duty:
     run: Callable[[], bool | None]
     seconds: float
     next_at: float = field(default=0.0)
-    needs: Statement | None = None
+    needs: Callable[[], Question] | None = None
     """Makes the statement of the rows without which there is nothing to do (`cached_sql`)."""
 
     def is_due(self) -> bool:
@@ -189,7 +188,7 @@ def find_needed(duties: Sequence[Duty]) -> list[Duty]:
     return needed
 
 
-def ask_for_rows(statements: Mapping[str, tuple[str, Sequence[Any]]]) -> dict[str, bool]:
+def ask_for_rows(statements: Mapping[str, Question]) -> dict[str, bool]:
     """Return which of these statements find rows; nothing if one of them fails: then each duty finds out for itself."""
     if not statements:
         return {}
