@@ -134,10 +134,14 @@ class RuleAdmin(ServiceAdmin):
     nothing_yet = "No message is sent: add a rule, or set NOTIFY_EMAILS."
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Who may not change a rule does not see what signs its webhooks."""
+        """Who may not change a rule sees neither what signs its webhooks nor their whole address."""
         fields = [*self.form.Meta.fields]
-        may_change = obj is None or self.has_change_permission(request, obj)
-        return fields if may_change else [name for name in fields if name != "secret"]
+        if obj is None or self.has_change_permission(request, obj):
+            return fields
+        return [{"url": "where"}.get(name, name) for name in fields if name != "secret"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*super().get_readonly_fields(request, obj), "where")
 
     @admin.display(description="to")
     def where(self, rule: NotificationRule) -> str:

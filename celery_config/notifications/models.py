@@ -13,7 +13,7 @@ from django.db import models
 from celery_config.common.conditions import KIND_WORDS, ConditionKind, Severity
 from celery_config.common.identifiers import abbreviate_id, uuid7
 from celery_config.db.functions import Now
-from celery_config.notifications.addresses import check_emails, check_secret, check_url
+from celery_config.notifications.addresses import check_emails, check_secret, check_url, hide_path
 
 LONGEST_CAUSE = 300
 LONGEST_SENTENCE = 1000
@@ -94,8 +94,8 @@ class NotificationRule(models.Model):
 
     @property
     def target(self) -> str:
-        """Where its messages go, for people."""
-        return self.emails if self.channel == Channel.EMAIL else self.url
+        """Where its messages go, for all who read: a webhook's whole address is only for those who may change it."""
+        return self.emails if self.channel == Channel.EMAIL else hide_path(self.url)
 
     def clean(self) -> None:
         """

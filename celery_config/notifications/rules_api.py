@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 from celery_config.common.conditions import ConditionKind, Severity
 from celery_config.errors import OperatorRefused
 from celery_config.messaging.idempotency import Answer, answer_once, find_row
+from celery_config.notifications.addresses import hide_path
 from celery_config.notifications.delivery import send_again, send_test
 from celery_config.notifications.models import Channel, Delivery, NotificationRule
 from celery_config.web.change_log import CREATED, DELETED, Kind, record_changes
@@ -28,6 +29,7 @@ from celery_config.web.permissions import Needs
 from celery_config.web.problems import Conflict
 from celery_config.web.refusals import Refusals
 
+MAY_CHANGE = "notifications.change_notificationrule"
 LONGEST_REPEAT = 2**31 - 1
 NO_SECRET = "Give the secret that signs the webhook and that its receiver has, too: it is never shown here."
 NOT_GIVEN_UP = "the message is not given up, or its rule was deleted"
@@ -49,7 +51,7 @@ class RuleSerializer(KnownFieldsOnly, serializers.ModelSerializer[NotificationRu
         max_length=500,
         allow_blank=True,
         default="",
-        help_text="of a webhook: the address to which it is sent",
+        help_text="of a webhook: the address to which it is sent; without its path for those who may not change it",
     )
     secret = StrictCharField(
         max_length=120,
@@ -78,6 +80,12 @@ class RuleSerializer(KnownFieldsOnly, serializers.ModelSerializer[NotificationRu
             "repeat_seconds", "from_environment",
         )  # fmt: skip
         read_only_fields = ("id", "from_environment")
+
+    def to_representation(self, rule: NotificationRule) -> dict[str, Any]:
+        shown = super().to_representation(rule)
+        if not self.context["request"].user.has_perm(MAY_CHANGE):
+            shown["url"] = hide_path(rule.url)
+        return shown
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         """
@@ -131,7 +139,9 @@ class DeliveryOutput(serializers.ModelSerializer[Delivery]):
 
 
 MADE = Answer[NotificationRule](
-    lambda rule, _: RuleSerializer(rule).data, find_row(NotificationRule), status.HTTP_201_CREATED
+    lambda rule, request: RuleSerializer(rule, context={"request": request}).data,
+    find_row(NotificationRule),
+    status.HTTP_201_CREATED,
 )
 DELIVERED = Answer[Delivery](lambda delivery, _: DeliveryOutput(delivery).data, find_row(Delivery))
 
@@ -175,7 +185,7 @@ class RuleShow(generics.RetrieveUpdateDestroyAPIView[NotificationRule]):
 
 
 class RuleTest(APIView):
-    needs: Needs = {"POST": ("notifications.change_notificationrule",)}
+    needs: Needs = {"POST": (MAY_CHANGE,)}
     throttle_scope = "verbs"
 
     @extend_schema(request=ClientInput, responses={200: DeliveryOutput})

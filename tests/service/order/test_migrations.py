@@ -15,6 +15,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
 from celery_config.messaging.models import IdempotencyKey
+from celery_config.notifications.models import Delivery
 from celery_config.saga.operations.permissions import PERMISSIONS
 from celery_config.web.idempotency_keys import parse_key
 from order_project.requests import Placed
@@ -79,3 +80,13 @@ def test_who_had_the_permission_of_all_verbs_has_each(django_user_model: Any) ->
     for holder in (ada.user_permissions, group.permissions):
         assert {*holder.values_list("codename", flat=True)} == each
     assert not Permission.objects.filter(codename="change_sagainstance").exists()
+
+
+def test_messages_of_webhooks_keep_their_host_alone() -> None:
+    for target in ("https://hooks.example.com/T0/x?y=1", "https://hooks.example.com", "ada@example.com"):
+        Delivery.objects.create(target=target, message="test")
+    import_module("celery_config.notifications.migrations.0002_targets_without_path").shorten_targets(
+        apps, None
+    )
+    targets = Delivery.objects.order_by("target").values_list("target", flat=True)
+    assert [*targets] == ["ada@example.com", "https://hooks.example.com", "https://hooks.example.com/…"]

@@ -49,6 +49,20 @@ def submit_rule(client: Client, **fields: Any) -> str:
 
 
 class TestRules:
+    def test_who_may_not_change_a_webhook_sees_its_host_alone(self, admin_client: Client) -> None:
+        secret = "T0/xoxb"
+        rule = NotificationRule.objects.create(
+            name="hook", channel="webhook", url=f"https://hooks.example.com/{secret}"
+        )
+        sent = Delivery.objects.create(rule=rule, target=rule.target, message="test")
+        reader = log_in("view_notificationrule", "view_delivery")
+        pages = [get_page_url(rule), get_page_url(sent)]
+        for url in (*pages, *(page.rsplit("/", 3)[0] + "/" for page in pages)):
+            shown = reader.get(url).content.decode()
+            assert "https://hooks.example.com/…" in shown
+            assert secret not in shown
+        assert secret in admin_client.get(pages[0]).content.decode()
+
     def test_one_is_made_with_kinds_and_a_secret(self, admin_client: Client) -> None:
         empty = admin_client.get(reverse("admin:notifications_notificationrule_add")).content.decode()
         assert "whsec_" in empty

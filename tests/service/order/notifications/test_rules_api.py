@@ -51,6 +51,17 @@ class TestRules:
             ["created"], ["enabled", "repeat_seconds"], ["enabled", "kinds", "repeat_seconds"], ["deleted"],
         ]  # fmt: skip
 
+    def test_the_whole_address_of_a_webhook_is_for_those_who_may_change_it(self, api: APIClient) -> None:
+        made = send(api, RULES, WEBHOOK).json()
+        assert made["url"] == WEBHOOK["url"]
+        url, reader = f"{RULES}{made['id']}/", APIClient()
+        user = User.objects.create_user("bob", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename="view_notificationrule"))
+        reader.force_authenticate(user)
+        for answer in (reader.get(url).json(), *reader.get(RULES).json()["results"]):
+            assert answer["url"] == "https://example.com/…"
+        assert api.get(url).json()["url"] == WEBHOOK["url"]
+
     def test_what_signs_a_webhook_is_never_shown(self, api: APIClient) -> None:
         made = send(api, RULES, WEBHOOK, key="k")
         rule = NotificationRule.objects.get()
