@@ -225,10 +225,11 @@ def find_lasting_holds() -> Iterator[Condition]:
     counted = count_held_flows() if holds else {}
     for hold in holds:
         count = counted.get(hold.pk, 0)
+        waiting = "1 flow waits" if count == 1 else f"{count:,} flows wait"
         yield Condition(
             kind=ConditionKind.HELD,
             cause=f"hold {hold.pk}",
-            sentence=f"{capitalize(hold.label)} is held, and no operator lets it go: {count:,} under way wait.",
+            sentence=f"{capitalize(hold.label)} is held, and no operator lets it go: {waiting}.",
             advice="Let go of it once what it was held for is mended.",
             link=make_link(find_list("holds_hold", ended_at__isempty=1)),
             count=count,

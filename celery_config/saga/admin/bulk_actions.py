@@ -39,7 +39,7 @@ from celery_config.saga.operations.advice import advise
 from celery_config.saga.operations.bulk_previews import Prospect
 from celery_config.saga.operations.explanation import find_hindrance
 from celery_config.saga.operations.flow_reader import read_flows
-from celery_config.saga.operations.permissions import list_needs_to_make
+from celery_config.saga.operations.permissions import MAKES_BATCHES, list_needs
 from celery_config.saga.operations.wording import capitalize, end_sentence
 from celery_config.saga.states import OPEN, Status
 from celery_config.web.board import make_table
@@ -82,7 +82,7 @@ def show_bulk_page(
         return redirect(act_on_each(admin, request, rows, verb, form.cleaned_data["why"]) or back)
     prospects = bulk_previews.foresee(rows, verb)
     # Only the rows of a cause can be found again.
-    may_make = request.user.has_perms(list_needs_to_make(verb, of_letters=False))
+    may_make = request.user.has_perms(list_needs(MAKES_BATCHES, verb, of_letters=False))
     is_whole = left and VERB in request.GET and may_make
     more = f"There are more than {find_most()}. {WHOLE_TEXT if is_whole else REST_TEXT}"
     limit = approvals.explain_limit(verb, request.user.get_username())

@@ -48,7 +48,7 @@ from celery_config.saga.dead_letters.sending import ERASED
 from celery_config.saga.dead_letters.showing import SHOW, show_letter
 from celery_config.saga.models import DeadLetter, LetterAct, LetterGroup
 from celery_config.saga.operations.acts import name_act, title_act
-from celery_config.saga.operations.permissions import PERMISSIONS, list_needs_to_make
+from celery_config.saga.operations.permissions import MAKES_BATCHES, PERMISSIONS, list_needs
 from celery_config.saga.operations.wording import describe_status
 from celery_config.web.board import make_table
 from celery_config.web.columns import (
@@ -301,7 +301,7 @@ class DeadLetterAdmin(DealtWithAdmin):
 
 
 def may_make_batch(request: HttpRequest, verb: str) -> bool:
-    return bool(request.user.has_perms(list_needs_to_make(verb, of_letters=True)))
+    return bool(request.user.has_perms(list_needs(MAKES_BATCHES, verb, of_letters=True)))
 
 
 def build_groups_table(groups: list[Group]) -> dict[str, Any]:

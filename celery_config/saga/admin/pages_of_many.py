@@ -26,7 +26,7 @@ from celery_config.saga.holds.choosing import choose_flows
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.explanation import find_hindrance, find_line
 from celery_config.saga.operations.flow_reader import read_flows
-from celery_config.saga.operations.permissions import list_needs_to_make
+from celery_config.saga.operations.permissions import MAKES_BATCHES, list_needs
 from celery_config.web.columns import EMPTY, get_page_url
 from celery_config.web.forms import is_valid_key
 from celery_config.web.live import answer_fragment
@@ -72,7 +72,7 @@ class PagesOfMany(FlowAdmin):
             raise PermissionDenied
         rows = self.get_queryset(request)
         if WHOLE in request.POST:
-            if not request.user.has_perms(list_needs_to_make(verb, of_letters=False)):
+            if not request.user.has_perms(list_needs(MAKES_BATCHES, verb, of_letters=False)):
                 raise PermissionDenied
             return self.make_batch_from(
                 request, filter_cause(rows, cause), verb, get_cause_url(self.model, cause)

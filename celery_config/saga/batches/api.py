@@ -28,8 +28,9 @@ from celery_config.saga.batches.reading import (
 from celery_config.saga.batches.steering import STEERS, list_needs, steer
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.models import OperatorAction
+from celery_config.saga.operations import permissions
 from celery_config.saga.operations.acts_api import ActionOutput, WhyInput, answer_action
-from celery_config.saga.operations.permissions import MAKES_BATCHES, STEERS_BATCHES, list_needs_to_make
+from celery_config.saga.operations.permissions import MAKES_BATCHES, STEERS_BATCHES
 from celery_config.saga.states import Status
 from celery_config.web.fields import (
     IdField,
@@ -181,7 +182,9 @@ class BatchList(generics.ListAPIView[Batch]):
         if bool(filters) == bool(ids):
             raise OperatorRefused(TWO_CHOICES if ids else NO_CHOICE)
         verb = given.pop("verb")
-        check_permissions(request.user, *list_needs_to_make(verb, of_letters=kind is LETTERS))
+        check_permissions(
+            request.user, *permissions.list_needs(MAKES_BATCHES, verb, of_letters=kind is LETTERS)
+        )
         rows = kind.model._default_manager.filter(**({"pk__in": ids} if ids else filters))
         if kind is LETTERS:
             rows = rows.filter(dealt_with_at__isnull=True)

@@ -17,10 +17,10 @@ from celery_config.saga.batches.models import Batch, BatchItem
 from celery_config.saga.batches.states import BatchState, ItemState
 from celery_config.saga.batches.telling import describe_state, describe_state_change
 from celery_config.saga.models import DeadLetter, OperatorAction
-from celery_config.saga.operations import approvals
+from celery_config.saga.operations import approvals, permissions
 from celery_config.saga.operations.acts import name_act
 from celery_config.saga.operations.audit_trail import check_reason, record_action
-from celery_config.saga.operations.permissions import CHANGES_LETTERS, PERMISSIONS, STEERS_BATCHES
+from celery_config.saga.operations.permissions import STEERS_BATCHES
 
 UNFINISHED = (
     BatchState.CHECKING, BatchState.READY, BatchState.TRYING, BatchState.RUNNING, BatchState.PAUSED,
@@ -42,11 +42,11 @@ ACTING = ("start", "resume")
 
 def list_needs(batch: Batch, act: str) -> tuple[str, ...]:
     """Return the permissions that an act on a batch needs."""
-    of_verb = PERMISSIONS.get(batch.verb)  # a newer version may know more verbs
-    if not of_verb or act not in ACTING:
+    if act not in ACTING:
         return (STEERS_BATCHES,)
-    of_letters = (CHANGES_LETTERS,) if batch.kind == DeadLetter._meta.label_lower else ()
-    return (STEERS_BATCHES, *of_letters, of_verb)
+    # A newer version may know more verbs than this one.
+    of_letters = batch.kind == DeadLetter._meta.label_lower
+    return permissions.list_needs(STEERS_BATCHES, batch.verb, of_letters=of_letters)
 
 
 def name_steer(act: str) -> str:

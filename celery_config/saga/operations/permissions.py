@@ -27,11 +27,13 @@ MAKES_BATCHES, STEERS_BATCHES = "batches.add_batch", "batches.change_batch"
 """A batch also needs the permission of its verb: who makes it, starts it, or lets it go on has both."""
 
 
-def list_needs_to_make(verb: str, *, of_letters: bool) -> tuple[str, ...]:
-    """Return the permissions that making a batch needs, whichever page or address makes it.
+def list_needs(of_batches: str, verb: str, *, of_letters: bool) -> tuple[str, ...]:
+    """Return the permissions that an act on a batch needs, whichever page or address asks for it.
 
     Args:
+        of_batches: the permission to make or to steer batches.
+        verb: what the batch does; of one that is not known, nothing else can be asked.
         of_letters: whether it acts on dead letters.
     """
-    of_verb = PERMISSIONS.get(verb)  # another verb is refused
-    return (MAKES_BATCHES, *((CHANGES_LETTERS,) if of_letters else ()), *((of_verb,) if of_verb else ()))
+    of_verb = PERMISSIONS.get(verb)
+    return (of_batches, *((CHANGES_LETTERS,) if of_letters else ()), *((of_verb,) if of_verb else ()))

@@ -689,7 +689,7 @@ class TestWhatIsSeen:
         assert [*find_lasting_holds()] == []
         held = hold("participant", "payment")
         (told,) = find_lasting_holds()
-        assert told.sentence == "Payment is held, and no operator lets it go: 4 under way wait."
+        assert told.sentence == "Payment is held, and no operator lets it go: 4 flows wait."
         assert (told.count, told.patience) == (4, 3600)
         steering.let_go(held.pk, per_second=1, **WHY)
         assert [*find_lasting_holds()] == []
