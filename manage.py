@@ -20,7 +20,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from celery_config.common.services import SERVICES
+from celery_config.errors import DefinitionError
+
+try:
+    from celery_config.common.services import SERVICES
+except DefinitionError as error:
+    sys.exit(str(error))
 
 UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)
 VENV = Path(__file__).resolve().parent / ".venv"

@@ -1,11 +1,14 @@
 """Which service may call which, and for what. Each pair has a token of its own; a call that is not listed is refused.
 
-A call is a method and the name of an address in `urls`. `docs/reference/permissions.md` shows the whole table.
+A call is a method and the name of an address in `urls`. What follows from roles and copies is here, and what is a
+service's own is in its `service.toml`. `docs/reference/permissions.md` shows the whole table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from celery_config.common.services import ORCHESTRATOR, SERVICES
 
 OPERATOR = "operator"
 """The caller of the audit, the importer and the tests: it reads, and writes products, stock, customers and orders."""
@@ -20,42 +23,28 @@ _DRIVE = (
 _LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *_COMPARE)
 _AUDIT = (*_LOOK, "POST facts", "GET copy-differences", "GET forgotten")
 
-_CALLS: dict[str, dict[str, tuple[str, ...]]] = {
-    "order": {
-        "order": ("POST sagas-ended",),
-        "payment": (*_KEEP_BARRIER, *_BE_TOLD, *_COMPARE),
-        "inventory": (*_KEEP_BARRIER, *_BE_TOLD, "GET copy-rows"),
-        "shipment": (*_KEEP_BARRIER, *_BE_TOLD, *_COMPARE),
-        OPERATOR: (
-            *_LOOK, "GET orders", "POST orders", "POST order-batch", "GET order", "GET order-refunds", "GET customers",
-            "POST customers", "GET customer", "PUT customer", "PATCH customer", "DELETE customer", "GET product",
-            "GET sagas", "GET sagas-parked",
-        ),
-    },
-    "payment": {
-        "order": (*_DRIVE, *_COMPARE, "GET copy-rows", "GET payments"),
-        "inventory": _COMPARE,
-        OPERATOR: (
-            *_AUDIT, "GET payments", "GET payment", "GET ledger", "GET balances", "GET provider-books",
-            "GET billing-customer",
-        ),
-    },
-    "inventory": {
-        "order": (*_DRIVE, *_COMPARE, "GET reservations"),
-        OPERATOR: (
-            *_AUDIT, "GET products", "POST products", "GET product", "GET stock", "POST opening-stock",
-            "POST adjustments", "GET reservations", "GET movements",
-        ),
-    },
-    "shipment": {
-        "order": (*_DRIVE, "GET copy-rows", "GET shipments"),
-        OPERATOR: (*_AUDIT, "GET shipments", "GET shipment", "GET delivery-address", "GET carrier-books"),
-    },
-}  # fmt: skip
+
+def find_calls(callee: str, caller: str) -> frozenset[str]:
+    """Return the calls that follow from two services' roles and copies, and those that the callee declares."""
+    service = SERVICES[callee]
+    calls = {*service.serves.get(caller, ())}
+    if caller == OPERATOR:
+        calls |= {*(_LOOK if callee == ORCHESTRATOR else _AUDIT)}
+    elif callee == ORCHESTRATOR:
+        calls |= {*(("POST sagas-ended",) if caller == callee else (*_KEEP_BARRIER, *_BE_TOLD))}
+    elif caller == ORCHESTRATOR:
+        calls |= {*_DRIVE}
+    if caller in SERVICES:
+        if callee in SERVICES[caller].keeps_copies_of:
+            calls |= {*_COMPARE}
+        if caller in service.keeps_copies_of and SERVICES[caller].recovers_from_copies:
+            calls.add("GET copy-rows")
+    return frozenset(calls)
+
 
 CALLS: Mapping[str, Mapping[str, frozenset[str]]] = {
-    callee: {caller: frozenset(calls) for caller, calls in callers.items()}
-    for callee, callers in _CALLS.items()
+    callee: {caller: calls for caller in (*SERVICES, OPERATOR) if (calls := find_calls(callee, caller))}
+    for callee in SERVICES
 }
 """By the service that is called, by its caller."""
 

@@ -1,46 +1,15 @@
-"""The services of the system: the one table of their names, packages and ports.
+"""The services of the system, as they declare themselves; the shared code imports none of them.
 
-manage.py, the broker's topology, the settings, logging, compose and the tests read it. It holds names alone: the shared
-code imports no service.
+manage.py, the broker's topology, the settings, logging, compose and the tests read it.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from celery_config.common.declarations import Role, find_folder, read_services
 
+SERVICES = read_services(find_folder())
 
-class Service(NamedTuple):
-    """One Django project.
-
-    Args:
-        package: its Python package.
-        port: where its web listens on a developer's machine.
-        outside: what it calls outside, in words for people; empty: nothing.
-    """
-
-    package: str
-    port: int
-    outside: str = ""
-
-    @property
-    def settings_module(self) -> str:
-        """The value of DJANGO_SETTINGS_MODULE for its processes."""
-        return f"{self.package}.config.settings"
-
-    @property
-    def subscriptions(self) -> str:
-        """The dotted name of the list of events that it subscribes to."""
-        return f"{self.package}.subscriptions.SUBSCRIPTIONS"
-
-
-SERVICES = {
-    "order": Service("order_project", 8001),
-    "payment": Service("payment_app", 8002, "the payment provider"),
-    "inventory": Service("inventory_app", 8003),
-    "shipment": Service("shipment_app", 8004, "the carrier"),
-}
-
-ORCHESTRATOR = "order"
+ORCHESTRATOR = next(name for name, service in SERVICES.items() if service.role == Role.ORCHESTRATOR)
 """The service that drives the sagas."""
 
 SUBSCRIPTIONS = {name: service.subscriptions for name, service in SERVICES.items()}
