@@ -72,6 +72,10 @@ SYSTEM_COMMANDS = {
         "docs.pictures",
         "the pictures of README and docs, taken by Chromium from a system of its own",
     ),
+    "services": (
+        "compose.generated.run",
+        "what each service declares, and the files that follow from it; --write writes them",
+    ),
     "topology": ("celery_config.broker.topology", "print the broker's definitions as JSON"),
 }
 

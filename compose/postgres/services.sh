@@ -4,7 +4,9 @@
 # arguments are visible in the list of processes.
 set -eu
 
+# services: names
 services="order payment inventory shipment"
+# end of services
 folder=$(dirname "$0")
 
 # The secret of this name, from its file or from the environment.

@@ -1,0 +1,1 @@
+"""What follows from the services' declarations in files that others read, such as compose and import-linter."""
