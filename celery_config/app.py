@@ -11,6 +11,7 @@ from kombu import Connection
 
 from celery_config.broker import transport
 from celery_config.common import codec
+from celery_config.common.services import SERVICES
 from celery_config.worker.bootsteps import DatabaseGate, FastPath, Frames, SlowStart
 from celery_config.worker.time_limit import HandlerTimeLimit
 
@@ -35,9 +36,9 @@ class UnconfirmedEvents(Events):
     dispatcher_cls = UnconfirmedDispatcher
 
 
-def make_celery(service: str, package: str) -> Celery:
-    """Return the Celery app of `service`, configured by `package`'s Django settings."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
+def make_celery(service: str) -> Celery:
+    """Return the Celery app of a service, configured by its Django settings."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", SERVICES[service].settings_module)
     codec.register()
     transport.register()
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)

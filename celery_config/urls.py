@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from importlib.util import find_spec
 
 from django.conf import settings
 from django.contrib import admin
@@ -14,6 +13,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from celery_config import asyncapi, health
+from celery_config.common.services import SERVICES
 from celery_config.copies import api as copies
 from celery_config.copies import published_api
 from celery_config.erasure.api import ForgottenList
@@ -39,18 +39,20 @@ def show_home(request: HttpRequest) -> HttpResponse:
     return render(request, "messaging/home.html", {"service": settings.SERVICE})
 
 
-def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]:
-    """The URL configuration of a service with the API `api`: its URLs and its error handlers."""
+def list_urls() -> list[URLPattern | URLResolver]:
+    """Return the URLs of the service whose settings are loaded, with those of its `api.py`, if it has one."""
+    package = SERVICES[settings.SERVICE].package
+    own = [path("api/", include(f"{package}.api"))] if find_spec(f"{package}.api") else []
     # The page has a template for GET alone. Its script is a request of its own: none may stand in a page.
     docs_page = SpectacularSwaggerSplitView.as_view(permission_classes=[], http_method_names=["get", "head"])
-    urls: list[URLPattern | URLResolver] = [
+    return [
         path("", show_home, name="home"),
         # A browser requests this for pages without an icon, such as JSON.
         path("favicon.ico", RedirectView.as_view(url=site.icon_url())),
         path("sign-on/", begin_sign_on, name="sign-on"),
         path("sign-on/end/", end_sign_on, name="sign-on-end"),
         path("admin/", admin.site.urls),
-        path("api/", include(api)),
+        *own,
         path("api/commands/", Commands.as_view(), name="commands"),
         path("api/events/", EventFeed.as_view(), name="events"),
         path("api/events/again/", EventsAgain.as_view(), name="events-again"),
@@ -76,4 +78,7 @@ def url_configuration(api: Sequence[URLPattern | URLResolver]) -> dict[str, Any]
         path("flowz", health.flowz),
         path("metrics", health.metrics),
     ]
-    return {"urlpatterns": urls, **HANDLERS}
+
+
+urlpatterns = list_urls()
+globals().update(HANDLERS)  # Django looks for them beside the URLs

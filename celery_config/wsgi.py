@@ -1,8 +1,6 @@
-"""WSGI application of a service: it answers its first request as fast as any other."""
+"""The WSGI application of a service: it answers its first request as fast as any other."""
 
 from __future__ import annotations
-
-import os
 
 import structlog
 from django.conf import settings
@@ -15,9 +13,8 @@ from celery_config.db.limits import limit_statements
 log = structlog.get_logger(__name__)
 
 
-def application(package: str) -> WSGIHandler:
-    """Make the WSGI application of the service in `package`."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
+def make_application() -> WSGIHandler:
+    """Make the WSGI application of the service that DJANGO_SETTINGS_MODULE names."""
     handler = get_wsgi_application()
     from celery_config.participant.handlers import load_handlers  # needs the Django apps
 
@@ -40,3 +37,6 @@ def look_at_epoch() -> None:
         log.warning("it is not known yet whether the database was restored", error=str(error))
     finally:
         connection.close()  # a server that loads the application first and forks then must not share it
+
+
+application = make_application()

@@ -1,5 +1,5 @@
 """The inventory service: it keeps products and stock, and reserves stock for orders."""
 
-from .config.celery import app as celery_app
+from celery_config.app import make_celery
 
-__all__ = ["celery_app"]
+celery_app = make_celery("inventory")

@@ -1,5 +1,5 @@
 """The order service: it owns the flow (sagas/) and the state of every order."""
 
-from .config.celery import app as celery_app
+from celery_config.app import make_celery
 
-__all__ = ["celery_app"]
+celery_app = make_celery("order")

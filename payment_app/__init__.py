@@ -1,5 +1,5 @@
 """The payment service: it authorizes and captures money, and keeps the ledger."""
 
-from .config.celery import app as celery_app
+from celery_config.app import make_celery
 
-__all__ = ["celery_app"]
+celery_app = make_celery("payment")

@@ -1,5 +1,5 @@
 """The shipment service: books carriers and dispatches parcels."""
 
-from .config.celery import app as celery_app
+from celery_config.app import make_celery
 
-__all__ = ["celery_app"]
+celery_app = make_celery("shipment")

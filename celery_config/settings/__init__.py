@@ -33,7 +33,6 @@ __all__ = ["celery_settings", "env", "service_settings"]
 
 def service_settings(
     service: str,
-    package: str,
     *,
     apps: tuple[str, ...] = (),
     duties: tuple[str, ...] = (),
@@ -48,8 +47,7 @@ def service_settings(
     """The settings of one service.
 
     Args:
-        service: its name in the topology; the prefix of its environment variables in capitals.
-        package: its Python package, which is its one Django app.
+        service: its name, as it declares it; in capitals the prefix of its environment variables.
         apps: further Django apps.
         duties: dotted paths of functions that return what its relay does besides the duties of every relay.
         measures: dotted paths of functions that return what its database says, for Prometheus.
@@ -63,7 +61,7 @@ def service_settings(
     Raises:
         ImproperlyConfigured: there is no such environment, or a secret, database or broker is missing.
     """
-    prefix = service.upper()
+    prefix, package = service.upper(), SERVICES[service].package
     var = Path(env.str("ORDER_SAGA_VAR", "") or ROOT / "var")
     embedded = var / "embedded"
     environment = env.str("ENVIRONMENT", "local")

@@ -123,11 +123,11 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
             "axes.middleware.AxesMiddleware",
         ],
         **login_settings(),
-        "ROOT_URLCONF": f"{package}.config.urls",
+        "ROOT_URLCONF": "celery_config.urls",
         "DATA_MAP": f"{package}.erasure.DATA_MAP",
         "RECOVERY": f"{package}.recovery.make_plan",
         "GROUPS": f"{package}.groups.GROUPS",
-        "WSGI_APPLICATION": f"{package}.config.wsgi.application",
+        "WSGI_APPLICATION": "celery_config.wsgi.application",
         "TEMPLATES": [
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",

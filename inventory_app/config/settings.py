@@ -5,7 +5,6 @@ from celery_config.settings import service_settings
 globals().update(
     service_settings(
         "inventory",
-        "inventory_app",
         duties=("inventory_app.board.duties",),
         tiles=("inventory_app.board.show_stock",),
     )

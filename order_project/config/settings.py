@@ -53,7 +53,6 @@ BOARD_PARTS = {
 globals().update(
     service_settings(
         "order",
-        "order_project",
         apps=(
             "celery_config.saga",
             "celery_config.saga.batches",

@@ -10,7 +10,6 @@ DUTIES = ("payment_app.reconciliation.duties", "payment_app.currencies.duties")
 globals().update(
     service_settings(
         "payment",
-        "payment_app",
         duties=DUTIES,
         secrets=needed,
         measures=(

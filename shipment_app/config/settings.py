@@ -6,7 +6,6 @@ DUTIES = ("shipment_app.reconciliation.duties", "shipment_app.board.duties")
 globals().update(
     service_settings(
         "shipment",
-        "shipment_app",
         duties=DUTIES,
         secrets=("SHIPMENT_WEBHOOK_SECRET",),
         measures=(

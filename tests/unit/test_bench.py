@@ -52,7 +52,7 @@ def test_the_bare_chain_runs_on_kombu_and_celery_alone() -> None:
 
 
 def test_the_services_run_on_our_transport_and_consumer() -> None:
-    transport, connection, *_ = found = describe("payment", "payment_app.config.celery", "app")
+    transport, connection, *_ = found = describe("payment", "payment_app", "celery_app")
     assert transport.startswith("celery_config")
     assert connection.startswith("celery_config")
     assert len([name for name in found if name.startswith("celery_config")]) > 2
