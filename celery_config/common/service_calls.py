@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS, SERVICES
+
 OPERATOR = "operator"
 """The caller of the audit, the importer and the tests: it reads, and writes products, stock, customers and orders."""
 
@@ -20,12 +22,12 @@ _DRIVE = (
 _LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *_COMPARE)
 _AUDIT = (*_LOOK, "POST facts", "GET copy-differences", "GET forgotten")
 
-_CALLS: dict[str, dict[str, tuple[str, ...]]] = {
+_FURTHER: dict[str, dict[str, tuple[str, ...]]] = {
     "order": {
         "order": ("POST sagas-ended",),
-        "payment": (*_KEEP_BARRIER, *_BE_TOLD, *_COMPARE),
-        "inventory": (*_KEEP_BARRIER, *_BE_TOLD, "GET copy-rows"),
-        "shipment": (*_KEEP_BARRIER, *_BE_TOLD, *_COMPARE),
+        "payment": _COMPARE,
+        "inventory": ("GET copy-rows",),
+        "shipment": _COMPARE,
         OPERATOR: (
             *_LOOK, "GET orders", "POST orders", "POST order-batch", "GET order", "GET order-refunds", "GET customers",
             "POST customers", "GET customer", "PUT customer", "PATCH customer", "DELETE customer", "GET product",
@@ -33,30 +35,40 @@ _CALLS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "payment": {
-        "order": (*_DRIVE, *_COMPARE, "GET copy-rows", "GET payments"),
+        "order": (*_COMPARE, "GET copy-rows", "GET payments"),
         "inventory": _COMPARE,
         OPERATOR: (
-            *_AUDIT, "GET payments", "GET payment", "GET ledger", "GET balances", "GET provider-books",
-            "GET billing-customer",
+            "GET payments", "GET payment", "GET ledger", "GET balances", "GET provider-books", "GET billing-customer",
         ),
     },
     "inventory": {
-        "order": (*_DRIVE, *_COMPARE, "GET reservations"),
+        "order": (*_COMPARE, "GET reservations"),
         OPERATOR: (
-            *_AUDIT, "GET products", "POST products", "GET product", "GET stock", "POST opening-stock",
-            "POST adjustments", "GET reservations", "GET movements",
+            "GET products", "POST products", "GET product", "GET stock", "POST opening-stock", "POST adjustments",
+            "GET reservations", "GET movements",
         ),
     },
     "shipment": {
-        "order": (*_DRIVE, "GET copy-rows", "GET shipments"),
-        OPERATOR: (*_AUDIT, "GET shipments", "GET shipment", "GET delivery-address", "GET carrier-books"),
+        "order": ("GET copy-rows", "GET shipments"),
+        OPERATOR: ("GET shipments", "GET shipment", "GET delivery-address", "GET carrier-books"),
     },
 }  # fmt: skip
+"""Beside what the orchestrator and each participant always ask each other. Who keeps a copy compares it."""
 
-CALLS: Mapping[str, Mapping[str, frozenset[str]]] = {
-    callee: {caller: frozenset(calls) for caller, calls in callers.items()}
-    for callee, callers in _CALLS.items()
-}
+
+def list_calls(callee: str) -> dict[str, frozenset[str]]:
+    """The calls that each caller may make of a service."""
+    further = _FURTHER.get(callee, {})
+    usual = {ORCHESTRATOR: _DRIVE, OPERATOR: _AUDIT}
+    if callee == ORCHESTRATOR:
+        usual = dict.fromkeys(PARTICIPANTS, (*_KEEP_BARRIER, *_BE_TOLD))
+    return {
+        caller: frozenset([*usual.get(caller, ()), *further.get(caller, ())])
+        for caller in dict.fromkeys([*further, *usual])
+    }
+
+
+CALLS: Mapping[str, Mapping[str, frozenset[str]]] = {callee: list_calls(callee) for callee in SERVICES}
 """By the service that is called, by its caller."""
 
 Pair = tuple[str, str]
