@@ -26,7 +26,7 @@ from celery_config.contracts.shipment import (
     ShipmentFailed,
     ShipmentRecalled,
 )
-from celery_config.contracts.subscriptions import subscribe
+from celery_config.contracts.subscriptions import subscribe, subscribe_saga_log
 
 # Repeats of all of these are harmless: the version decides, the saga log only rises, and seen is seen. A try is told
 # once by the id of its event.
@@ -35,10 +35,7 @@ SUBSCRIPTIONS = [
         ProductChanged, ProductDeleted, CurrencyChanged, CurrencyDeleted,
         call="celery_config.copies.subscriber.handle_events", once=False,
     ),
-    subscribe(
-        "payment.*", "inventory.*", "shipment.*", "step.*",
-        call="celery_config.saga.engine.tasks.write_saga_log", once=False,
-    ),
+    subscribe_saga_log(),
     subscribe(StepTried, call="celery_config.saga.engine.step_tries.write_tries", once=False),
     subscribe(
         PaymentReceived, InventoryFetched, ShipmentArranged, PaymentCollected, InventoryIssued, ShipmentDeparted,

@@ -19,8 +19,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from celery_config.contracts.base import Command, Event, contract_fields, is_required
+from celery_config.common.services import PARTICIPANTS
+from celery_config.contracts.base import Command, Event, StepGaveUp, contract_fields, is_required
 from celery_config.errors import DefinitionError
+
+SAGA_LOG = "celery_config.saga.engine.tasks.write_saga_log"
+"""What writes the saga log from participants' events."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,12 @@ def subscribe(*to: type[Event] | str, call: str, once: bool = True) -> EventSubs
             handles old events again.
     """
     return EventSubscription(to, call, once)
+
+
+def subscribe_saga_log() -> EventSubscription:
+    """Let the orchestrator log what every participant announces: the table of services says who that is."""
+    patterns = [f"{service}.*" for service in (*PARTICIPANTS, StepGaveUp.service)]
+    return subscribe(*patterns, call=SAGA_LOG, once=False)
 
 
 def react(

@@ -21,7 +21,12 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from celery_config.common.timeouts import Timeouts
-from celery_config.contracts.base import Command, contract_fields, is_required
+from celery_config.contracts.base import (
+    Command,
+    contract_fields,
+    find_command_fault,
+    is_required,
+)
 from celery_config.errors import DefinitionError
 
 
@@ -135,27 +140,57 @@ def field_sources(saga: type[Saga], step: Step, command: type[Command]) -> dict[
     """The fields of `command` that come from an earlier step's reply, with that step; the saga's data has the others.
 
     Raises:
-        DefinitionError: a field has no source, or two replies have it.
+        DefinitionError: a field has no source, or several that are not the same value.
     """
     known = {f.name for f in contract_fields(saga.data)}
     before = saga.steps[: saga.index(step.name)]
     sources = {}
     for field in contract_fields(command):
+        owners = find_owners(field.name, before, known)
+        if len(owners) + (field.name in known) > 1:
+            raise DefinitionError(describe_collision(saga, step, command, field.name, owners))
         if field.name in known:
             continue
-        owners = [s.name for s in before if field.name in {f.name for f in contract_fields(s.command.done)}]
-        if len(owners) > 1:
-            raise DefinitionError(
-                f"{command.__name__}.{field.name} could come from {' and '.join(owners)}; rename it"
-            )
         if owners:
-            sources[field.name] = owners[0]
+            sources[field.name] = owners[0].name
         elif is_required(field):
             raise DefinitionError(
                 f"{command.__name__}.{field.name} of step {step.name} is neither in the saga's data"
                 f" ({', '.join(sorted(known))}) nor in the reply of an earlier step"
             )
     return sources
+
+
+def find_owners(field: str, steps: Sequence[Step], known: Container[str]) -> list[Step]:
+    """Return the steps whose replies bring a value of this field.
+
+    A reply may give back a field of its own command, such as an id: that is the value which the command took from the
+    saga's data or from an earlier reply, and no second one.
+    """
+    owners = [step for step in steps if has_field(step.command.done, field)]
+    own = [step for step in owners if not has_field(step.command, field)]
+    return own if own or field in known else owners
+
+
+def has_field(contract: type, name: str) -> bool:
+    return any(field.name == name for field in contract_fields(contract))
+
+
+def describe_collision(
+    saga: type[Saga], step: Step, command: type[Command], field: str, owners: Sequence[Step]
+) -> str:
+    places = [f"{owner.name} ({owner.command.done.__name__})" for owner in owners]
+    if has_field(saga.data, field):
+        places.insert(0, f"the saga's data ({saga.data.__name__})")
+    last = owners[-1]
+    twins = any(owner.command is last.command for owner in owners[:-1])
+    return (
+        f"{command.__name__}.{field} of step {step.name} could come from {' and '.join(places)}, and a command takes a"
+        f" field by its name. Give it another name in {last.command.done.__name__}, such as"
+        f" {last.name.replace('-', '_')}_{field}"
+        f"{', and step ' + last.name + ' a command of its own' if twins else ''}. A reply may repeat a field of its own"
+        " command, such as an id"
+    )
 
 
 KIND_ORDER = [StepKind.COMPENSATABLE, StepKind.PIVOT, StepKind.RETRIABLE]
@@ -219,6 +254,9 @@ def check_kinds(saga: type[Saga]) -> str | None:
 def check_commands(saga: type[Saga]) -> str | None:
     data = {f.name for f in contract_fields(saga.data)}
     for step in saga.steps:
+        for command in filter(None, (step.command, step.undo)):
+            if fault := find_command_fault(command):
+                return f"step {step.name}: {fault}"
         field_sources(saga, step, step.command)
         if step.kind is StepKind.RETRIABLE and step.command.refused:
             return f"{step.name} follows the pivot, so {step.command.__name__} may not be refused"

@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 
-from celery_config.common.services import PACKAGES
+import pytest
+
+from celery_config.broker.topology import Topology
+from celery_config.common.services import ORCHESTRATOR, PACKAGES, PARTICIPANTS, SUBSCRIPTIONS
+from celery_config.contracts import subscriptions
 from celery_config.contracts.base import command_hash, decode
-from celery_config.contracts.subscriptions import EventSubscription, ReactionRule
+from celery_config.contracts.subscriptions import EventSubscription, ReactionRule, subscribe_saga_log
 from tests.unit.celery_config.contracts.test_contracts import GOLDEN, golden
 
 # Dotted paths of functions that subscribe with `once`, as `InboxEntry.handler` stores them in every database.
@@ -38,3 +42,11 @@ def test_what_a_released_event_asks_for_is_the_same_command_in_every_release() -
 def declared() -> list[EventSubscription | ReactionRule]:
     modules = [importlib.import_module(f"{package}.subscriptions") for package in PACKAGES]
     return [each for module in modules for each in module.SUBSCRIPTIONS]
+
+
+def test_the_saga_log_hears_every_participant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its queue is bound to what it subscribes to, so a new participant is known in both places or in none."""
+    bound = Topology.load(SUBSCRIPTIONS).patterns[ORCHESTRATOR]
+    assert {*subscribe_saga_log().patterns} <= {*bound}
+    monkeypatch.setattr(subscriptions, "PARTICIPANTS", (*PARTICIPANTS, "hotel"))
+    assert "hotel.*" in subscribe_saga_log().patterns

@@ -68,7 +68,7 @@ def test_a_right_definition(steps: list[Step]) -> None:
         ([CHARGE], "ChargeTrip.booking of step charge is neither in the saga's data"),
         (
             [HOTEL, compensatable("other", BookHotel, undo=CancelHotel), CHARGE],
-            "could come from hotel and other",
+            r"could come from hotel \(HotelBooked\) and other \(HotelBooked\)",
         ),
         ([HOTEL, CHARGE, retriable("flight", BookFlight)], "may not be refused"),
         (
@@ -123,6 +123,73 @@ def test_where_the_fields_of_a_command_come_from() -> None:
     assert field_sources(Trip, Trip.steps[1], BookFlight) == {}
     assert field_sources(Trip, Trip.steps[2], ChargeTrip) == {"booking": "hotel"}
     assert field_sources(Trip, Trip.steps[3], IssueTicket) == {"seat": "flight"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuideBooked(Reply):
+    """`nights` stands in the saga's data as well, and `booking` in the hotel's reply."""
+
+    service: ClassVar[str] = "shipment"
+    nights: int
+    booking: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class BookGuide(Command):
+    service: ClassVar[str] = "shipment"
+    done: ClassVar[type[Reply]] = GuideBooked
+    trip: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class BookGuideByBooking(BookGuide):
+    """Its reply gives the booking back."""
+
+    booking: UUID
+
+
+def test_a_second_value_of_a_field_that_a_command_takes_is_refused_with_what_to_write() -> None:
+    guide = compensatable("guide", BookGuide, undo=CancelFlight)
+    with pytest.raises(DefinitionError, match=r"hotel \(HotelBooked\) and guide \(.*such as guide_booking\."):
+        define([HOTEL, guide, CHARGE])
+    late = compensatable("hotel", BookHotel, undo=CancelHotel)  # it takes `nights`, which the guide changed
+    with pytest.raises(DefinitionError, match=r"the saga's data \(TripData\) and guide \(.*guide_nights\."):
+        define([guide, late])
+    twin = compensatable("other", BookHotel, undo=CancelHotel)
+    with pytest.raises(DefinitionError, match=r"other_booking, and step other a command of its own\."):
+        define([HOTEL, twin, CHARGE])
+    define([HOTEL, guide])  # nothing takes the field
+
+
+def test_a_reply_may_give_back_what_its_command_took() -> None:
+    guide = compensatable("guide", BookGuideByBooking, undo=CancelFlight)
+    saga = define([HOTEL, guide, CHARGE])
+    assert field_sources(saga, CHARGE, ChargeTrip) == {"booking": "hotel"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "fault"),
+    [
+        ({}, "Say names no reply; write `done = …` in it"),
+        ({"done": GuideBooked}, "write both in one module, or `service = 'inventory'` in both"),
+        ({"done": BookHotel}, "BookHotel is no Reply; write `class BookHotel\\(Reply\\):`"),
+        ({"done": HotelBooked, "refused": HotelBooked}, "HotelBooked is no Refusal"),
+        ({"done": HotelBooked, "service": "hotel2"}, "hotel2.say on the wire; write its name"),
+    ],
+)
+def test_a_command_that_cannot_be_sent_or_answered_is_refused(parts: dict[str, Any], fault: str) -> None:
+    fields = {"__annotations__": {"trip": UUID}, "service": "inventory", **parts}
+    say = dataclass(frozen=True, kw_only=True)(type("Say", (Command,), fields))
+    with pytest.raises(DefinitionError, match=f"step say: .*{fault}"):
+        define([retriable("say", say)])
+
+
+def test_a_command_without_its_decorator_is_refused() -> None:
+    bare = type("Say", (Command,), {"service": "inventory", "done": HotelBooked})
+    with pytest.raises(DefinitionError, match="write `@dataclass"):
+        define([retriable("say", bare)])
+    with pytest.raises(DefinitionError, match="Say has no field"):
+        define([retriable("say", dataclass(frozen=True)(bare))])
 
 
 def test_steps_are_known_by_name() -> None:
