@@ -72,10 +72,15 @@ SYSTEM_COMMANDS = {
         "docs.pictures",
         "the pictures of README and docs, taken by Chromium from a system of its own",
     ),
+    "record": (
+        "tests.releases",
+        "what this release sends, of contracts and sagas that have no record yet",
+    ),
     "services": (
         "compose.generated.run",
         "what each service declares, and the files that follow from it; --write writes them",
     ),
+    "startservice": ("compose.scaffold.start_service", "make a new service, with a command and its tests"),
     "topology": ("celery_config.broker.topology", "print the broker's definitions as JSON"),
 }
 

@@ -10,12 +10,22 @@ from typing import Any
 import yaml
 
 from celery_config.common.roles import Groups
-from celery_config.common.services import SERVICES
+from celery_config.common.services import PARTICIPANTS, SERVICES
 from docs.generated import replace_part
 
 PAGE = Path(__file__).resolve().parent / "reference" / "permissions.md"
 TABLE = PAGE.with_suffix(".yaml")
+ALL_PARTICIPANTS = "participants"
 WORDS = {"see": "list, row"}
+
+
+def read_tables() -> dict[str, Any]:
+    """Return the yaml file, by service; among callers `participants` stands for each of them."""
+    tables: dict[str, Any] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    for row in (row for table in tables.values() for row in table["api"].values()):
+        if ALL_PARTICIPANTS in row.get("callers", ()):
+            row["callers"] = [*PARTICIPANTS, *(each for each in row["callers"] if each != ALL_PARTICIPANTS)]
+    return tables
 
 
 def find_groups(service: str) -> Groups:
@@ -36,7 +46,7 @@ def format_people(people: str) -> str:
 
 
 def list_lines() -> Iterator[str]:
-    for service, rows in yaml.safe_load(TABLE.read_text(encoding="utf-8")).items():
+    for service, rows in read_tables().items():
         yield f"## {service.capitalize()}\n"
         groups = find_groups(service)
         yield from list_calls(rows["api"], groups)

@@ -42,11 +42,10 @@ SERVERLESS = {"checks", "unit"}
 NOWHERE = "http://127.0.0.1:9"
 """No program listens at this port."""
 NO_SERVICES = {
-    f"{service.upper()}_URL": f"http://127.0.0.1:{port}"
-    for service, port in zip(SERVICES, (11, 13, 17, 19), strict=True)
+    f"{service.upper()}_URL": f"http://127.0.0.1:{port}" for port, service in enumerate(SERVICES, start=11)
 }
 """A port for each service, at which no program listens: tests tell the services apart by them."""
-SHARES = {"acceptance": 700, "order": 330, "shipment": 200, "payment": 100, "inventory": 60}
+SHARES = dict.fromkeys(SERVICES, 60) | {"acceptance": 700, "order": 330, "shipment": 200, "payment": 100}
 """Seconds of tests in the short form of a suite, on the machine of `tests/durations.json`. Two run at a time."""
 ALWAYS = [
     f"tests/acceptance/test_{name}.py" for name in ("choreography", "status", "refusals", "cancellation")

@@ -17,11 +17,11 @@ _COMPARE = ("GET published", "POST published-pieces", "POST published-rows", "GE
 _KEEP_BARRIER = ("POST sagas-ended", "GET sagas-known", "GET forgotten")
 _BE_TOLD = ("GET holds-known",)
 _DRIVE = (
-    "POST commands", "GET trouble", "GET barrier", "POST barrier-settle", "GET forgotten", "GET events", "POST facts",
+    "POST commands", "GET trouble", "GET barrier", "POST barrier-settle", "GET forgotten", "GET events",
     "POST events-again", "GET outbox-set-aside", "POST outbox-set-aside",
 )  # fmt: skip
 _LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *_COMPARE)
-_AUDIT = (*_LOOK, "POST facts", "GET copy-differences", "GET forgotten")
+_AUDIT = (*_LOOK, "GET copy-differences", "GET forgotten")
 
 
 def find_calls(callee: str, caller: str) -> frozenset[str]:
@@ -60,6 +60,11 @@ def find_scope(callee: str, caller: str) -> frozenset[str]:
     """The calls that `caller` may make."""
     callers = CALLS[callee]
     return frozenset().union(*callers.values()) if caller == SHARED else callers.get(caller, frozenset())
+
+
+def list_serving(call: str, caller: str) -> tuple[str, ...]:
+    """Return the services that answer this call of a caller."""
+    return tuple(callee for callee in SERVICES if call in find_scope(callee, caller))
 
 
 def name_caller(caller: str) -> str:

@@ -1,4 +1,4 @@
-"""The parts of compose.yaml: the containers of each service, with their secrets, settings and networks."""
+"""The parts of compose/compose.yaml: the containers of each service, with their secrets, settings and networks."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import transaction
 
 from celery_config.common.grouping import split_chunks
-from celery_config.common.services import PARTICIPANTS
 from celery_config.db.functions import fetch_now
 from celery_config.http.service_client import ServiceClient
 from order_project import audit
@@ -71,10 +70,10 @@ class Prover:
     def prove_orders(self, ended: Sequence[tuple[UUID, datetime]], now: datetime) -> list[datetime]:
         """Prove those that were not; return when those ended that have to wait."""
         new = [pair for pair in ended if pair[0] not in self.proved]
-        peers: dict[str, ServiceClient] = {name: ServiceClient(name, ASK_SECONDS) for name in PARTICIPANTS}
+        peers: dict[str, ServiceClient] = {name: ServiceClient(name, ASK_SECONDS) for name in audit.OF_ORDERS}
         waiting: list[datetime] = []
         for pairs in split_chunks(new, audit.CHUNK):
-            if len(peers) < len(PARTICIPANTS):
+            if len(peers) < len(audit.OF_ORDERS):
                 waiting += [at for _, at in pairs]
                 continue
             waiting += self.prove_chunk(dict(pairs), peers, now)
@@ -85,7 +84,7 @@ class Prover:
     ) -> list[datetime]:
         orders = list(Order.objects.filter(pk__in=ends).prefetch_related("lines"))
         findings = audit.check_orders(orders, peers)
-        if len(peers) < len(PARTICIPANTS):
+        if len(peers) < len(audit.OF_ORDERS):
             unanswered = [each.what for each in findings if isinstance(each, audit.Unchecked)]
             log.warning("orders wait for their proof", orders=len(ends), reason="; ".join(unanswered))
             return [*ends.values()]

@@ -7,11 +7,9 @@ and no row has its id.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import yaml
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -27,11 +25,11 @@ from celery_config.common.service_calls import CALLS
 from celery_config.common.services import SERVICES
 from celery_config.copies.registry import publications
 from celery_config.web.permissions import ACTS
+from docs.permissions_table import read_tables
 from tests.attempts import GROUP, Recorder, note_attempt
 from tests.service.addresses import make_address
 from tests.service.peer import bearer
 
-TABLE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "permissions.yaml"
 EVERYONE, ANY_USER, STAFF, NO_PERSON = "everyone", "any user", "staff", "no person"
 # Who may change rows sees them, too; the story and the counts of what was acted on are parts of pages.
 SEEING = ("see", "story", "acted", "each", "progress")
@@ -49,7 +47,7 @@ REFUSED = (401, 403)
 
 def read_table() -> Any:
     """The part of the table that is about this service: `api` and `admin`."""
-    return yaml.safe_load(TABLE.read_text(encoding="utf-8"))[settings.SERVICE]
+    return read_tables()[settings.SERVICE]
 
 
 def iterate_routes(

@@ -18,8 +18,8 @@ def _hotel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_hotel")
 def test_a_new_participant_is_driven_audited_and_told_without_a_line_of_its_own() -> None:
-    assert {"POST commands", "GET barrier", "POST facts"} <= find_calls("hotel", ORCHESTRATOR)
-    assert "POST facts" in find_calls("hotel", OPERATOR)
+    assert {"POST commands", "GET barrier"} <= find_calls("hotel", ORCHESTRATOR)
+    assert "GET copy-differences" in find_calls("hotel", OPERATOR)
     assert {"GET sagas-known", "GET holds-known"} <= find_calls(ORCHESTRATOR, "hotel")
 
 

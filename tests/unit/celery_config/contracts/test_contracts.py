@@ -1,37 +1,22 @@
 """Every released contract: its golden JSON is decoded by today's code (rule 24, versions).
 
-`golden/WIRE_NAME.json` is what some released version sent. A new contract gets a new file; one
-that has gained a field gets a further file, `WIRE_NAME+FIELD.json`. A file is never changed.
+`golden/WIRE_NAME.json` is what some released version sent. `./manage.py record` writes that
+of a new contract; one that has gained a field gets a further file, `WIRE_NAME+FIELD.json`. A file is never changed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
-from collections.abc import Iterator
 from dataclasses import make_dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from celery_config.common.services import SERVICES
-from celery_config.contracts.base import Command, Event, Message, Refusal, command_hash, decode, encode
+from celery_config.contracts.base import Command, Event, Refusal, command_hash, decode, encode
+from tests.releases import GOLDEN, HASHES, list_contracts
 
-GOLDEN = Path(__file__).parent / "golden"
-
-
-def contracts() -> Iterator[type[Message]]:
-    for name in ("base", *SERVICES):
-        module = importlib.import_module(f"celery_config.contracts.{name}")
-        for kind in vars(module).values():
-            ours = isinstance(kind, type) and issubclass(kind, Message) and kind.__module__ == module.__name__
-            if ours and hasattr(kind, "service"):  # the base classes have none
-                yield kind
-
-
-ALL = {kind.wire_name(): kind for kind in contracts()}
+ALL = {kind.wire_name(): kind for kind in list_contracts()}
 COMMANDS = {name: kind for name, kind in ALL.items() if issubclass(kind, Command)}
 
 
@@ -84,7 +69,7 @@ def test_a_defaulted_field_more_changes_no_hash(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_hash_is_the_same_in_every_release(name: str) -> None:
     """Rule 5 (the barrier): old barrier rows are compared with what today's code computes."""
-    recorded = json.loads((GOLDEN / "hashes" / "commands.json").read_text())
+    recorded = json.loads(HASHES.read_text())
     assert command_hash(decode(COMMANDS[name], golden(name))) == recorded[name]
 
 

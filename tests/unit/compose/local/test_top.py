@@ -38,7 +38,7 @@ def answer(request: httpx.Request) -> httpx.Response:
     if service == "shipment":
         raise httpx.ConnectError("down", request=request)
     if path == "/metrics":
-        return httpx.Response(200, text=METRICS[service])
+        return httpx.Response(200, text=METRICS.get(service, ""))
     if path == "/flowz" and service == "inventory":
         return httpx.Response(503, json={"relay": "9 s behind", "broker": "ok"})
     return httpx.Response(200, json={})
