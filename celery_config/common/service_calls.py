@@ -12,22 +12,22 @@ from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS, SERVICES
 OPERATOR = "operator"
 """The caller of the audit, the importer and the tests: it reads, and writes products, stock, customers and orders."""
 
-_COMPARE = ("GET published", "POST published-pieces", "POST published-rows", "GET published-changes")
+COMPARE = ("GET published", "POST published-pieces", "POST published-rows", "GET published-changes")
 _KEEP_BARRIER = ("POST sagas-ended", "GET sagas-known", "GET forgotten")
 _BE_TOLD = ("GET holds-known",)
 _DRIVE = (
     "POST commands", "GET trouble", "GET barrier", "POST barrier-settle", "GET forgotten", "GET events", "POST facts",
     "POST events-again", "GET outbox-set-aside", "POST outbox-set-aside",
 )  # fmt: skip
-_LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *_COMPARE)
+_LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *COMPARE)
 _AUDIT = (*_LOOK, "POST facts", "GET copy-differences", "GET forgotten")
 
-_FURTHER: dict[str, dict[str, tuple[str, ...]]] = {
+FURTHER_CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "order": {
         "order": ("POST sagas-ended",),
-        "payment": _COMPARE,
+        "payment": COMPARE,
         "inventory": ("GET copy-rows",),
-        "shipment": _COMPARE,
+        "shipment": COMPARE,
         OPERATOR: (
             *_LOOK, "GET orders", "POST orders", "POST order-batch", "GET order", "GET order-refunds", "GET customers",
             "POST customers", "GET customer", "PUT customer", "PATCH customer", "DELETE customer", "GET product",
@@ -35,14 +35,14 @@ _FURTHER: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "payment": {
-        "order": (*_COMPARE, "GET copy-rows", "GET payments"),
-        "inventory": _COMPARE,
+        "order": (*COMPARE, "GET copy-rows", "GET payments"),
+        "inventory": COMPARE,
         OPERATOR: (
             "GET payments", "GET payment", "GET ledger", "GET balances", "GET provider-books", "GET billing-customer",
         ),
     },
     "inventory": {
-        "order": (*_COMPARE, "GET reservations"),
+        "order": (*COMPARE, "GET reservations"),
         OPERATOR: (
             "GET products", "POST products", "GET product", "GET stock", "POST opening-stock", "POST adjustments",
             "GET reservations", "GET movements",
@@ -58,7 +58,7 @@ _FURTHER: dict[str, dict[str, tuple[str, ...]]] = {
 
 def list_calls(callee: str) -> dict[str, frozenset[str]]:
     """The calls that each caller may make of a service."""
-    further = _FURTHER.get(callee, {})
+    further = FURTHER_CALLS.get(callee, {})
     usual = {ORCHESTRATOR: _DRIVE, OPERATOR: _AUDIT}
     if callee == ORCHESTRATOR:
         usual = dict.fromkeys(PARTICIPANTS, (*_KEEP_BARRIER, *_BE_TOLD))

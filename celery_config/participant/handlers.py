@@ -7,7 +7,7 @@
 makes the Celery task `inventory.reserve_stock`. The function gets all commands that have arrived, each once, and
 returns a reply or a refusal for each (None for an undo). What it writes, the barrier rows, the replies and the events
 are one transaction. `handles_one` is for a function that takes a single command, `handles_outside` for effects at a
-provider. Every participant also has the task `SERVICE.fence`.
+provider. With its first handler a participant also gets the task `SERVICE.fence`.
 
 A refused step, or one whose tries are used up, fires Celery's errback, which carries no reason. So this side sends the
 reason by two other roads: as the step's event (`StepWrites.mark_refused`, `announce_giving_up`), and, in a stop chain,
@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import partial, wraps
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -67,6 +67,8 @@ NumberedStep = tuple[int, S]
 CarryOut = Callable[[str, Sequence[S]], list[Outcome]]
 """Carries out the steps of one operation, of which no two have the same barrier row."""
 registry: dict[str, Handler] = {}
+fenced: set[str] = set()
+"""The services whose fence is registered: that of this process."""
 importing = threading.Lock()
 
 
@@ -121,6 +123,7 @@ def handles_one(command: type[Command]) -> Callable[[Callable[[Any], Reply | Non
 
 
 def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
+    @wraps(function)
     def handle(commands: Sequence[Any]) -> list[Reply | Refused | None]:
         outcomes: list[Reply | Refused | None] = []
         for command in commands:
@@ -180,6 +183,7 @@ def register_handler(handler: Handler) -> Task:
     if name in registry:
         raise DefinitionError(f"{name} has two handlers; a command has one")
     registry[name] = handler
+    register_fence(settings.SERVICE)
 
     def carry_out(operation: str, steps: Sequence[StepRequest]) -> list[Outcome]:
         if operation == "undo":
@@ -197,8 +201,11 @@ def register_handler(handler: Handler) -> Task:
     return durable_task(name, work, throws=(Refused, StepSuperseded))
 
 
-def register_fence(service: str) -> Task:
-    """Register `SERVICE.fence`, which makes certain whether pivots of this participant ran (rule 13, the fence)."""
+def register_fence(service: str) -> None:
+    """Register `SERVICE.fence` once; it makes certain whether pivots of this participant ran (rule 13, the fence)."""
+    if service in fenced:
+        return
+    fenced.add(service)
 
     def handle(deliveries: Sequence[Delivery[FenceMessage]]) -> list[Outcome]:
         (pivot, *others) = {delivery.message.pivot for delivery in deliveries}
@@ -222,9 +229,7 @@ def register_fence(service: str) -> Task:
             saga=message.saga, command=message.pivot, operation=message.operation, step=message.step
         )
 
-    return durable_task(
-        f"{service}.fence", make_link(message=FenceMessage, handle=handle, find_step=find_step)
-    )
+    durable_task(f"{service}.fence", make_link(message=FenceMessage, handle=handle, find_step=find_step))
 
 
 def make_link(**more: Any) -> Work:

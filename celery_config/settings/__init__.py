@@ -61,8 +61,14 @@ def service_settings(
         badges: functions that count what waits for somebody, by the label of the model whose page shows it.
 
     Raises:
-        ImproperlyConfigured: there is no such environment, or a secret, database or broker is missing.
+        ImproperlyConfigured: there is no such environment, a secret, database or broker is missing, or the table of
+            services has another package under this name.
     """
+    if service not in SERVICES or SERVICES[service].package != package:
+        raise ImproperlyConfigured(
+            f"{package} calls itself {service!r}, and celery_config/common/services.py does not; write"
+            f" `{service!r}: Service({package!r}, PORT)` into SERVICES."
+        )
     prefix = service.upper()
     var = Path(env.str("ORDER_SAGA_VAR", "") or ROOT / "var")
     embedded = var / "embedded"

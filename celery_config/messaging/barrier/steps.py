@@ -81,6 +81,21 @@ class Handler:
         if self.outside:
             self.outside.record_refusal(request, refusal)
 
+    def check_answers(self, answers: Sequence[Any], count: int) -> None:
+        """Check what the handler gave for `count` commands before any of it is stored and announced.
+
+        Raises:
+            RuntimeError: there are more or fewer answers, or one is no reply of this command.
+        """
+        name, done = self.command.__name__, self.command.done
+        if len(answers) != count:
+            raise RuntimeError(f"the handler of {name} gave {len(answers)} answers for {count} commands")
+        allowed = (done, Refused) if self.local else (done,)
+        for answer in answers:
+            if not isinstance(answer, allowed):
+                given = type(answer).__name__
+                raise RuntimeError(f"the handler of {name} must return {done.__name__}, not {given}")
+
     def forbidden_refusal(self) -> RuntimeError:
         """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""
         return RuntimeError(f"{self.command.__name__} may not be refused")
