@@ -38,7 +38,9 @@ def check_declarations(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 def check_all_declared(package: str, tables: Tables) -> Iterator[CheckMessage]:
     """Check that each table which is made to be published, or to be a copy, is declared as one."""
-    declared = {each.model for each in (*publications.values(), *copies.values())}
+    declared: set[type[models.Model]] = {
+        *(each.model for each in publications.values()), *(each.model for each in copies.values())
+    }  # fmt: skip
     for model in tables:
         if model in declared or not issubclass(model, Published | CopiedRow):
             continue

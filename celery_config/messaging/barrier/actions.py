@@ -110,8 +110,7 @@ def claim_then_run(handler: Handler, steps: Sequence[StepRequest]) -> list[Outco
 
 def run_handler(handler: Handler, steps: Sequence[StepRequest], writes: StepWrites) -> dict[UUID, Outcome]:
     """Let the handler carry out the commands; collect what is to be written and return the outcomes by key."""
-    assert handler.local is not None
-    replies = handler.local([step.command for step in steps]) if steps else []
+    replies = handler.run(steps) if steps else []
     handler.check_answers(replies, len(steps))
     outcomes: dict[UUID, Outcome] = {}
     for step, reply in zip(steps, replies, strict=True):
@@ -127,8 +126,7 @@ def open_intents(handler: Handler, steps: Sequence[StepRequest]) -> list[Outcome
 
     A twin, or a repeat after a crash, that finds the intent open repeats the call with the same key.
     """
-    assert handler.outside is not None
-    requests = handler.outside.requests([step.command for step in steps])
+    requests = handler.make_requests(steps)
     by_key = {step.key: request for step, request in zip(steps, requests, strict=True)}
     rows = new_action_rows(handler, steps, Action.INTENT, by_key)
     with transaction.atomic():
