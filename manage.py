@@ -176,10 +176,12 @@ def run_service_command(argv: list[str]) -> int:
 
     try:
         Utility([f"{argv[0]} {service}", *argv[2:]]).execute()
-    except (ImproperlyConfigured, OperationalError, InterfaceError) as error:
+    except (ImproperlyConfigured, DefinitionError, OperationalError, InterfaceError) as error:
         if "--traceback" in argv:
             raise
-        what = "The settings are wrong" if isinstance(error, ImproperlyConfigured) else "The database failed"
+        what = {ImproperlyConfigured: "The settings are wrong", DefinitionError: "A definition is wrong"}.get(
+            type(error), "The database failed"
+        )
         print(f"{service}: {what}: {error}".strip(), file=sys.stderr)
         return 1
     return 0

@@ -6,6 +6,7 @@ import structlog
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 from celery_config.common import metrics
 from celery_config.db.limits import limit_statements
@@ -20,6 +21,7 @@ def make_application() -> WSGIHandler:
 
     limit_statements(settings.STATEMENT_SECONDS)
     load_handlers()  # loads the tasks now; the first command over REST must be answered in time
+    get_resolver().url_patterns  # noqa: B018  (loads the pages and the API now, for the same reason)
     metrics.prepare()
     look_at_epoch()
     return handler

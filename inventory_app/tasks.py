@@ -15,12 +15,11 @@ from celery_config.contracts.inventory import (
 )
 from celery_config.errors import Refused
 from celery_config.participant.choreography import register_subscriptions
-from celery_config.participant.handlers import handles, handles_one, register_fence
+from celery_config.participant.handlers import handles, handles_one
 from inventory_app import services
 from inventory_app.erasure import DATA_MAP
 from inventory_app.subscriptions import SUBSCRIPTIONS
 
-register_fence("inventory")
 register_subscriptions(SUBSCRIPTIONS)
 
 

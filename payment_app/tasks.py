@@ -29,7 +29,6 @@ from celery_config.participant.handlers import (
     OneByOne,
     handles_one,
     handles_outside,
-    register_fence,
 )
 from payment_app import domain, selectors, services
 from payment_app.domain import State
@@ -41,7 +40,6 @@ from payment_app.models import Payment
 from payment_app.services import HeldAmount
 from payment_app.subscriptions import SUBSCRIPTIONS
 
-register_fence("payment")
 register_subscriptions(SUBSCRIPTIONS)
 
 

@@ -21,7 +21,7 @@ from celery_config.contracts.shipment import (
 from celery_config.errors import Refused
 from celery_config.messaging.barrier.steps import OutsideStep
 from celery_config.participant.choreography import register_subscriptions
-from celery_config.participant.handlers import Answered, handles_one, handles_outside, register_fence
+from celery_config.participant.handlers import Answered, handles_one, handles_outside
 from shipment_app import selectors, services
 from shipment_app.carriers import Booked, carrier
 from shipment_app.domain import ShipmentState, is_ended_as_wanted
@@ -30,7 +30,6 @@ from shipment_app.errors import CarrierDisagrees
 from shipment_app.services import Booking
 from shipment_app.subscriptions import SUBSCRIPTIONS
 
-register_fence("shipment")
 register_subscriptions(SUBSCRIPTIONS)
 
 

@@ -262,13 +262,27 @@ def read_subscriptions(name: str) -> Sequence[EventSubscription | ReactionRule]:
     """Read a service's list from its file.
 
     The package is not imported: its Celery app would become the current one of this process.
+
+    Raises:
+        DefinitionError: there is no such package, file or list.
     """
     package, module, attribute = name.split(".")
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise DefinitionError(f"there is no package {package}, whose {module} the topology needs")
-    subscriptions: Sequence[EventSubscription | ReactionRule]
-    subscriptions = runpy.run_path(str(Path(spec.submodule_search_locations[0], f"{module}.py")))[attribute]
+    file = Path(spec.submodule_search_locations[0], f"{module}.py")
+    if not file.is_file():
+        raise DefinitionError(
+            f"there is no {package}/{module}.py; write `{attribute} = []` there, or what it hears"
+        )
+    subscriptions = runpy.run_path(str(file)).get(attribute)
+    if not isinstance(subscriptions, list | tuple):
+        raise DefinitionError(
+            f"{package}/{module}.py has no list {attribute}; write `{attribute} = [subscribe(…), …]`"
+        )
+    others = [each for each in subscriptions if not isinstance(each, EventSubscription | ReactionRule)]
+    if others:
+        raise DefinitionError(f"{package}/{module}.py: {others[0]!r} is neither subscribe(…) nor react(…)")
     return subscriptions
 
 

@@ -15,10 +15,10 @@ from typing import Any
 from celery_config.errors import DefinitionError
 
 FILE = "service.toml"
-NAME = re.compile(r"[a-z][a-z0-9]{1,19}")
+NAME = re.compile(r"[a-z]{2,20}")
 RESERVED = frozenset({"celery", "compose", "docs", "flower", "operator", "shared", "tests"})
 """Names that mean something else in addresses, queues or tokens."""
-RIGHT_NAME = f"Take 2 to 20 small letters and digits, but not {', '.join(sorted(RESERVED))}."
+RIGHT_NAME = f"Take 2 to 20 small letters, but not {', '.join(sorted(RESERVED))}."
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535
 
 

@@ -1,8 +1,10 @@
-"""Adapters by name: a setting names a built-in gateway or carrier, or one of the shop's own by its dotted path."""
+"""Code by name: what a setting names, and all modules of a package."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, TypeVar
 
 from django.utils.module_loading import import_string
@@ -44,3 +46,9 @@ def require_setting(settings: Any, name: str, *, needed_by: str) -> str:
     if not value:
         raise ValueError(f"{needed_by} needs {name}; set it in the environment")
     return value
+
+
+def import_modules(path: Iterable[str], package: str) -> None:
+    """Import every module of a package, so that what they register is there."""
+    for module in iter_modules(path):
+        import_module(f"{package}.{module.name}")

@@ -13,14 +13,14 @@ from celery_config.common.services import ORCHESTRATOR, SERVICES
 OPERATOR = "operator"
 """The caller of the audit, the importer and the tests: it reads, and writes products, stock, customers and orders."""
 
-_COMPARE = ("GET published", "POST published-pieces", "POST published-rows", "GET published-changes")
+COMPARE = ("GET published", "POST published-pieces", "POST published-rows", "GET published-changes")
 _KEEP_BARRIER = ("POST sagas-ended", "GET sagas-known", "GET forgotten")
 _BE_TOLD = ("GET holds-known",)
 _DRIVE = (
     "POST commands", "GET trouble", "GET barrier", "POST barrier-settle", "GET forgotten", "GET events",
     "POST events-again", "GET outbox-set-aside", "POST outbox-set-aside",
 )  # fmt: skip
-_LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *_COMPARE)
+_LOOK = ("GET barrier", "GET events", "GET outbox", "GET copies", *COMPARE)
 _AUDIT = (*_LOOK, "GET copy-differences", "GET forgotten")
 
 
@@ -36,7 +36,7 @@ def find_calls(callee: str, caller: str) -> frozenset[str]:
         calls |= {*_DRIVE}
     if caller in SERVICES:
         if callee in SERVICES[caller].keeps_copies_of:
-            calls |= {*_COMPARE}
+            calls |= {*COMPARE}
         if caller in service.keeps_copies_of and SERVICES[caller].recovers_from_copies:
             calls.add("GET copy-rows")
     return frozenset(calls)

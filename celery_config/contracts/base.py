@@ -137,7 +137,7 @@ class Command(Message):
 
 
 C = TypeVar("C", bound=Command)
-WIRE_NAME = re.compile(r"[a-z_]+\.[a-z_]+")
+SERVICE_NAME, WIRE_NAME = re.compile(r"[a-z_]+"), re.compile(r"[a-z_]+\.[a-z_]+")
 """The broker lets a service send under such keys alone."""
 
 

@@ -10,7 +10,7 @@ class CopiesConfig(AppConfig):
     verbose_name = "Copied data"
 
     def ready(self) -> None:
-        from celery_config.copies import checks, triggers  # noqa: F401  (registers the checks)
+        from celery_config.copies import triggers
 
         # Each service's `copies.py` declares what it publishes and what it keeps.
         autodiscover_modules("copies")

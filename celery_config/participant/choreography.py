@@ -244,7 +244,7 @@ class ReactionHandler:
         repeats = bool(trigger.drive or request.retries or redelivered)
         return ReactionStep(
             trigger.saga, name, rule.operation, command.subject, command, rule=rule, trigger=trigger, repeats=repeats,
-            known_done=name in trigger.known.split(), origin=origin,
+            known_done=name in trigger.known.split(), origin=origin, number=request.retries + 1,
         )  # fmt: skip
 
     def run_and_reannounce(self, steps: Sequence[Any]) -> list[Outcome]:

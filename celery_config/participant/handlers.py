@@ -5,9 +5,10 @@
         return services.reserve_stock(commands)
 
 makes the Celery task `inventory.reserve_stock`. The function gets all commands that have arrived, each once, and
-returns a reply or a refusal for each (None for an undo). What it writes, the barrier rows, the replies and the events
-are one transaction. `handles_one` is for a function that takes a single command, `handles_outside` for effects at a
-provider. Every participant also has the task `SERVICE.fence`.
+returns a reply or a refusal for each (None for an undo). With a second parameter it also gets a `StepContext` for each.
+What it writes, the barrier rows, the replies and the events are one transaction. `handles_one` is for a function that
+takes a single command, `handles_outside` for effects at a provider. With its first handler a participant also gets the
+task `SERVICE.fence`.
 
 A refused step, or one whose tries are used up, fires Celery's errback, which carries no reason. So this side sends the
 reason by two other roads: as the step's event (`StepWrites.mark_refused`, `announce_giving_up`), and, in a stop chain,
@@ -18,10 +19,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import partial, wraps
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -50,8 +51,16 @@ from celery_config.messaging import epochs, retention
 from celery_config.messaging.barrier import failed_tries, store
 from celery_config.messaging.barrier.actions import run_actions
 from celery_config.messaging.barrier.compensations import undo_actions
+from celery_config.messaging.barrier.context import StepContext, takes_context
 from celery_config.messaging.barrier.fences import Fence, fence_pivots
-from celery_config.messaging.barrier.steps import FindHandler, Handler, LocalStep, OutsideStep, S, StepRequest
+from celery_config.messaging.barrier.steps import (
+    FindHandler,
+    Handler,
+    LocalStep,
+    OutsideStep,
+    S,
+    StepRequest,
+)
 from celery_config.messaging.deliveries import Delivery, FailedTry, HeldBack, Outcome, ReportedLost
 from celery_config.messaging.holds.targets import AskedStep
 from celery_config.messaging.outbox import writing
@@ -67,6 +76,8 @@ NumberedStep = tuple[int, S]
 CarryOut = Callable[[str, Sequence[S]], list[Outcome]]
 """Carries out the steps of one operation, of which no two have the same barrier row."""
 registry: dict[str, Handler] = {}
+fenced: set[str] = set()
+"""The services whose fence is registered: that of this process."""
 importing = threading.Lock()
 
 
@@ -112,7 +123,7 @@ def handles(command: type[Command]) -> Callable[[LocalStep], LocalStep]:
     return decorate
 
 
-def handles_one(command: type[Command]) -> Callable[[Callable[[Any], Reply | None]], Any]:
+def handles_one(command: type[Command]) -> Callable[[Callable[..., Reply | None]], Any]:
     """Register a function that takes one command and returns the reply (None for an undo), or raises `Refused`.
 
     In a batch each command runs in a savepoint of its own.
@@ -120,13 +131,14 @@ def handles_one(command: type[Command]) -> Callable[[Callable[[Any], Reply | Non
     return lambda function: register_handler(Handler(command, local=one_by_one(function)))
 
 
-def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
-    def handle(commands: Sequence[Any]) -> list[Reply | Refused | None]:
+def one_by_one(function: Callable[..., Reply | None]) -> LocalStep:
+    @wraps(function)
+    def handle(commands: Sequence[Any], contexts: Sequence[StepContext] = ()) -> list[Reply | Refused | None]:
         outcomes: list[Reply | Refused | None] = []
-        for command in commands:
+        for arguments in pair_with_contexts(function, commands, contexts):
             try:
                 with transaction.atomic():
-                    outcomes.append(function(command))
+                    outcomes.append(function(*arguments))
             except Refused as refusal:
                 outcomes.append(refusal)
         return outcomes
@@ -134,11 +146,18 @@ def one_by_one(function: Callable[[Any], Reply | None]) -> LocalStep:
     return handle
 
 
+def pair_with_contexts(
+    function: Callable[..., Any], commands: Sequence[Any], contexts: Sequence[StepContext]
+) -> Iterable[tuple[Any, ...]]:
+    """Return the arguments of each call of a function that takes one command, and its context if it wants to."""
+    return zip(commands, contexts, strict=True) if takes_context(function) else zip(commands)
+
+
 class OneByOne(OutsideStep):
     """Base of an outside step that handles requests and answers one at a time: `request` and `settle_one`."""
 
-    def request(self, command: Any) -> dict[str, Any]:
-        """Return the full request, from the command and our own rows."""
+    def request(self, command: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the full request, from the command and our own rows; a second parameter gets its `StepContext`."""
         raise NotImplementedError
 
     def look_up(self, key: UUID, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -148,8 +167,10 @@ class OneByOne(OutsideStep):
         """Write the answer into our own rows and return the reply (None for an undo)."""
         raise NotImplementedError
 
-    def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
-        return [self.request(command) for command in commands]
+    def requests(
+        self, commands: Sequence[Any], contexts: Sequence[StepContext] = (), *args: Any, **kwargs: Any
+    ) -> list[dict[str, Any]]:
+        return [self.request(*each) for each in pair_with_contexts(self.request, commands, contexts)]
 
     def settle(self, answered: Answered) -> list[Reply | None]:
         return [self.settle_one(request, answer) for request, answer in answered]
@@ -180,6 +201,7 @@ def register_handler(handler: Handler) -> Task:
     if name in registry:
         raise DefinitionError(f"{name} has two handlers; a command has one")
     registry[name] = handler
+    register_fence(settings.SERVICE)
 
     def carry_out(operation: str, steps: Sequence[StepRequest]) -> list[Outcome]:
         if operation == "undo":
@@ -197,8 +219,11 @@ def register_handler(handler: Handler) -> Task:
     return durable_task(name, work, throws=(Refused, StepSuperseded))
 
 
-def register_fence(service: str) -> Task:
-    """Register `SERVICE.fence`, which makes certain whether pivots of this participant ran (rule 13, the fence)."""
+def register_fence(service: str) -> None:
+    """Register `SERVICE.fence` once; it makes certain whether pivots of this participant ran (rule 13, the fence)."""
+    if service in fenced:
+        return
+    fenced.add(service)
 
     def handle(deliveries: Sequence[Delivery[FenceMessage]]) -> list[Outcome]:
         (pivot, *others) = {delivery.message.pivot for delivery in deliveries}
@@ -222,9 +247,7 @@ def register_fence(service: str) -> Task:
             saga=message.saga, command=message.pivot, operation=message.operation, step=message.step
         )
 
-    return durable_task(
-        f"{service}.fence", make_link(message=FenceMessage, handle=handle, find_step=find_step)
-    )
+    durable_task(f"{service}.fence", make_link(message=FenceMessage, handle=handle, find_step=find_step))
 
 
 def make_link(**more: Any) -> Work:
@@ -359,6 +382,7 @@ def decode_step(handler: Handler, delivery: Delivery[StepMessage]) -> StepReques
         command,
         known_done=known_done,
         origin=delivery.origin,
+        number=delivery.request.retries + 1,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from django.core.exceptions import ImproperlyConfigured
 
 from celery_config.broker.message_authentication import MessageKeys, Mode, read_keys
+from celery_config.common.declarations import FILE
 from celery_config.common.logging import configure_logging
 from celery_config.common.service_calls import list_operator_pairs, list_pairs, name_shared_token, name_token
 from celery_config.common.services import ORCHESTRATOR, SERVICES, SUBSCRIPTIONS
@@ -59,8 +60,13 @@ def service_settings(
         badges: functions that count what waits for somebody, by the label of the model whose page shows it.
 
     Raises:
-        ImproperlyConfigured: there is no such environment, or a secret, database or broker is missing.
+        ImproperlyConfigured: there is no such environment, a secret, database or broker is missing, or no
+            service declares this name.
     """
+    if service not in SERVICES:
+        raise ImproperlyConfigured(
+            f"No service declares the name {service!r}: write it into {FILE} in the folder of its package."
+        )
     prefix, package = service.upper(), SERVICES[service].package
     var = Path(env.str("ORDER_SAGA_VAR", "") or ROOT / "var")
     embedded = var / "embedded"

@@ -99,6 +99,7 @@ def web_settings(service: str, package: str, apps: tuple[str, ...], *, tls: bool
             "celery_config.messaging",
             "celery_config.copies",
             "celery_config.erasure",
+            "celery_config.checks",
             *apps,
             package,
         ],

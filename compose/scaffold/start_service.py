@@ -54,7 +54,7 @@ made {package}/, celery_config/contracts/{name}.py and tests/service/{name}/
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./manage.py startservice", description=__doc__)
-    parser.add_argument("name", help="of the service: small letters and digits, such as hotel")
+    parser.add_argument("name", help="of the service: small letters, such as hotel")
     parser.add_argument("--port", type=parse_port, help="of its web; the default is the next free one")
     options = parser.parse_args(argv)
     name, port = options.name, options.port or max(each.port for each in SERVICES.values()) + 1

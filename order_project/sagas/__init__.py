@@ -1,5 +1,5 @@
-"""The flows, one file each. Importing this package registers them."""
+"""The flows, one file each. Importing this package registers them all."""
 
-from order_project.sagas import forget_customer, place_order, refund_order
+from celery_config.common.loading import import_modules
 
-__all__ = ["forget_customer", "place_order", "refund_order"]
+import_modules(__path__, __name__)

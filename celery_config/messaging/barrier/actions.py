@@ -110,14 +110,13 @@ def claim_then_run(handler: Handler, steps: Sequence[StepRequest]) -> list[Outco
 
 def run_handler(handler: Handler, steps: Sequence[StepRequest], writes: StepWrites) -> dict[UUID, Outcome]:
     """Let the handler carry out the commands; collect what is to be written and return the outcomes by key."""
-    assert handler.local is not None
-    replies = handler.local([step.command for step in steps]) if steps else []
+    replies = handler.run(steps) if steps else []
+    handler.check_answers(replies, len(steps))
     outcomes: dict[UUID, Outcome] = {}
     for step, reply in zip(steps, replies, strict=True):
         if isinstance(reply, Refused):
             outcomes[step.key] = writes.mark_refused(handler, step, reply)
-        else:
-            assert reply is not None, f"{handler.command.__name__} must return a reply"
+        elif reply is not None:
             outcomes[step.key] = writes.mark_done(step, reply)
     return outcomes
 
@@ -127,8 +126,7 @@ def open_intents(handler: Handler, steps: Sequence[StepRequest]) -> list[Outcome
 
     A twin, or a repeat after a crash, that finds the intent open repeats the call with the same key.
     """
-    assert handler.outside is not None
-    requests = handler.outside.requests([step.command for step in steps])
+    requests = handler.make_requests(steps)
     by_key = {step.key: request for step, request in zip(steps, requests, strict=True)}
     rows = new_action_rows(handler, steps, Action.INTENT, by_key)
     with transaction.atomic():
@@ -220,8 +218,7 @@ def run_settle(done: Sequence[tuple[PendingCall, Any]]) -> list[Reply]:
     handler = done[0][0].handler
     assert handler.outside is not None
     replies = handler.outside.settle([(pending.request, answer) for pending, answer in done])
-    if len(replies) != len(done) or None in replies:
-        raise RuntimeError(f"settle() of {handler.command.__name__} must return a reply for each answer")
+    handler.check_answers(replies, len(done))
     return [reply for reply in replies if reply is not None]
 
 

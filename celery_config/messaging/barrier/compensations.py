@@ -82,7 +82,7 @@ def open_undos(handler: Handler, steps: Sequence[StepRequest]) -> list[tuple[Ste
 def run_local_undos(handler: Handler, steps: Sequence[StepRequest]) -> None:
     """Let the handler undo in this service's own database, if that is where it undoes."""
     if steps and handler.local:
-        for outcome in handler.local([step.command for step in steps]):
+        for outcome in handler.run(steps):
             if isinstance(outcome, Refused):
                 raise handler.forbidden_refusal() from outcome
 
@@ -91,7 +91,7 @@ def prepare_undo_calls(handler: Handler, steps: Sequence[StepRequest]) -> dict[U
     """The calls that undo at a provider, by key of the barrier row; none for a local undo."""
     if handler.outside is None or not steps:
         return {}
-    requests = handler.outside.requests([step.command for step in steps])
+    requests = handler.make_requests(steps)
     return {
         step.key: prepare_call(PendingCall(handler, step, request), step.id, finish_undos)
         for step, request in zip(steps, requests, strict=True)

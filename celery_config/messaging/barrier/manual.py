@@ -97,6 +97,6 @@ def store_undo_answer(
         writes.update(step, action=Action.REFUSED)
         writes.mark_undone(step)
     else:
-        (request,) = handler.outside.requests([step.command])
+        (request,) = handler.make_requests([step])
         store_undo_answers([(PendingCall(handler, step, request), answer)], writes)
     return f"{row.step} is recorded as undone"

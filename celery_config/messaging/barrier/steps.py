@@ -19,6 +19,7 @@ from celery_config.contracts.base import Command, Event, Reply, command_id, deco
 from celery_config.db import bulk
 from celery_config.errors import Refused, StepLost
 from celery_config.messaging.barrier import store
+from celery_config.messaging.barrier.context import StepContext, takes_context
 from celery_config.messaging.barrier.decisions import Row
 from celery_config.messaging.barrier.store import AnyRow, NewRow
 from celery_config.messaging.outbox import writing
@@ -29,7 +30,8 @@ D = TypeVar("D")
 S = TypeVar("S", bound="StepRequest")
 FindHandler = Callable[[str], "Handler | None"]
 """Gives a handler by the wire name of its command."""
-LocalStep = Callable[[Sequence[Any]], Sequence[Reply | Refused | None]]
+LocalStep = Callable[..., Sequence[Reply | Refused | None]]
+"""Takes the commands, and if it wants to, a `StepContext` for each."""
 
 
 class OutsideStep(Protocol):
@@ -38,8 +40,11 @@ class OutsideStep(Protocol):
     private: Sequence[str] = ()
     """Fields of a request that are a secret or a person's: a provider's text that repeats one is cut to its code."""
 
-    def requests(self, commands: Sequence[Any]) -> list[dict[str, Any]]:
-        """Return the full request of each, from the command and our own rows; committed before the call."""
+    def requests(self, commands: Sequence[Any], *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        """Return the full request of each, from the command and our own rows; committed before the call.
+
+        A second parameter gets a `StepContext` for each.
+        """
 
     def call(self, key: UUID, request: dict[str, Any]) -> dict[str, Any]:
         """Make one call with `key` as idempotency key and return the answer. Other calls run at the same time.
@@ -71,6 +76,27 @@ class Handler:
     local: LocalStep | None = None
     outside: OutsideStep | None = None
 
+    def call_function(self, function: Callable[..., Any], steps: Sequence[StepRequest]) -> Any:
+        """Call a function of this handler with the steps' commands, and with their contexts if it takes them."""
+        commands = [step.command for step in steps]
+        return (
+            function(commands, [step.context for step in steps])
+            if takes_context(function)
+            else function(commands)
+        )
+
+    def run(self, steps: Sequence[StepRequest]) -> Sequence[Reply | Refused | None]:
+        """Let a local handler carry out steps; return the outcome of each."""
+        assert self.local is not None
+        outcomes: Sequence[Reply | Refused | None] = self.call_function(self.local, steps)
+        return outcomes
+
+    def make_requests(self, steps: Sequence[StepRequest]) -> list[dict[str, Any]]:
+        """Return the full requests of steps outside."""
+        assert self.outside is not None
+        requests: list[dict[str, Any]] = self.call_function(self.outside.requests, steps)
+        return requests
+
     def find_private(self, request: dict[str, Any]) -> list[str]:
         """The texts of a request that are a secret or a person's."""
         private = self.outside.private if self.outside else ()
@@ -80,6 +106,21 @@ class Handler:
         """Let a step with an effect outside keep a refusal that an operator found."""
         if self.outside:
             self.outside.record_refusal(request, refusal)
+
+    def check_answers(self, answers: Sequence[Any], count: int) -> None:
+        """Check what the handler gave for `count` commands before any of it is stored and announced.
+
+        Raises:
+            RuntimeError: there are more or fewer answers, or one is no reply of this command.
+        """
+        name, done = self.command.__name__, self.command.done
+        if len(answers) != count:
+            raise RuntimeError(f"the handler of {name} gave {len(answers)} answers for {count} commands")
+        allowed = (done, Refused) if self.local else (done,)
+        for answer in answers:
+            if not isinstance(answer, allowed):
+                given = type(answer).__name__
+                raise RuntimeError(f"the handler of {name} must return {done.__name__}, not {given}")
 
     def forbidden_refusal(self) -> RuntimeError:
         """After the pivot, and in an undo, a refusal is an error: not stored, tried again (rule 6, outcomes)."""
@@ -108,6 +149,13 @@ class StepRequest:
     """Whether the sender knows that the action was done; then its barrier row exists, or the database was set back."""
     origin: Origin = field(default_factory=Origin, kw_only=True)
     """What began the flow."""
+    number: int = field(default=1, kw_only=True)
+    """Which try of its drive it is."""
+
+    @cached_property
+    def context(self) -> StepContext:
+        """What its handler may ask for."""
+        return StepContext(self.saga, self.name, self.operation, self.key, self.id, self.number)
 
     @cached_property
     def id(self) -> UUID:

@@ -143,9 +143,8 @@ def store_undo_answer(find: FindHandler, notification: OutcomeNotification, row:
     if row is None:
         return False
     handler = find_calling_handler(find, notification.undo.wire_name())
-    assert handler.outside is not None
     step = StepRequest(row.saga, row.step, "undo", str(notification.subject), notification.undo)
-    (request,) = handler.outside.requests([notification.undo])
+    (request,) = handler.make_requests([step])
     check_facts(request, notification.facts)
     writes = StepWrites({row.key: row})
     store_undo_answers([(PendingCall(handler, step, request), notification.answer)], writes)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 
+from celery_config.common.process import START_CHECKS
+
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_known_version_of_the_flow_is_fine(settings: Any, version: int) -> None:
@@ -26,3 +28,7 @@ def test_the_proof_that_is_switched_off_is_named(settings: Any) -> None:
     settings.PROVE_ORDERS = False
     (fault,) = [fault for fault in run_checks() if fault.id == "order.W001"]
     assert "ended orders are not compared" in fault.msg
+
+
+def test_the_order_service_is_whole() -> None:
+    assert run_checks(tags=START_CHECKS) == []

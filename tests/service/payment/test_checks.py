@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 
+from celery_config.common.process import START_CHECKS
 from payment_app.gateways import gateway
 
 
@@ -20,3 +21,7 @@ def test_the_gateway_is_known_before_the_first_order(settings: Any, name: str, f
         gateway.cache_clear()
     assert len(found) == faults
     assert all("PAYMENT_GATEWAY is" in fault.msg for fault in found)
+
+
+def test_payment_is_whole() -> None:
+    assert run_checks(tags=START_CHECKS) == []

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from celery_config.broker.topology import Topology
 from celery_config.common import metrics, tracing
 from celery_config.common.arguments import parse_text, parse_whole_number
+from celery_config.common.process import START_CHECKS
 from celery_config.messaging.background_process import prepare_process
 
 MAX_THREADS = 1000
@@ -27,7 +28,7 @@ def parse_threads(text: str) -> int:
 class Command(BaseCommand):
     help = "Run this service's Celery worker on its own queues."
     # A worker must start while its database is away.
-    requires_system_checks: list[str] = []
+    requires_system_checks = START_CHECKS
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

@@ -16,6 +16,7 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 
 from celery_config.common import tracing
 from celery_config.common.arguments import parse_port, parse_text
+from celery_config.common.process import START_CHECKS
 from celery_config.common.services import SERVICES
 from celery_config.web.server import CannotListen, Limits, WebServer, serve
 
@@ -27,7 +28,7 @@ OTHER_FILES = 200
 
 class Command(BaseCommand):
     help = "Serve the pages and the API. Several may run at once, with --reuse-port at one address."
-    requires_system_checks = []
+    requires_system_checks = START_CHECKS
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(

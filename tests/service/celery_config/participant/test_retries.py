@@ -58,8 +58,6 @@ def registered() -> Any:
             Handler(CancelHotel, local=handlers.one_by_one(lambda command: behind["hotel"].cancel(command)))
         ),
     ]
-    if FENCE not in current_app.tasks:
-        handlers.register_fence(settings.SERVICE)
     yield behind
     for command, task in zip((BookHotel, CancelHotel), tasks, strict=True):
         del handlers.registry[command.wire_name()]
