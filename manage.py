@@ -81,6 +81,7 @@ SYSTEM_COMMANDS = {
         "what each service declares, and the files that follow from it; --write writes them",
     ),
     "startservice": ("compose.scaffold.start_service", "make a new service, with a command and its tests"),
+    "startsaga": ("compose.scaffold.start_saga", "make a new flow of commands that are there, and its tests"),
     "topology": ("celery_config.broker.topology", "print the broker's definitions as JSON"),
 }
 

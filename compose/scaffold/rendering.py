@@ -26,10 +26,10 @@ def render_folder(folder: Path, name: str, values: Mapping[str, str]) -> Files:
         values: what the templates may name, as texts.
     """
     engine, context = Engine(), Context(dict(values), autoescape=False)
-    files = {}
+    files: Files = {}
     for template in sorted(folder.rglob(f"*{SUFFIX}")):
         path = str(template.relative_to(folder)).removesuffix(SUFFIX).replace(NAME_IN_PATHS, name)
-        files[ROOT / path] = engine.from_string(template.read_text(encoding="utf-8")).render(context)
+        files[ROOT / path] = str(engine.from_string(template.read_text(encoding="utf-8")).render(context))
     return files
 
 

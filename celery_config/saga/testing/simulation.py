@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from celery_config.messaging.states import Action
 from celery_config.saga.dsl import Saga, StepKind, field_sources
 from celery_config.saga.engine.plan import Operation
-from celery_config.saga.states import OPEN, StepState
+from celery_config.saga.states import OPEN, Status, StepState
 from celery_config.saga.testing.broker import Broker, Message
 from celery_config.saga.testing.engine import REAL, Engine
 from celery_config.saga.testing.guarantees import check_after, check_at_the_end
@@ -81,6 +81,7 @@ class Simulation:
         self.orchestrator = Orchestrator(setting.saga, engine, self.broker, strategy, setting.operator)
         self.moves = 0
         self.is_held, self.held = False, list[Message]()
+        self.was_parked = False
 
     def run(self) -> None:
         """
@@ -104,7 +105,15 @@ class Simulation:
             self.moves += 1
             if self.moves > MAX_MOVES:
                 raise Violation(f"no end after {MAX_MOVES} moves; the saga is {saga.status}")
-        check_at_the_end(saga, self.states.values(), may_park=self.setting.lasting)
+        self.check_end()
+
+    def check_end(self) -> None:
+        check_at_the_end(
+            self.orchestrator,
+            self.states.values(),
+            may_park=self.setting.lasting,
+            may_be_settled=self.was_parked,
+        )
 
     def handle(self, message: Message) -> None:
         then = AFTERWARDS[message.phase]
@@ -153,7 +162,14 @@ class Simulation:
         self.trace_move(happens, f"the saga is {self.orchestrator.status}")
 
     def let_go(self) -> None:
-        """Let go of what was held for longer than the deadline (rule 30, holds)."""
+        """Let go of what was held for longer than the deadline (rule 30, holds).
+
+        Until then nothing is under way. A saga that is parked by now was parked rightly, and what is let go may settle
+        what it was parked for: it stays parked until an operator looks.
+        """
+        if self.orchestrator.status is Status.PARKED:
+            self.check_end()
+            self.was_parked = True
         self.is_held = False
         self.broker.now += HELD_FOR
         self.orchestrator.mark(held=False)

@@ -24,7 +24,7 @@ MODULES = [path for package in CODE for path in sorted((ROOT / package).rglob("*
 NAME = re.compile(r"^[A-Z{][A-Z0-9_{}]+$")
 READERS = {"str", "int", "float", "bool", "list", "get", "database_settings", "owner_settings"}
 # Set by the operating system, or by manage.py itself.
-NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE"}
+NOT_OURS = {"PATH", "DJANGO_SETTINGS_MODULE", "CELERY_SKIP_CHECKS"}
 METRICS = {"Counter", "Gauge", "Histogram", "read_gauge"}
 REFUSALS = {"Refused", "LineFault"}
 SANDBOX_ERRORS = {"Refused", "InvalidRequest", "NotFound", "KeyConflict", "Broken", "__init__"}

@@ -182,6 +182,17 @@ def test_what_is_held_can_be_cancelled() -> None:
     assert replay(Trip, choices=held).status == "compensated"
 
 
+def test_what_is_let_go_may_settle_what_a_saga_was_parked_for() -> None:
+    """The undo of a call without a result failed for a day; the held command then learns that it was refused."""
+    choices = {
+        "do hotel 1 afterwards": "the watchdog looks",
+        "do hotel 2 afterwards": "an operator holds it",
+        "do flight 1 call": "says no",
+        "do flight 1 result": "gives up",
+    }
+    assert replay(Holiday, choices=choices, outside=["flight"], lasting=["flight"]).status == "parked"
+
+
 def test_a_schedule_that_cannot_be_is_told() -> None:
     with pytest.raises(ValueError, match="'explodes' cannot happen there, only delivered, lost"):
         replay(Trip, choices={"do hotel 1 on its way": "explodes"})
