@@ -199,9 +199,9 @@ class TestServices:
         (tmp_path / "hotel_app/__init__.py").touch()
         monkeypatch.syspath_prepend(tmp_path)
         hotel, car = Service("hotel", "hotel_app", 8005), Service("car", "car_app", 8006)
-        *missing, unheard = said(services.check_package("hotel", hotel))
+        *missing, icon, unheard = said(services.check_package("hotel", hotel))
         assert [id for id, _ in missing] == ["services.E002"] * 3
-        assert unheard[0] == "services.E003"
+        assert (icon[0], unheard[0]) == ("services.E005", "services.E003")
         assert "there is no hotel_app/subscriptions.py; write `SUBSCRIPTIONS = []` there" in unheard[1]
         ((id, text),) = said(services.check_package("car", car))
         assert (id, "it needs car_app/__init__.py" in text) == ("services.E001", True)
