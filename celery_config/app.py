@@ -39,7 +39,7 @@ def make_celery(service: str, package: str) -> Celery:
     """Return the Celery app of `service`, configured by `package`'s Django settings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{package}.config.settings")
     # Celery would run Django's checks whenever tasks are imported, also within such a check, and drop their messages.
-    os.environ["CELERY_SKIP_CHECKS"] = "1"
+    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     codec.register()
     transport.register()
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)

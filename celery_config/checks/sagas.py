@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 
 from celery_config.checks.contracts import name_file
 from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.contracts.base import Command
-from celery_config.contracts.privacy import list_contracts
+from celery_config.contracts.privacy import find_unmarked, list_contracts
 from celery_config.saga.dsl import Saga, Step
 
 
@@ -33,6 +33,14 @@ def check_sagas(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_saga(
     saga: type[Saga], participants: Collection[str], contracts: Collection[type]
 ) -> Iterator[CheckMessage]:
+    for name in find_unmarked(saga.data):
+        yield Warning(
+            f"{saga.data.__name__}.{name} sounds like a person's data, and nothing marks it: an erasure would"
+            " leave it.",
+            hint=f"Write `personal = ({name!r},)` into the command that takes it, or `not_personal = ({name!r},)` into"
+            f" {saga.data.__name__} ({name_file(saga.data)}), with the annotation ClassVar.",
+            id="sagas.W001",
+        )
     for step in saga.steps:
         for command in filter(None, (step.command, step.undo)):
             yield from check_command(saga, step, command, participants, contracts)

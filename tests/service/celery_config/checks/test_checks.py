@@ -16,7 +16,7 @@ from django.core.management.base import SystemCheckError
 from celery_config.checks import contracts, copies, handlers, sagas, services, subscriptions
 from celery_config.common.process import START_CHECKS
 from celery_config.common.services import PARTICIPANTS, SERVICES, Service
-from celery_config.contracts.base import Command
+from celery_config.contracts.base import Command, Reply
 from celery_config.contracts.shipment import BookShipment, DispatchShipment, ShipmentBooked
 from celery_config.contracts.subscriptions import SAGA_LOG, subscribe, subscribe_saga_log
 from celery_config.copies import registry
@@ -122,6 +122,18 @@ class TestContracts:
 
         ((id, text),) = said(contracts.check_messages([Say]))
         assert (id, "write `done = …` in it" in text) == ("contracts.E001", True)
+
+    def test_a_person_s_data_without_its_mark(self) -> None:
+        @dataclass(frozen=True, kw_only=True)
+        class GuestBooked(Reply):
+            service: ClassVar[str] = "shipment"
+            personal = ("cart",)
+            card: str
+
+        found = said(contracts.check_marks([GuestBooked]))
+        assert [id for id, _ in found] == ["contracts.E003", "contracts.W001"]
+        assert "marks cart, which is no field of it" in found[0][1]
+        assert "`personal = ('card',)` into GuestBooked" in found[1][1]
 
 
 class TestSubscriptions:
