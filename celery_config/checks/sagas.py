@@ -56,11 +56,11 @@ def check_command(
     where = f"{saga.__name__}, step {step.name}: {command.__name__}"
     service = command.service
     if service not in participants:
-        meant = get_close_matches(service, participants, n=1) or [*participants]
+        meant = get_close_matches(service, participants, n=1) or participants
         yield Error(
             f"{where} belongs to {service!r}, and there is no such participant.",
-            hint=f"Write `service = {meant[0]!r}` into it ({name_file(command)}), or add {service} to SERVICES in"
-            " celery_config/common/services.py.",
+            hint=f"Write it into the module of {' or '.join(meant)}, or that name as its `service`"
+            f" ({name_file(command)}); or add {service} to SERVICES in celery_config/common/services.py.",
             id="sagas.E001",
         )
     elif command not in contracts:
@@ -96,5 +96,5 @@ def list_sagas(source: str) -> list[str]:
         node.name
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.ClassDef)
-        and any(isinstance(base, ast.Name) and base.id == Saga.__name__ for base in node.bases)
+        and any(ast.unparse(base).rpartition(".")[2] == Saga.__name__ for base in node.bases)
     ]

@@ -183,7 +183,7 @@ def find_command_fault(command: Any) -> str | None:
         if answer.service != command.service:
             return (
                 f"{name} belongs to {command.service}, and its answer {answer.__name__} to {answer.service}; write both"
-                f" in one module, or `service = {command.service!r}` in both"
+                " into the module of the service that carries it out, or the same `service = …` in both"
             )
     return None
 
