@@ -27,6 +27,7 @@ from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.messaging.outbox.set_aside import count_set_aside
 from celery_config.saga import measures
 from celery_config.saga.engine import clock
+from celery_config.saga.operations.ended_sagas import check_ended
 from celery_config.saga.states import Status
 from order_project import lost_lines, selectors
 from order_project.audit_rules import ASKED, Facts, Refunds, check_order, check_prices
@@ -34,6 +35,7 @@ from order_project.domain import RefundStatus, count_units
 from order_project.erasure.data import DATA_MAP
 from order_project.lost_orders import LISTS
 from order_project.models import Order, Refund
+from order_project.sagas.place_order import PlaceOrder
 
 CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
@@ -94,6 +96,17 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     for copy in copies.values():
         findings += check_part(f"order: the copy {copy.name}", partial(check_copy, copy, peers[copy.service]))
     return checked, findings
+
+
+def check_sagas() -> tuple[int, list[Finding]]:
+    """Audit the sagas that carry no order, such as refunds and erasures; return their number and the findings."""
+    found = check_ended(without=[PlaceOrder.name])
+    findings = [Finding("", what) for what in found.findings]
+    findings += [
+        Unchecked("", f"{name}: what it did for other sagas: not checked: it does not answer")
+        for name in sorted(found.silent)
+    ]
+    return found.checked, findings
 
 
 def check_part(part: str, check: Callable[[], Iterator[str]]) -> list[Finding]:
