@@ -60,6 +60,12 @@ class TestHandlers:
         ((id, text),) = said(handlers.check_each("shipment", {"": handler}))
         assert (id, "which inventory gets" in text) == ("handlers.E003", True)
 
+    def test_a_command_without_its_decorator(self) -> None:
+        bare = type("Say", (Command,), {"service": "shipment", "done": HotelBooked})
+        handler = Handler(bare, local=one_by_one(lambda command: None))
+        ((id, text),) = said(handlers.check_each("shipment", {"": handler}))
+        assert (id, "Say is no dataclass; write `@dataclass" in text) == ("contracts.E001", True)
+
     def test_annotations_that_fit(self) -> None:
         def book(commands: Sequence[BookHotel]) -> list[HotelBooked | Refused]: ...
 
