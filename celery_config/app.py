@@ -40,7 +40,7 @@ def make_celery(service: str) -> Celery:
     """Return the Celery app of a service, configured by its Django settings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", SERVICES[service].settings_module)
     # Celery would run Django's checks whenever tasks are imported, also within such a check, and drop their messages.
-    os.environ["CELERY_SKIP_CHECKS"] = "1"
+    os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     codec.register()
     transport.register()
     app = Celery(service, events=UnconfirmedEvents, set_as_current=True)

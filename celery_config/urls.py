@@ -29,6 +29,7 @@ from celery_config.messaging.api import (
 from celery_config.participant.api import Commands, SettleBarrier
 from celery_config.web import site
 from celery_config.web.change_log import ChangeList
+from celery_config.web.elsewhere import find_icon
 from celery_config.web.error_pages import HANDLERS
 from celery_config.web.schema_api import SchemaApi
 from celery_config.web.sign_on import begin_sign_on, end_sign_on
@@ -36,7 +37,9 @@ from celery_config.web.token_api import OwnToken, OwnTokens, TokenApi
 
 
 def show_home(request: HttpRequest) -> HttpResponse:
-    return render(request, "messaging/home.html", {"service": settings.SERVICE})
+    return render(
+        request, "messaging/home.html", {"service": settings.SERVICE, "icon": find_icon(settings.SERVICE)}
+    )
 
 
 def list_urls() -> list[URLPattern | URLResolver]:

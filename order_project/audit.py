@@ -14,8 +14,8 @@ from django.db.models import Q
 
 from celery_config.broker import cluster
 from celery_config.common.grouping import join_some
-from celery_config.common.service_calls import OPERATOR, list_serving
-from celery_config.common.services import ORCHESTRATOR, PARTICIPANTS
+from celery_config.common.service_calls import OPERATOR
+from celery_config.common.services import PARTICIPANTS
 from celery_config.contracts.inventory import Line
 from celery_config.copies import sync
 from celery_config.copies.registry import Copy, copies
@@ -27,20 +27,20 @@ from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.messaging.outbox.set_aside import count_set_aside
 from celery_config.saga import measures
 from celery_config.saga.engine import clock
+from celery_config.saga.operations.ended_sagas import check_ended
 from celery_config.saga.states import Status
 from order_project import lost_lines, selectors
-from order_project.audit_rules import Facts, Refunds, check_order, check_prices
+from order_project.audit_rules import ASKED, Facts, Refunds, check_order, check_prices
 from order_project.domain import RefundStatus, count_units
 from order_project.erasure.data import DATA_MAP
 from order_project.lost_orders import LISTS
 from order_project.models import Order, Refund
+from order_project.sagas.place_order import PlaceOrder
 
 CHUNK = 500
 OUTBOX_LIMIT_SECONDS = 60.0
 COPY_SECONDS = 10.0
 MAX_SHOWN = 3
-OF_ORDERS = list_serving("POST facts", ORCHESTRATOR)
-"""The participants that say what they did for an order; another one takes part in other sagas alone."""
 BOOKS = {"payment": "/api/provider-books/", "shipment": "/api/carrier-books/"}
 
 
@@ -78,7 +78,7 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     A service that does not answer harms its own part only: this is `Unchecked`, and the rest is checked.
     """
     peers = {name: Peer(name, caller=OPERATOR) for name in PARTICIPANTS}
-    answering: dict[str, ServiceClient] = {name: peers[name] for name in OF_ORDERS}
+    answering: dict[str, ServiceClient] = {name: peers[name] for name in ASKED}
     checked, findings = 0, list[Finding]()
     for orders in iterate_orders():
         findings += check_orders(orders, answering)
@@ -87,8 +87,8 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     ours = (*check_own_outbox(), *check_queues(), *check_definitions(), *find_residue())
     findings += [Finding("", what) for what in ours]
     for part, check, asked in (
-        ("its totals", check_totals, OF_ORDERS), ("the books of its provider or carrier", check_books, PARTICIPANTS),
-        ("its outbox", check_outbox, PARTICIPANTS), ("orders that are not ours", find_unknown_orders, OF_ORDERS),
+        ("its totals", check_totals, ASKED), ("the books of its provider or carrier", check_books, ASKED),
+        ("its outbox", check_outbox, PARTICIPANTS), ("orders that are not ours", find_unknown_orders, ASKED),
         ("its copies", check_their_copies, PARTICIPANTS), ("whom it erased", find_strange_erasures, PARTICIPANTS),
     ):  # fmt: skip
         for name in asked:
@@ -96,6 +96,17 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
     for copy in copies.values():
         findings += check_part(f"order: the copy {copy.name}", partial(check_copy, copy, peers[copy.service]))
     return checked, findings
+
+
+def check_sagas() -> tuple[int, list[Finding]]:
+    """Audit the sagas that carry no order, such as refunds and erasures; return their number and the findings."""
+    found = check_ended(without=[PlaceOrder.name])
+    findings = [Finding("", what) for what in found.findings]
+    findings += [
+        Unchecked("", f"{name}: what it did for other sagas: not checked: it does not answer")
+        for name in sorted(found.silent)
+    ]
+    return found.checked, findings
 
 
 def check_part(part: str, check: Callable[[], Iterator[str]]) -> list[Finding]:

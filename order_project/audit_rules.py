@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,10 @@ class Facts:
     payment: Mapping[str, Any] | None = None
     inventory: Mapping[str, Any] | None = None
     shipment: Mapping[str, Any] | None = None
+
+
+ASKED = tuple(field.name for field in fields(Facts))
+"""The services that say what they did for an order. Other participants carry out other sagas."""
 
 
 @dataclass(frozen=True)

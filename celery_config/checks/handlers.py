@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error
 
 from celery_config.checks.contracts import list_messages, name_file
 from celery_config.common.services import SERVICES
-from celery_config.contracts.base import Command, contract_fields
+from celery_config.contracts.base import Command, contract_fields, find_command_fault
 from celery_config.errors import Refused
 from celery_config.messaging.barrier.steps import Handler, OutsideStep
 from celery_config.participant.handlers import OneByOne, load_handlers, registry
@@ -57,6 +57,9 @@ def check_all_handled(
 def check_each(service: str, handlers: Mapping[str, Handler]) -> Iterator[CheckMessage]:
     for handler in handlers.values():
         command, file = handler.command, f"{SERVICES[service].package}/tasks.py"
+        if fault := find_command_fault(command):  # one that is no dataclass is no contract to others
+            yield Error(f"{fault}.", hint=f"It stands in {name_file(command)}.", id="contracts.E001")
+            continue
         if command.service != service:
             yield Error(
                 f"{service} has a handler for {command.__name__}, which {command.service} gets.",

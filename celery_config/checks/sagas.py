@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 
 from celery_config.checks.contracts import name_file
 from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.contracts.base import Command
-from celery_config.contracts.privacy import list_contracts
+from celery_config.contracts.privacy import find_unmarked, list_contracts
 from celery_config.saga.dsl import Saga, Step
 
 
@@ -33,6 +33,14 @@ def check_sagas(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_saga(
     saga: type[Saga], participants: Collection[str], contracts: Collection[type]
 ) -> Iterator[CheckMessage]:
+    for name in find_unmarked(saga.data):
+        yield Warning(
+            f"{saga.data.__name__}.{name} sounds like a person's data, and nothing marks it: an erasure would"
+            " leave it.",
+            hint=f"Write `personal = ({name!r},)` into the command that takes it, or `not_personal = ({name!r},)` into"
+            f" {saga.data.__name__} ({name_file(saga.data)}), with the annotation ClassVar.",
+            id="sagas.W001",
+        )
     for step in saga.steps:
         for command in filter(None, (step.command, step.undo)):
             yield from check_command(saga, step, command, participants, contracts)
@@ -48,11 +56,11 @@ def check_command(
     where = f"{saga.__name__}, step {step.name}: {command.__name__}"
     service = command.service
     if service not in participants:
-        meant = get_close_matches(service, participants, n=1) or [*participants]
+        meant = get_close_matches(service, participants, n=1) or participants
         yield Error(
             f"{where} belongs to {service!r}, and there is no such participant.",
-            hint=f"Write `service = {meant[0]!r}` into it ({name_file(command)}), or add {service} to SERVICES in"
-            " celery_config/common/services.py.",
+            hint=f"Write it into the module of {' or '.join(meant)}, or that name as its `service`"
+            f" ({name_file(command)}); or add {service} to SERVICES in celery_config/common/services.py.",
             id="sagas.E001",
         )
     elif command not in contracts:
@@ -88,5 +96,5 @@ def list_sagas(source: str) -> list[str]:
         node.name
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.ClassDef)
-        and any(isinstance(base, ast.Name) and base.id == Saga.__name__ for base in node.bases)
+        and any(ast.unparse(base).rpartition(".")[2] == Saga.__name__ for base in node.bases)
     ]

@@ -9,7 +9,6 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
-from django.contrib.staticfiles import finders
 from django.core.checks import CheckMessage, Error
 
 from celery_config.broker.topology import read_subscriptions
@@ -50,12 +49,6 @@ def check_package(name: str, service: Service) -> Iterator[CheckMessage]:
                 hint="Write it as docs/how-to/add-a-service.md shows.",
                 id="services.E002",
             )
-    if finders.find(icon := f"order_saga/{name}.svg") is None:
-        yield Error(
-            f"{name} has no icon {icon}: its pages, and the switcher on the others', show it.",
-            hint="Put one into celery_config/web/static/order_saga/.",
-            id="services.E005",
-        )
     try:
         read_subscriptions(service.subscriptions)
     except DefinitionError as error:

@@ -62,11 +62,6 @@ def find_scope(callee: str, caller: str) -> frozenset[str]:
     return frozenset().union(*callers.values()) if caller == SHARED else callers.get(caller, frozenset())
 
 
-def list_serving(call: str, caller: str) -> tuple[str, ...]:
-    """Return the services that answer this call of a caller."""
-    return tuple(callee for callee in SERVICES if call in find_scope(callee, caller))
-
-
 def name_caller(caller: str) -> str:
     """The name of a caller in trails. No account has it: a name of an account has no colon."""
     return f"service:{caller}"

@@ -28,7 +28,19 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-class Message:
+class Contract:
+    """What messages are made of, with the one mark of what is a person's."""
+
+    personal: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold a person's data: an erasure blanks them, and pages hide them until somebody asks.
+
+    A name that one contract marks is personal wherever it comes, since logs and outboxes know names alone.
+    """
+    not_personal: ClassVar[tuple[str, ...]] = ()
+    """The fields that sound like a person's data and are none; `check` warns of others that sound so."""
+
+
+class Message(Contract):
     """A contract of one service: that of its module's name, if the class names no other.
 
     Its name on the wire is `service.snake_case_of_the_class`.
@@ -46,15 +58,12 @@ class Message:
         return f"{cls.service}.{snake_case(cls.__name__)}"
 
 
-class Value:
+class Value(Contract):
     """A value of several fields within messages.
 
     It is stored and sent without the fields that have their default. So a value that needs none of the fields that
     came later looks in every release, and in every copy, as it did in the first one.
     """
-
-    personal: ClassVar[tuple[str, ...]] = ()
-    """Its fields that hold a person's data."""
 
 
 class Event(Message):
@@ -69,6 +78,9 @@ class Reply(Event):
 class Refusal(Event):
     """A business "no": final, stored, announced. `code` is stable, `reason` is for people."""
 
+    # Free text, such as `cancelled by ada`.
+    personal = ("reason",)
+
     code: str
     reason: str
 
@@ -78,6 +90,7 @@ class StepGaveUp(Event):
     """A participant's tries of a step are used up; its barrier says whether the step was done."""
 
     service = "step"
+    personal = ("reason",)
     code: str
     reason: str
     tries: int = 0
@@ -92,6 +105,7 @@ class StepTried(Event):
     """
 
     service = "step"
+    personal = ("reason",)
     step: str
     operation: str
     number: int
@@ -169,7 +183,7 @@ def find_command_fault(command: Any) -> str | None:
         if answer.service != command.service:
             return (
                 f"{name} belongs to {command.service}, and its answer {answer.__name__} to {answer.service}; write both"
-                f" in one module, or `service = {command.service!r}` in both"
+                " into the module of the service that carries it out, or the same `service = …` in both"
             )
     return None
 

@@ -81,6 +81,7 @@ class ForgetBuyer(Command):
     """Erase whose goods were held. `about`: the ids of the person's orders, all ended, and of their sagas."""
 
     done = BuyerForgotten
+    personal = ("customer",)
     erasure: UUID
     customer: UUID
     about: tuple[UUID, ...]

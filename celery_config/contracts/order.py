@@ -20,6 +20,8 @@ class OrderConfirmed(Event):
 class OrderCancelled(Event):
     """All effects of the order are undone; `code` says why."""
 
+    personal = ("reason",)
+
     order: UUID
     code: str
     reason: str
@@ -28,6 +30,8 @@ class OrderCancelled(Event):
 @dataclass(frozen=True, kw_only=True)
 class CustomerChanged(Event):
     """The full state of one customer; `version` counts its changes without a gap."""
+
+    personal = ("customer", "name", "email")
 
     customer: UUID
     name: str
@@ -42,6 +46,8 @@ class CustomerChanged(Event):
 class CustomerDeleted(Event):
     """The customer is gone; `version` is one more than the last state had."""
 
+    personal = ("customer",)
+
     customer: UUID
     version: int
 
@@ -52,6 +58,8 @@ class CustomerDeleted(Event):
 @dataclass(frozen=True, kw_only=True)
 class OrderPlaced(Event):
     """A choreographed order begins; `amount` in minor units of `currency`, weight in grams."""
+
+    personal = ("customer", "payment_token")
 
     order: UUID
     customer: UUID
@@ -67,6 +75,8 @@ class OrderPlaced(Event):
 @dataclass(frozen=True, kw_only=True)
 class OrderWithdrawn(Event):
     """The order is to be undone, unless its money was taken already; `code` says why."""
+
+    personal = ("reason",)
 
     order: UUID
     code: str

@@ -60,6 +60,7 @@ class AuthorizePayment(Command):
     provider = "payment provider"
     done = PaymentAuthorized
     refused = PaymentRefused
+    personal = ("customer", "payment_token")
     order: UUID
     customer: UUID
     amount: int
@@ -114,6 +115,7 @@ class ForgetPayer(Command):
     """Erase who paid. `about`: the ids of the person's orders, all ended, and of their sagas."""
 
     done = PayerForgotten
+    personal = ("customer",)
     erasure: UUID
     customer: UUID
     about: tuple[UUID, ...]

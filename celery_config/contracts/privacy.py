@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import is_dataclass
+from datetime import date, datetime
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 from celery_config import contracts
@@ -21,8 +22,13 @@ from celery_config.contracts.base import Message, Value, contract_fields, snake_
 
 NO_CUSTOMER = UUID(int=0)
 """Replaces a customer's id where the contract requires one."""
-SINGLE_FIELDS = {"email": "", "payment_token": "", "reason": "", "customer": str(NO_CUSTOMER)}
-"""Of personal data, beside the parts that a value marks. A reason is free text, such as `cancelled by ada`."""
+BLANKS = {UUID: str(NO_CUSTOMER), datetime: "1970-01-01T00:00:00Z", date: "1970-01-01"}
+"""What replaces a personal text that is not read as a text, so that every reader can still decode the message."""
+SOUNDS_PERSONAL = frozenset([
+    "name", "firstname", "lastname", "surname", "email", "mail", "phone", "telephone", "mobile", "address", "street",
+    "card", "token", "iban", "account", "birth", "birthday", "birthdate", "passport", "person", "guest", "passenger",
+])  # fmt: skip
+"""Words in the names of fields that often hold a person's data."""
 SECRET_FIELDS = ("payment_token",)
 CARRIED = frozenset([
     "id", "source", "type", "subject", "time", "specversion", "datacontenttype", "saga", "step", "operation",
@@ -73,8 +79,38 @@ def is_contract(kind: Any) -> bool:
 
 @cache
 def list_personal_fields() -> Mapping[str, str]:
-    """What replaces each personal field. Its name is the same in all contracts and in all stored requests."""
-    return {name: "" for kind in list_contracts() for name in getattr(kind, "personal", ())} | SINGLE_FIELDS
+    """What replaces each personal text. Its name is the same in all contracts and in all stored requests."""
+    blanks: dict[str, str] = {}
+    for kind in list_contracts():
+        for name in getattr(kind, "personal", ()):
+            blanks[name] = find_blank(kind, name) or blanks.get(name, "")
+    return blanks
+
+
+def find_blank(kind: type, name: str) -> str:
+    """What replaces the texts of a field: empty, if its type reads any text."""
+    return next((BLANKS[each] for each in list_types(get_type_hints(kind)[name]) if each in BLANKS), "")
+
+
+def list_types(hint: Any) -> list[Any]:
+    """The types that an annotation names, without what holds them, such as a tuple."""
+    return [each for part in get_args(hint) for each in list_types(part)] or [hint]
+
+
+def find_unmarked(kind: type) -> list[str]:
+    """Return the fields that sound like a person's data and are marked nowhere: an erasure would leave them.
+
+    An id, a truth and a value with fields of its own are none.
+    """
+    hints = get_type_hints(kind)
+    return [
+        field.name
+        for field in contract_fields(kind)
+        if SOUNDS_PERSONAL.intersection(field.name.split("_"))
+        and field.name not in list_personal_fields()
+        and field.name not in getattr(kind, "not_personal", ())
+        and any(each in (str, int, date, datetime) for each in list_types(hints[field.name]))
+    ]
 
 
 @cache

@@ -76,6 +76,7 @@ class ForgetRecipient(Command):
     """Erase who got parcels. `about`: the ids of the person's orders, all ended, and of their sagas."""
 
     done = RecipientForgotten
+    personal = ("customer",)
     erasure: UUID
     customer: UUID
     about: tuple[UUID, ...]

@@ -7,14 +7,17 @@ from typing import Any
 from celery_config.contracts.privacy import list_personal_fields
 
 
-def redact(value: Any) -> Any:
-    """Return the JSON value with its personal fields blanked."""
-    if isinstance(value, list):
-        return [redact(each) for each in value]
-    if not isinstance(value, dict):
+def redact(value: Any, blank: str | None = None) -> Any:
+    """Return the JSON value with its personal fields blanked.
+
+    Args:
+        blank: what replaces a text, if the field that holds the value is personal; a number becomes 0.
+    """
+    if isinstance(value, list | tuple):
+        return [redact(each, blank) for each in value]
+    if isinstance(value, dict):
+        blanks = list_personal_fields()
+        return {name: redact(each, blanks.get(name)) for name, each in value.items()}
+    if blank is None or value is None or isinstance(value, bool):
         return value
-    blank = list_personal_fields()
-    return {
-        name: blank[name] if name in blank and isinstance(each, str) else redact(each)
-        for name, each in value.items()
-    }
+    return blank if isinstance(value, str) else 0

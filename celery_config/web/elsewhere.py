@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,24 +11,38 @@ from django.conf import settings
 
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 
+STATIC = Path(__file__).parent / "static"
+
 
 class Link(NamedTuple):
     """A link in the bar of the services.
 
     Args:
-        name: also the name of its icon.
         is_here: whether it leads to the service, or to the part of it, that shows the page.
+        icon: a static file.
     """
 
     name: str
     url: str
     is_here: bool = False
+    icon: str = ""
+
+
+def find_icon(service: str) -> str:
+    """The static file of a service's icon; one without a drawing of its own has the common one."""
+    own = f"order_saga/{service}.svg"
+    return own if (STATIC / own).is_file() else "order_saga/service.svg"
 
 
 def list_services() -> list[Link]:
-    """The admins of the four services."""
+    """The admins of all services."""
     return [
-        Link(name, "/admin/" if name == settings.SERVICE else admin_url(name), name == settings.SERVICE)
+        Link(
+            name,
+            "/admin/" if name == settings.SERVICE else admin_url(name),
+            name == settings.SERVICE,
+            find_icon(name),
+        )
         for name in SERVICES
     ]
 

@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
 from celery_config.web import board
+from celery_config.web.elsewhere import find_icon
 from celery_config.web.live import answer_fragment
 
 APPS_AFTER_THE_SERVICE = (
@@ -91,7 +92,7 @@ class ServiceSite(UnfoldAdminSite):
 
 def icon_url(_: HttpRequest | None = None) -> str:
     """The address of this service's icon, which tells its browser tab from the others."""
-    return static(f"order_saga/{settings.SERVICE}.svg")
+    return static(find_icon(settings.SERVICE))
 
 
 def environment_badge(_: HttpRequest) -> tuple[str, str]:

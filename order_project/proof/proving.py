@@ -19,6 +19,7 @@ from celery_config.common.grouping import split_chunks
 from celery_config.db.functions import fetch_now
 from celery_config.http.service_client import ServiceClient
 from order_project import audit
+from order_project.audit_rules import ASKED
 from order_project.models import Order
 from order_project.proof import measures, statements
 from order_project.proof.models import BrokenPromise, ProofMark
@@ -70,10 +71,10 @@ class Prover:
     def prove_orders(self, ended: Sequence[tuple[UUID, datetime]], now: datetime) -> list[datetime]:
         """Prove those that were not; return when those ended that have to wait."""
         new = [pair for pair in ended if pair[0] not in self.proved]
-        peers: dict[str, ServiceClient] = {name: ServiceClient(name, ASK_SECONDS) for name in audit.OF_ORDERS}
+        peers: dict[str, ServiceClient] = {name: ServiceClient(name, ASK_SECONDS) for name in ASKED}
         waiting: list[datetime] = []
         for pairs in split_chunks(new, audit.CHUNK):
-            if len(peers) < len(audit.OF_ORDERS):
+            if len(peers) < len(ASKED):
                 waiting += [at for _, at in pairs]
                 continue
             waiting += self.prove_chunk(dict(pairs), peers, now)
@@ -84,7 +85,7 @@ class Prover:
     ) -> list[datetime]:
         orders = list(Order.objects.filter(pk__in=ends).prefetch_related("lines"))
         findings = audit.check_orders(orders, peers)
-        if len(peers) < len(audit.OF_ORDERS):
+        if len(peers) < len(ASKED):
             unanswered = [each.what for each in findings if isinstance(each, audit.Unchecked)]
             log.warning("orders wait for their proof", orders=len(ends), reason="; ".join(unanswered))
             return [*ends.values()]

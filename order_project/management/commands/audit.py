@@ -41,6 +41,8 @@ class Command(BaseCommand):
         with progress_bars(console) as bar:
             task = bar.add_task("audit", total=Order.objects.count())
             checked, found = audit.run(lambda n: bar.update(task, completed=n))
+            sagas, of_sagas = audit.check_sagas()
+        found += of_sagas
         unchecked = [each for each in found if isinstance(each, audit.Unchecked)]
         findings = [each for each in found if each not in unchecked]
         for warning in audit.find_warnings():
@@ -53,13 +55,17 @@ class Command(BaseCommand):
                 [{"order": each.order, "finding": each.what} for each in some]
                 for some in (findings, questions)
             )
-            told = {"checked": checked, "violations": len(rows), "findings": rows, "for_a_human": asked}
-            told["not_checked"] = [each.what for each in unchecked]
+            told = {"checked": checked, "sagas_checked": sagas, "violations": len(rows), "findings": rows}
+            told |= {"for_a_human": asked, "not_checked": [each.what for each in unchecked]}
             self.stdout.write(json.dumps(told, indent=1))
         else:
             show(console, findings, options["report"])
             show(console, unchecked, options["report"], "not checked")
             show(console, questions, options["report"], "for a human", "yellow")
+            if sagas:
+                self.stdout.write(
+                    f"audit: {sagas} ended sagas of no order checked against the barriers of their steps"
+                )
             left = f", {len(questions)} for a human" if questions else ""
             left += f", {len(unchecked)} parts not checked" if unchecked else ""
             self.stdout.write(f"audit: {checked} orders checked, {len(findings)} violations{left}")

@@ -60,6 +60,10 @@ def stale_names(text: str) -> set[str]:
     return stale | {name for name in MODULE.findall(text) if not is_importable(name)}
 
 
+EXAMPLE = re.compile(r"\b(hotel|hotel_app|test_stay|stay)\b")
+"""What the commands make that the pages show: a service and a flow."""
+
+
 def is_file(name: str) -> bool:
     return any(each.startswith(f"{name}.") for each in existing())
 
@@ -103,7 +107,8 @@ def read_prose(path: Path) -> str:
 def test_what_a_text_names_exists(path: Path) -> None:
     prose = read_prose(path)
     made = set(re.findall(r"Create `([^`]+)`", prose)) | {"compose/.env", "compose/secrets/order_secret_key"}
-    assert {name for name in stale_names(prose) if not any(name in each for each in made)} == set()
+    stale = {name for name in stale_names(prose) if not any(name in each for each in made)}
+    assert {name for name in stale if not EXAMPLE.search(name)} == set()
 
 
 def test_a_stale_name_is_found() -> None:

@@ -17,7 +17,7 @@ from celery_config.checks import contracts, copies, handlers, sagas, services, s
 from celery_config.common.declarations import Service
 from celery_config.common.process import START_CHECKS
 from celery_config.common.services import PARTICIPANTS, SERVICES
-from celery_config.contracts.base import Command
+from celery_config.contracts.base import Command, Reply
 from celery_config.contracts.shipment import BookShipment, DispatchShipment, ShipmentBooked
 from celery_config.contracts.subscriptions import SAGA_LOG, subscribe, subscribe_saga_log
 from celery_config.copies import registry
@@ -60,6 +60,12 @@ class TestHandlers:
         handler = Handler(BookHotel, local=one_by_one(lambda command: None))
         ((id, text),) = said(handlers.check_each("shipment", {"": handler}))
         assert (id, "which inventory gets" in text) == ("handlers.E003", True)
+
+    def test_a_command_without_its_decorator(self) -> None:
+        bare = type("Say", (Command,), {"service": "shipment", "done": HotelBooked})
+        handler = Handler(bare, local=one_by_one(lambda command: None))
+        ((id, text),) = said(handlers.check_each("shipment", {"": handler}))
+        assert (id, "Say is no dataclass; write `@dataclass" in text) == ("contracts.E001", True)
 
     def test_annotations_that_fit(self) -> None:
         def book(commands: Sequence[BookHotel]) -> list[HotelBooked | Refused]: ...
@@ -123,6 +129,18 @@ class TestContracts:
 
         ((id, text),) = said(contracts.check_messages([Say]))
         assert (id, "write `done = …` in it" in text) == ("contracts.E001", True)
+
+    def test_a_person_s_data_without_its_mark(self) -> None:
+        @dataclass(frozen=True, kw_only=True)
+        class GuestBooked(Reply):
+            service: ClassVar[str] = "shipment"
+            personal = ("cart",)
+            card: str
+
+        found = said(contracts.check_marks([GuestBooked]))
+        assert [id for id, _ in found] == ["contracts.E003", "contracts.W001"]
+        assert "marks cart, which is no field of it" in found[0][1]
+        assert "`personal = ('card',)` into GuestBooked" in found[1][1]
 
 
 class TestSubscriptions:
@@ -199,9 +217,9 @@ class TestServices:
         (tmp_path / "hotel_app/__init__.py").touch()
         monkeypatch.syspath_prepend(tmp_path)
         hotel, car = Service("hotel", "hotel_app", 8005), Service("car", "car_app", 8006)
-        *missing, icon, unheard = said(services.check_package("hotel", hotel))
+        *missing, unheard = said(services.check_package("hotel", hotel))
         assert [id for id, _ in missing] == ["services.E002"] * 3
-        assert (icon[0], unheard[0]) == ("services.E005", "services.E003")
+        assert unheard[0] == "services.E003"
         assert "there is no hotel_app/subscriptions.py; write `SUBSCRIPTIONS = []` there" in unheard[1]
         ((id, text),) = said(services.check_package("car", car))
         assert (id, "it needs car_app/__init__.py" in text) == ("services.E001", True)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+from uuid import UUID
+
 import pytest
 
+from celery_config.contracts import privacy
+from celery_config.contracts.base import Reply, decode, encode
 from celery_config.contracts.privacy import (
     HIDDEN,
+    NO_CUSTOMER,
     cut_tokens,
+    find_unmarked,
     hide_name,
     hide_private,
     hide_quoted,
@@ -14,6 +25,7 @@ from celery_config.contracts.privacy import (
     list_personal_fields,
     may_show,
 )
+from celery_config.erasure.redaction import redact
 
 
 def test_all_contracts_are_known_in_every_process() -> None:
@@ -29,6 +41,64 @@ def test_the_country_is_no_personal_data() -> None:
         "name", "line1", "line2", "city", "region", "postal_code", "email", "payment_token", "reason", "customer",
     }  # fmt: skip
     assert may_show("country", "GB")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuestBooked(Reply):
+    service: ClassVar[str] = "inventory"
+    not_personal = ("room_name",)
+    guest: UUID
+    room_name: str
+    card: str
+    phone: int | None = None
+    email_sent: bool = False
+    companions: tuple[str, ...] = ()
+    born: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuestMarked(GuestBooked):
+    personal = ("guest", "card", "phone", "companions", "born")
+
+
+@pytest.fixture
+def one_more_contract(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    known = (*privacy.list_contracts(), GuestMarked)
+    with monkeypatch.context() as patched:
+        patched.setattr(privacy, "list_contracts", lambda: known)
+        forget()
+        yield
+    forget()
+
+
+def forget() -> None:
+    list_personal_fields.cache_clear()
+    list_known_names.cache_clear()
+
+
+def test_what_sounds_like_a_person_s_data_is_marked_or_said_to_be_none() -> None:
+    assert find_unmarked(GuestBooked) == ["card", "phone"]
+
+
+@pytest.mark.usefixtures("one_more_contract")
+def test_one_mark_hides_and_erases() -> None:
+    booked = GuestMarked(
+        guest=UUID(int=5),
+        room_name="12",
+        card="4242",
+        phone=441234567,
+        companions=("Ada",),
+        born=date(1815, 12, 10),
+    )
+    assert find_unmarked(GuestMarked) == []
+    sent = json.loads(json.dumps(encode(booked)))
+    assert {name for name, value in hide_private(sent).items() if value in (HIDDEN, [HIDDEN])} == {
+        *GuestMarked.personal
+    }
+    left = decode(GuestMarked, redact(sent))
+    assert left == GuestMarked(
+        guest=NO_CUSTOMER, room_name="12", card="", phone=0, companions=("",), born=date(1970, 1, 1)
+    )
 
 
 def test_a_name_below_a_personal_one_opens_nothing() -> None:

@@ -171,7 +171,7 @@ def test_a_reply_may_give_back_what_its_command_took() -> None:
     ("parts", "fault"),
     [
         ({}, "Say names no reply; write `done = …` in it"),
-        ({"done": GuideBooked}, "write both in one module, or `service = 'inventory'` in both"),
+        ({"done": GuideBooked}, "or the same `service = …` in both"),
         ({"done": BookHotel}, "BookHotel is no Reply; write `class BookHotel\\(Reply\\):`"),
         ({"done": HotelBooked, "refused": HotelBooked}, "HotelBooked is no Refusal"),
         ({"done": HotelBooked, "service": "hotel2"}, "hotel2.say on the wire; write its name"),
