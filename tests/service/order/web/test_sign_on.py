@@ -105,7 +105,7 @@ def test_an_account_that_is_there_is_not_taken_over(client: Client, provider: Pr
     [
         "service:payment", "service:operator", "sign-on", "a\nb", "ada\u202e",
         # An account keeps these as the first and the third.
-        "service\uff1apayment", "service\ufe55payment", "sign\uff0don",
+        "service\uff1apayment", "service\ufe55payment", "sign\uff0don", "sign-on ", "Sign-On",
     ],
 )  # fmt: skip
 def test_a_person_cannot_call_themselves_a_service(client: Client, provider: Provider, name: str) -> None:
@@ -115,6 +115,26 @@ def test_a_person_cannot_call_themselves_a_service(client: Client, provider: Pro
     assert refused.status_code == 403
     assert "none that an account may have" in refused.content.decode()
     assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["Ada", "ADA"])
+def test_a_person_does_not_get_almost_the_name_of_another(
+    client: Client, provider: Provider, name: str
+) -> None:
+    """In the trail, and in what one person may do alone, they would be hard to tell apart."""
+    User.objects.create_user("ada")
+    provider.set_user("b", preferred_username=name, groups=["shop-ops"])
+    assert sign_on(client, provider, "b").status_code == 403
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(("claims", "status"), [({"email": "\0@example.com"}, 302), ({"sub": "b\0"}, 403)])
+def test_what_no_table_keeps_is_no_error_of_ours(
+    client: Client, provider: Provider, claims: dict[str, str], status: int
+) -> None:
+    provider.break_token(**claims)
+    assert sign_on(client, provider).status_code == status
+    assert [user.email for user in User.objects.all()] == ([""] if status == 302 else [])
 
 
 def test_a_name_that_an_account_would_keep_longer_than_it_may_is_refused(
