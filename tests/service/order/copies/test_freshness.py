@@ -158,6 +158,25 @@ class TestMinVersion:
         assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (425, "copy_behind", "1")
         assert peer.get("/api/products/B/?min_version=1").status_code == 425
 
+    def test_only_a_few_wait_at_once(
+        self, source: SourceWithChanges, peer: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each that waits has a thread of the web, and others need one, too."""
+        monkeypatch.setattr(copies_api, "WAIT_SECONDS", 1e9)
+        source.change("A", 3)
+        for _ in range(copies_api.MOST_WAITING):
+            assert copies_api.waiting.acquire(blocking=False)
+        try:
+            assert self.get(peer, "?min_version=4").status_code == 425
+            assert self.get(peer, "?min_version=3").status_code == 200
+        finally:
+            copies_api.waiting.release(copies_api.MOST_WAITING)
+        monkeypatch.setattr(copies_api, "WAIT_SECONDS", 0.05)
+        for _ in range(copies_api.MOST_WAITING + 1):
+            assert self.get(peer, "?min_version=4").status_code == 425
+        assert copies_api.waiting.acquire(blocking=False)
+        copies_api.waiting.release()
+
     def test_what_is_gone_or_never_was_is_not_found(self, source: SourceWithChanges, peer: Any) -> None:
         store.apply_rows(source.copy, [source.put("A", 4, None)])
         for query in ("", "?min_version=4"):
