@@ -15,6 +15,7 @@ from django.test import Client, override_settings
 
 from celery_config.common.roles import Role
 from celery_config.settings.sign_on import AXES, NO_PASSWORDS
+from celery_config.web import sign_on as sign_on_views
 from celery_config.web.models import ChangeRecord, ProviderIdentity
 from celery_config.web.sign_on import make_provider
 from compose.local import ports
@@ -235,6 +236,20 @@ def test_a_provider_that_does_not_answer_is_named(client: Client, provider: Prov
         answer = client.get("/sign-on/")
     assert answer.status_code == 503
     assert "does not answer" in answer.content.decode()
+
+
+def test_a_provider_that_hangs_takes_a_part_of_the_threads(client: Client, provider: Provider) -> None:
+    back = go(client, provider)
+    for _ in range(sign_on_views.MOST_ASKING):
+        assert sign_on_views.places.acquire(blocking=False)
+    try:
+        refused = client.get(back)
+        assert (refused.status_code, "does not answer" in refused.content.decode()) == (503, True)
+        assert Client().get("/sign-on/").status_code == 503
+    finally:
+        sign_on_views.places.release(sign_on_views.MOST_ASKING)
+    for _ in range(sign_on_views.MOST_ASKING + 1):
+        assert sign_on(Client(), provider).status_code == 302
 
 
 def test_a_person_may_refuse(client: Client, provider: Provider) -> None:
