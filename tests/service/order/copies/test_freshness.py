@@ -231,6 +231,13 @@ class TestTheCommand:
         assert self.run("--repair", "--copy", "catalogue_product") == ("sync: 1 rows compared, 0 differ", 0)
         assert self.run() == ("sync: 1 rows compared, 0 differ", 0)
 
+    def test_a_key_steers_no_terminal(self, reached: SourceWithChanges) -> None:
+        out = StringIO()
+        reached.put("A\x1b[2J\nB", 1, VALUES)
+        with pytest.raises(SystemExit):
+            call_command("sync", "--check", "--patience", "0", stdout=out)
+        assert "  differing: A\\u001b[2J\\u000aB\n" in out.getvalue()
+
     def test_a_rebuild_is_compared_in_the_end(self, reached: SourceWithChanges) -> None:
         reached.put("A", 1, VALUES)
         assert self.run("--rebuild") == ("sync: 1 rows compared, 0 differ", 0)
