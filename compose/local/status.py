@@ -76,7 +76,8 @@ def print_state(announcement: Announcement, console: Console) -> int:
             else:
                 accepts, moves = find_faults(client, f"{url}/readyz"), find_faults(client, f"{url}/flowz")
             cells = (
-                show_text(", ".join(faults)) if faults else "[green]yes[/green]" for faults in (accepts, moves)
+                show_text(", ".join(faults)) if faults else "[green]yes[/green]"
+                for faults in (accepts, moves)
             )
             health.add_row(service, *cells)
             code = max(code, int(bool(accepts or moves)))
