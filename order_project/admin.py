@@ -143,6 +143,7 @@ class OrderAdmin(SupportAdmin):
     search_ids = ("id", "saga")
     search_endings = ("id",)
     search_emails = ("customer__email",)
+    emails_need = "order.view_customer"
     search_fields = ("reference__exact", "tracking_number__exact")
     search_help_text = "order or saga id or its end, invoice number, tracking number, e-mail"
     is_jumped_to = True
@@ -250,9 +251,13 @@ class CustomerAdmin(ForgettableAdmin):
     )  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: Customer | None = None) -> Any:
-        """The form of a new customer has their id, so that it makes one customer however often it is sent."""
-        fields = super().get_readonly_fields(request, obj)
-        return fields if obj else [name for name in fields if name != "id"]
+        """The form of a new customer has their id, so that it makes one customer however often it is sent.
+
+        Whose account it is decides who orders and cancels as this customer, so only who changes accounts says it.
+        """
+        given = () if request.user.has_perm("auth.change_user") else ("user",)
+        fields = (*super().get_readonly_fields(request, obj), *given)
+        return fields if obj else tuple(name for name in fields if name != "id")
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         customer = parse_uuid(request.POST.get("id", ""))

@@ -7,6 +7,9 @@ import os
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from celery_config.common.visible_text import escape_controls
 
 
 def read_user_name() -> str:
@@ -15,6 +18,11 @@ def read_user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"
+
+
+def show_text(text: str) -> Text:
+    """Return a text of whatever origin as rich shows it: in a plain one it would take brackets for its own marks."""
+    return Text(escape_controls(text))
 
 
 def progress_bars(console: Console) -> Progress:

@@ -28,3 +28,8 @@ def is_visible(text: str) -> bool:
 def escape_controls(text: str) -> str:
     """Return a text for a terminal, of whatever origin; JSON stays the same JSON."""
     return _steering.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def escape_line(text: str) -> str:
+    """Return a text for one line of a terminal: it begins no other line."""
+    return escape_controls(text).replace("\n", "\\u000a")

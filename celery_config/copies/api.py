@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import datetime
 from typing import Any, TypedDict
@@ -34,6 +35,9 @@ PATIENCE_SECONDS = 10.0
 """For changes that are on their way while copies are compared."""
 MAX_DIGITS = 18
 WAIT_SECONDS, FIRST_PAUSE, MAX_PAUSE = 1.0, 0.01, 0.1
+MOST_WAITING = 2
+waiting = threading.BoundedSemaphore(MOST_WAITING)
+"""Each that waits has a thread of the web, and who may read a row could otherwise take them all."""
 
 
 class CopyDescription(TypedDict):
@@ -141,25 +145,40 @@ class CopiedDetail(generics.GenericAPIView[Any]):
             OpenApiParameter(
                 "min_version",
                 {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1},
-                description="wait for this version, for at most a second",
+                description="wait for this version, for at most a second, or not at all if others wait",
             )
         ]
     )
     def get(self, request: Request, **_: Any) -> Response:
         """The row at `min_version` or later; 425 `copy_behind` with Retry-After if the copy does not have it yet."""
         wanted = read_min_version(request)
-        ends = time.monotonic() + WAIT_SECONDS
-        pause = FIRST_PAUSE
-        while (row := self.find_row()) is None or row.version < wanted:
-            if wanted == 0:
-                raise NotFound
-            if time.monotonic() + pause > ends:
-                raise CopyBehind
-            time.sleep(pause)  # the worker, another process, writes the row
-            pause = min(2 * pause, MAX_PAUSE)
+        row = self.find_row()
+        if row is None and wanted == 0:
+            raise NotFound
+        if row is None or row.version < wanted:
+            row = self.wait_for_row(wanted)
         if row.deleted:
             raise NotFound
         return Response(self.get_serializer(row).data)
+
+    def wait_for_row(self, wanted: int) -> CopiedRow:
+        """Return the row once it has this version.
+
+        Raises:
+            CopyBehind: it does not have it in time, or enough requests wait already.
+        """
+        if not waiting.acquire(blocking=False):
+            raise CopyBehind
+        try:
+            ends, pause = time.monotonic() + WAIT_SECONDS, FIRST_PAUSE
+            while time.monotonic() + pause < ends:
+                time.sleep(pause)  # the worker, another process, writes the row
+                pause = min(2 * pause, MAX_PAUSE)
+                if (row := self.find_row()) and row.version >= wanted:
+                    return row
+            raise CopyBehind
+        finally:
+            waiting.release()
 
     def find_row(self) -> CopiedRow | None:
         row: CopiedRow | None = self.get_queryset().filter(pk=self.kwargs[self.lookup_url_kwarg]).first()

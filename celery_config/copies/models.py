@@ -73,7 +73,7 @@ class CopyState(models.Model):
 
     name = models.CharField(primary_key=True, max_length=80)
     cursor = models.CharField(
-        max_length=50, blank=True, default="", help_text="all changes up to here are in the copy"
+        max_length=80, blank=True, default="", help_text="all changes up to here are in the copy"
     )
     epoch = models.CharField(
         max_length=8,

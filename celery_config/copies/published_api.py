@@ -32,9 +32,21 @@ MAX_RANGES, MAX_PIECE_ROWS, MAX_PIECES, MAX_ROWS, MAX_CHANGES = 100, 5000, 200, 
 encoder = msgspec.json.Encoder()
 
 
+class KeyTextField(serializers.CharField):
+    """A key as a copy has it, which a false event may have brought: it is looked for, and is not there."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=MAX_KEY_LENGTH, allow_blank=True, trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class BoundsInput(serializers.Serializer[Any]):
-    after = StrictCharField(max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: from the first key")
-    upto = StrictCharField(max_length=MAX_KEY_LENGTH, allow_null=True, help_text="null: to the last key")
+    after = KeyTextField(allow_null=True, help_text="null: from the first key")
+    upto = KeyTextField(allow_null=True, help_text="null: to the last key")
 
 
 class FieldsInput(serializers.Serializer[Any]):
@@ -62,9 +74,7 @@ class RowsInput(FieldsInput):
     most = StrictIntegerField(
         min_value=1, max_value=MAX_ROWS, default=MAX_ROWS, help_text="rows of the range, at most"
     )
-    keys = serializers.ListField(
-        child=StrictCharField(max_length=MAX_KEY_LENGTH), required=False, max_length=KEYS_PER_REQUEST
-    )
+    keys = serializers.ListField(child=KeyTextField(), required=False, max_length=KEYS_PER_REQUEST)
 
 
 class PublishedAPI(APIView):

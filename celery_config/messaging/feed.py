@@ -5,15 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import structlog
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.utils.crypto import constant_time_compare, salted_hmac
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 
 from celery_config.messaging import epochs
 from celery_config.messaging.models import Epoch, OutboxMessage
 
-CURSOR = re.compile("(?P<transaction>[0-9]{1,19})-(?P<row>[0-9]{1,19})(?:-(?P<epoch>[0-9a-f]{8}))?")
+log = structlog.get_logger(__name__)
+CODE_LENGTH = 16
+CURSOR = re.compile(
+    "(?P<transaction>[0-9]{1,19})-(?P<row>[0-9]{1,19})"
+    f"(?:-(?P<epoch>[0-9a-f]{{8}})(?:-(?P<code>[0-9a-f]{{{CODE_LENGTH}}}))?)?"
+)
+"""The code shows that this service made it: such a cursor may prove that the database was set back."""
 
 
 AFTER = OpenApiParameter(
@@ -34,24 +42,28 @@ class Feed:
 
     def make_cursor(self, transaction: int, row: int) -> str:
         """The cursor behind an event."""
-        return f"{transaction}-{row}-{self.epoch.token}"
+        return sign_cursor(f"{transaction}-{row}-{self.epoch.token}")
 
 
 def open_feed(after: str) -> Feed:
     """The feed after a cursor; from its beginning if the cursor is of another epoch than the present one.
 
-    A cursor without an epoch is an older release's.
+    A cursor without an epoch or a code is an older release's, or a reader made it up: it proves nothing.
 
     Raises:
         ValidationError: this is not a cursor.
     """
     token, transaction, row = parse_cursor(after)
-    epoch = epochs.current((token, transaction))
+    is_ours = is_signed(after)
+    epoch = epochs.current((token, transaction) if is_ours else None)
     following = Q(transaction__gt=transaction) | Q(transaction=transaction, id__gt=row)
     events = OutboxMessage.objects.filter(kind=OutboxMessage.Kind.EVENT).order_by("transaction", "id")
     if connection.vendor == "postgresql":
         events = events.extra(where=["transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"])
-    if token != epoch.token and (token or is_ahead(transaction)):
+    if token and token != epoch.token:
+        return Feed(epoch, events, "")
+    if not is_ours and is_ahead(transaction):
+        log.warning("a reader's cursor is ahead, and has no code of ours", cursor=after)
         return Feed(epoch, events, "")
     return Feed(epoch, events.filter(following), after)
 
@@ -68,3 +80,12 @@ def parse_cursor(text: str) -> tuple[str, int, int]:
     if cursor is None:
         raise ValidationError({"after": "not a cursor; pass the `cursor` of the last event you saw"})
     return cursor["epoch"] or "", int(cursor["transaction"]), int(cursor["row"])
+
+
+def sign_cursor(text: str) -> str:
+    return f"{text}-{salted_hmac('cursor', text).hexdigest()[:CODE_LENGTH]}"
+
+
+def is_signed(cursor: str) -> bool:
+    """Whether this service made the cursor."""
+    return constant_time_compare(cursor, sign_cursor(cursor.rpartition("-")[0]))

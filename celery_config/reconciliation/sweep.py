@@ -21,6 +21,7 @@ from rich.table import Column, Table
 
 from celery_config.common import metrics
 from celery_config.common.arguments import parse_days
+from celery_config.common.console import show_text
 from celery_config.messaging.observations import note
 from celery_config.messaging.outbox.relay import BackgroundDuty, Duty
 from celery_config.reconciliation.comparison import FindingKind
@@ -103,7 +104,8 @@ class ReconcileCommand(BaseCommand):
             ids = (Column(name, overflow="fold") for name in (f"{self.source.name}'s id", "order"))
             table = Table("what", *ids, "difference")
             for found in result.findings:
-                table.add_row(found.kind.value, found.id, str(found.order or "none of ours"), found.detail)
+                cells = (found.kind.value, found.id, str(found.order or "none of ours"), found.detail)
+                table.add_row(*map(show_text, cells))
             console.print(table)
         console.print(
             f"reconcile: {result.checked} {self.source.entries} checked, {result.under_way} under way,"

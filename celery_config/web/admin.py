@@ -140,7 +140,7 @@ class ServiceAdmin(WordSearch, SafeFormMixin, ModelAdmin):  # type: ignore[misc]
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         for word in search_term.split():
-            queryset = queryset.filter(self.match_word(word))
+            queryset = self.find_rows(request, queryset, word)
         return queryset, False
 
     def describe_row(self, row: Any) -> str:
@@ -239,7 +239,11 @@ class AccountAdmin(SafeFormMixin, UserAdmin, ModelAdmin):  # type: ignore[misc,t
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
-        return fields if is_administrator(request) else (*fields, *self.rights)
+        if is_administrator(request):
+            return fields
+        # By their name the trail and four eyes know a person: with another one they would be a second person.
+        own = ("username",) if obj is not None and obj.pk == request.user.pk else ()
+        return (*fields, *self.rights, *own)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and not has_more_rights(obj, request)

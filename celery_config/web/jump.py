@@ -48,8 +48,8 @@ def list_admins(request: HttpRequest) -> Iterator[ServiceAdmin]:
 
 def find_in(model_admin: ServiceAdmin, request: HttpRequest, word: str) -> Iterator[Hit]:
     meta = model_admin.opts
-    wanted = model_admin.match_word(word, keys_only=True)
-    for row in model_admin.get_queryset(request).filter(wanted).order_by()[:MOST_OF_A_TABLE]:
+    found = model_admin.find_rows(request, model_admin.get_queryset(request), word, keys_only=True)
+    for row in found.order_by()[:MOST_OF_A_TABLE]:
         key = f" …{str(row.pk)[-ENDING_LENGTH:]}" if isinstance(row.pk, UUID) else ""
         url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
         yield Hit(f"{str(meta.verbose_name).capitalize()}{key}", model_admin.describe_row(row), url)

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 from django.db.models.lookups import Exact
+from django.http import HttpRequest
 
 from celery_config.common.identifiers import parse_uuid
 from celery_config.db.functions import ENDING_LENGTH, IdEnding
@@ -62,10 +63,20 @@ class WordSearch:
     """Those of which an index of `IdEnding` finds the end, which lists show."""
     search_emails: tuple[str, ...] = ()
     """Fields whose beginning an index finds without regard to case."""
+    emails_need = ""
+    """The permission to see those addresses, if the page does not show them: what is found tells them."""
     search_names: tuple[str, ...] = ()
     """The same of other fields, such as names."""
     search_fields: tuple[str, ...] = ()
     """Other lookups: `reference__exact` is a key, `name__icontains` is not."""
+
+    def find_rows(
+        self, request: HttpRequest, rows: QuerySet[Any], word: str, *, keys_only: bool = False
+    ) -> QuerySet[Any]:
+        """Return those of some rows that a word stands for, as far as the user may know it; see `match_word`."""
+        if is_email(word) and self.emails_need and not request.user.has_perm(self.emails_need):
+            return rows.none()
+        return rows.filter(self.match_word(word, keys_only=keys_only))
 
     def match_word(self, word: str, *, keys_only: bool = False) -> Q:
         """The rows that a word stands for.

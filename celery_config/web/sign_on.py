@@ -7,6 +7,9 @@ issuer, audience and times. Without `OIDC_ISSUER` there is no sign-on.
 from __future__ import annotations
 
 import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -37,8 +40,17 @@ STATE = "_state_provider_"
 """What the names begin with under which Authlib keeps what belongs to a sign-on."""
 MOST_AT_ONCE, LONGEST_NEXT = 3, 500
 """Sign-ons that one browser may have begun, and the characters of where one leads: a cookie has at most 4 kB."""
+MOST_ASKING = 4
+places = threading.BoundedSemaphore(MOST_ASKING)
+"""Sign-ons that ask the provider at one time, in a web process."""
 MINUTES = 30
 """For a sign-on at the provider."""
+
+
+class ProviderBusy(RequestException):
+    """Too many sign-ons wait for the provider."""
+
+
 # Authlib raises RuntimeError when the provider does not say where its keys are.
 FAULTS = (OAuthError, JoseError, RequestException, SignOnRefused, RuntimeError, ValueError)
 
@@ -75,9 +87,10 @@ def begin_sign_on(request: HttpRequest) -> HttpResponse:
     is_ours = url_has_allowed_host_and_scheme(after, {request.get_host()}, require_https=request.is_secure())
     asking.session[NEXT] = after if is_ours and len(after) <= LONGEST_NEXT else reverse(HOME)
     try:
-        answer: HttpResponse = provider.authorize_redirect(
-            asking, request.build_absolute_uri(reverse("sign-on-end"))
-        )
+        with take_place():
+            answer: HttpResponse = provider.authorize_redirect(
+                asking, request.build_absolute_uri(reverse("sign-on-end"))
+            )
     except FAULTS as error:
         return refuse(request, error)
     close_store(asking.session, answer)
@@ -91,7 +104,9 @@ def end_sign_on(request: HttpRequest) -> HttpResponse:
     provider, asking = find_provider(), open_store(request)
     after = asking.session.get(NEXT, "") or reverse(HOME)
     try:
-        user = find_account(read_person(fetch_claims(provider, asking)))
+        with take_place():
+            claims = fetch_claims(provider, asking)
+        user = find_account(read_person(claims))
     except FAULTS as error:
         return refuse(request, error)
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[-1])
@@ -99,6 +114,21 @@ def end_sign_on(request: HttpRequest) -> HttpResponse:
     answer = redirect(after)
     close_store(asking.session, answer)
     return answer
+
+
+@contextmanager
+def take_place() -> Iterator[None]:
+    """Ask the provider within the block.
+
+    Raises:
+        ProviderBusy: so many ask it already that a provider which hangs would take all threads of the web.
+    """
+    if not places.acquire(blocking=False):
+        raise ProviderBusy("enough sign-ons wait for it")
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def open_store(request: HttpRequest) -> Any:

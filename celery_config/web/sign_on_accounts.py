@@ -63,10 +63,11 @@ def read_person(claims: Mapping[str, Any]) -> Person:
     # What is checked is what an account would keep: a wide colon becomes a colon, and one sign eighteen letters.
     name = get_user_model().normalize_username(name)
     for text, most in ((subject, ID_LENGTH), (name, NAME_LENGTH)):
-        if not (isinstance(text, str) and is_visible(text) and len(text) <= most):
+        if not (isinstance(text, str) and is_visible(text) and len(text) <= most and "\0" not in text):
             raise SignOnRefused("the provider gives you no id or no name that this service can keep")
     roles = list_roles(claims.get(settings.OIDC_GROUPS_CLAIM), settings.OIDC_GROUPS)
-    return Person(str(subject), str(name), email if isinstance(email, str) else "", roles)
+    is_email = isinstance(email, str) and email.isprintable()
+    return Person(str(subject), str(name), str(email) if is_email else "", roles)
 
 
 def find_account(person: Person) -> Any:
@@ -101,18 +102,21 @@ def make_account(person: Person) -> Any:
     Raises:
         SignOnRefused: another account has the name, or it is none that an account may have.
     """
-    # People often choose it themselves, and the trail must not take them for a service.
-    if ":" in person.name or person.name == BY or not person.name.isprintable():
+    # People often choose it themselves, and the trail must not take them for a service, or for another person.
+    name = person.name
+    if ":" in name or name.casefold() == BY or name != name.strip() or not name.isprintable():
         raise SignOnRefused(
             "your name at the provider is none that an account may have, such as one with a colon"
         )
     try:
         with transaction.atomic():
-            user = get_user_model().objects.create_user(person.name, email=person.email[:254])
+            if get_user_model().objects.filter(username__iexact=name).exists():
+                raise IntegrityError
+            user = get_user_model().objects.create_user(name, email=person.email[:254])
             ProviderIdentity.objects.create(issuer=settings.OIDC_ISSUER, subject=person.subject, user=user)
     except IntegrityError as error:
         raise SignOnRefused(
-            f"another account here is called {person.name!r}; an administrator may rename it"
+            f"another account here is called {name!r}, or almost so; an administrator may rename it"
         ) from error
     return user
 

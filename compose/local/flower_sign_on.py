@@ -98,11 +98,11 @@ class SignOnHandler(OktaLoginHandler):  # type: ignore[misc]
     def let_in(self, claims: Any) -> None:
         """Give the person a cookie for as long as a session of the admin pages lasts."""
         email = str(claims.get("email") or "")
+        # Some providers write it as a text, and each text would be true.
+        is_verified = claims.get("email_verified") in (True, "true")
         groups = read_groups(env.list("OIDC_GROUPS", default=[]))
         roles = list_roles(claims.get(env.str("OIDC_GROUPS_CLAIM", "groups")), groups)
-        if not (
-            roles and claims.get("email_verified") and authenticate(self.application.options.auth, email)
-        ):
+        if not (roles and is_verified and authenticate(self.application.options.auth, email)):
             raise HTTPError(403, "This account may not see Flower. Ask an administrator.")
         self.set_secure_cookie("user", email, expires_days=env.float("SESSION_HOURS", 8) / 24)
         self.redirect(get_next_url(self))

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from celery_config.common.visible_text import escape_controls
+from celery_config.common.visible_text import escape_line
 
 STYLES = {"warning": "yellow", "error": "red", "critical": "red"}
 # The name of the process says some of it; the rest is for machines.
@@ -35,7 +35,7 @@ def shorten(line: str) -> Text:
         return Text.from_ansi(line)
     style = STYLES.get(str(told.get("level")), "")
     return Text.assemble(
-        (f"{show_time(told)} ", "dim"), (shorten_ids(escape_controls(describe_event(told))), style)
+        (f"{show_time(told)} ", "dim"), (shorten_ids(escape_line(describe_event(told))), style)
     )
 
 

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
+from celery_config.common.console import show_text
 from celery_config.common.services import SERVICES
 from compose.local import held
 from compose.local.environment import var_folder
@@ -74,16 +75,17 @@ def print_state(announcement: Announcement, console: Console) -> int:
                 accepts = moves = ["stopped; `./manage.py up --start " + service + "` starts it"]
             else:
                 accepts, moves = find_faults(client, f"{url}/readyz"), find_faults(client, f"{url}/flowz")
-            health.add_row(
-                service, *(", ".join(faults) or "[green]yes[/green]" for faults in (accepts, moves))
+            cells = (
+                show_text(", ".join(faults)) if faults else "[green]yes[/green]"
+                for faults in (accepts, moves)
             )
+            health.add_row(service, *cells)
             code = max(code, int(bool(accepts or moves)))
             if service not in stopped:
                 waiting += [f"{service}: {line}" for line in find_waiting(client, url)]
     console.print(health)
-    console.print(
-        "\n".join(["Waiting for a human:", *waiting] if waiting else ["Nothing waits for a human."])
-    )
+    told = ["Waiting for a human:", *waiting] if waiting else ["Nothing waits for a human."]
+    console.print(show_text("\n".join(told)))
     return code
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from celery_config.common import labels
 from celery_config.common.arguments import parse_rate
+from celery_config.common.console import show_text
 from celery_config.common.services import SERVICES
 from celery_config.saga.operations.wording import STATUS_WORDS
 from celery_config.saga.states import OPEN
@@ -192,7 +193,7 @@ def draw_state(state: State) -> RenderableType:
         faults = each["faults"]
         values = (
             labels.STANDS if faults else labels.MOVES,
-            "\n".join(faults),
+            show_text("\n".join(faults)),
             describe_lag(each["outbox_age"], "late"),
             describe_lag(each["copy_lag"], "behind"),
             format_count(each["set_aside"]),

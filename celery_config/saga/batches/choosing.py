@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, transaction
 from django.db.models import CharField, F, QuerySet, UUIDField, Value
 
@@ -90,7 +91,10 @@ def insert_items(batch: Batch, rows: QuerySet[Any, Any]) -> int:
     )
     values = chosen.values_list("of_batch", "pk", "status", "since", "item_state")
     names = ("batch", "letter" if is_letter else "flow", "seen_status", "seen_since", "state")
-    sql, parameters = values.query.sql_with_params()
+    try:
+        sql, parameters = values.query.sql_with_params()
+    except EmptyResultSet:  # Django sees that it finds nothing, such as when nothing fails any more
+        return 0
     columns = ", ".join(bulk.quote_name(bulk.get_field(BatchItem, name).column) for name in names)
     table = bulk.table_name(BatchItem)
     with connection.cursor() as cursor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import models
 
@@ -16,6 +16,8 @@ from celery_config.saga.engine.step_log import own_commands
 from celery_config.saga.flow_facts import Try
 from celery_config.saga.models import SagaStep, StepTry
 
+MOST_KEPT = 2000
+"""Of a flow. A step that fails all day has 52; its pages read them all, and a service may announce any number."""
 COLUMNS = ("event", "flow", "step", "operation", "number", "code", "reason", "at", "next_at")
 
 
@@ -29,11 +31,12 @@ def write_tries(received: Sequence[Received]) -> None:
     # The steps of a choreographed order are named after their commands.
     found = SagaStep.objects.filter(saga__in=known).values_list("saga_id", "name", "command")
     commands = {(saga, name): command for saga, name, command in found}
-    erased = tombstones.erased_among(known)
+    erased, room = tombstones.erased_among(known), count_room(known)
     append(
         [
             StepTry(
-                event=each.envelope.id,
+                # Whose it is belongs to the id: one service can compute the ids of another's events.
+                event=uuid5(each.envelope.id, each.envelope.speaker),
                 flow=flow,
                 step=each.data.step,
                 operation=each.data.operation,
@@ -48,8 +51,22 @@ def write_tries(received: Sequence[Received]) -> None:
             and commands.get((flow, each.data.step), each.data.step).startswith(
                 own_commands(each.envelope.speaker)
             )
+            and take_room(room, flow)
         ]
     )
+
+
+def count_room(known: Collection[UUID]) -> dict[UUID, int]:
+    """Return how many more tries each flow may have in its history."""
+    rows: models.QuerySet[StepTry] = StepTry.objects.filter(flow__in=known).order_by()
+    kept = dict(rows.values_list("flow").annotate(count=models.Count("pk")))
+    return {flow: MOST_KEPT - kept.get(flow, 0) for flow in known}
+
+
+def take_room(room: dict[UUID, int], flow: UUID) -> bool:
+    """Take a place in a flow's history; return whether there was one."""
+    room[flow] -= 1
+    return room[flow] >= 0
 
 
 def append(tries: Sequence[StepTry]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
 
 import structlog
 
+from celery_config.common.services import SERVICES
 from celery_config.contracts.base import Command, contract_fields
 from celery_config.errors import OperatorRefused
 from celery_config.http.service_client import (
@@ -26,6 +29,9 @@ from celery_config.saga.dsl import Step
 log = structlog.get_logger(__name__)
 # A page waits this long; then it shows the service as not answering.
 SECONDS = 5.0
+MOST_ASKING, PATIENCE = 3, 0.5
+"""Threads of a process that ask one service at a time, and the seconds for which another one waits for its turn."""
+places: Mapping[str, BoundedSemaphore] = {each: BoundedSemaphore(MOST_ASKING) for each in SERVICES}
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def read_barriers_of_many(service: str, ids: Collection[UUID]) -> Mapping[UUID, 
     client = ServiceClient(service, SECONDS)
     try:
         # Over all pages: there may always be a next one.
-        with deadline.hold(SECONDS):
+        with take_place(service), deadline.hold(SECONDS):
             for page in client.get_pages(path):
                 for row in read_answer(service, list[ToldRow], page):
                     if row.saga in ids:
@@ -89,6 +95,21 @@ def read_barriers_of_many(service: str, ids: Collection[UUID]) -> Mapping[UUID, 
         log.warning("a participant does not answer", service=service, error=str(error))
         return None
     return found
+
+
+@contextmanager
+def take_place(service: str) -> Iterator[None]:
+    """Ask a service within the block. One that hangs would otherwise take all threads of the web.
+
+    Raises:
+        ServiceCallError: so many ask it already that there is no place in time.
+    """
+    if not places[service].acquire(timeout=PATIENCE):
+        raise ServiceCallError(f"enough others wait for {service} already")
+    try:
+        yield
+    finally:
+        places[service].release()
 
 
 def find_command(course: Course, step: str, operation: str) -> type[Command]:

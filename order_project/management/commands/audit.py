@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from celery_config.common.arguments import parse_new_file
-from celery_config.common.console import progress_bars
+from celery_config.common.console import progress_bars, show_text
 from order_project import audit
 from order_project.models import Order
 
@@ -84,7 +84,7 @@ def show(
         return
     table = Table("order", title)
     for finding in findings[:SHOWN]:
-        table.add_row(finding.order, finding.what, style=style)
+        table.add_row(show_text(finding.order), show_text(finding.what), style=style)
     console.print(table)
     if len(findings) > SHOWN:
         where = f"all are in {report}" if report else "--report FILE writes all"

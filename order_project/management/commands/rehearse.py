@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from celery_config.common.arguments import parse_whole_number
-from celery_config.common.console import progress_bars
+from celery_config.common.console import progress_bars, show_text
 from celery_config.errors import SagaPaused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.saga.operations.acts import name_act
@@ -95,5 +95,6 @@ def tabulate_letters(found: Sequence[RehearsedLetter]) -> Table:
     )
     for each in found:
         row = each.letter
-        table.add_row(str(row.pk), f"{row.task}: {row.fault}", name_act(each.act), letters.ADVICE[each.act])
+        fault = show_text(f"{row.task}: {row.fault}")
+        table.add_row(str(row.pk), fault, name_act(each.act), letters.ADVICE[each.act])
     return table

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
+from rest_framework.test import APIClient
 
 from celery_config.contracts.base import decode
 from celery_config.contracts.inventory import ProductChanged, ProductDeleted
@@ -177,3 +178,15 @@ def test_who_inserts_a_key_that_is_being_deleted_goes_on_after_its_tombstone(tra
         done.result(20)
     assert versions() == {"A": 3}
     assert announced() == [("changed", "A", 1), ("deleted", "A", 2), ("changed", "A", 3)]
+
+
+@pytest.mark.parametrize("key", ["", "\u202e", " A", "A "])
+def test_a_key_that_a_false_event_brought_is_looked_for(peer: APIClient, key: str) -> None:
+    """Refused, it would end each comparison of the whole copy in which it stands."""
+    product("A").save()
+    address = "/api/published/product/"
+    asked = {"fields": ["name"], "keys": [key, "A"]}
+    answer = peer.post(f"{address}rows/", asked, format="json")
+    assert (answer.status_code, [row["key"] for row in answer.json()]) == (200, ["A"])
+    bounds = {"fields": ["name"], "ranges": [{"after": key, "upto": key + "B"}], "size": 9, "most": 1}
+    assert peer.post(f"{address}pieces/", bounds, format="json").status_code == 200

@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 
 from celery_config.copies.models import Tombstone
 from celery_config.messaging import epochs
+from celery_config.messaging.feed import sign_cursor
 from celery_config.messaging.models import Epoch, OutboxMessage
 from inventory_app.models import Product
 from tests.service.together import postgresql
@@ -55,7 +56,7 @@ class TestAnotherCluster:
         product("A")
         token = changes(peer, count=1)["epoch"]
         restore_elsewhere()
-        cursor = f"{ELSEWHERE}-{OutboxMessage.objects.get().pk}-{token}"
+        cursor = sign_cursor(f"{ELSEWHERE}-{OutboxMessage.objects.get().pk}-{token}")
         Product.objects.update(price=2)
         product("B")
         found = changes(peer, cursor, count=3)
@@ -94,8 +95,23 @@ class TestTheSameClusterSetBack:
     def test_a_cursor_ahead_of_it_shows_it(self, peer: APIClient) -> None:
         product("A")
         token = changes(peer, count=1)["epoch"]
-        found = changes(peer, f"{ELSEWHERE}-7-{token}")
+        found = changes(peer, sign_cursor(f"{ELSEWHERE}-7-{token}"))
         assert (keys(found), found["recovering"]) == (["A"], True)
+
+    @pytest.mark.parametrize("code", ["", "-0000000000000000", "of another place"])
+    @pytest.mark.parametrize("path", ["/api/published/product/changes/", "/api/events/"])
+    def test_a_cursor_that_a_reader_makes_up_shows_nothing(
+        self, peer: APIClient, path: str, code: str
+    ) -> None:
+        """Who may only read would otherwise stop all that clients ask for, until an operator recovers."""
+        product("A")
+        token = changes(peer, count=1)["epoch"]
+        signed = sign_cursor(f"1-7-{token}")
+        cursor = f"{ELSEWHERE}-7-{token}{signed[-17:] if code == 'of another place' else code}"
+        found = read(peer, path, cursor)
+        assert found["epoch"] == token
+        assert len(found.get("changes", found.get("events"))) == 1
+        assert not epochs.is_recovering()
 
     def test_a_cursor_of_nobodys_epoch_shows_nothing(self, peer: APIClient) -> None:
         product("A")

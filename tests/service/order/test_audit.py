@@ -321,6 +321,17 @@ class TestCommand:
             call_command("audit")
         assert capsys.readouterr().out.endswith("audit: 1 orders checked, 1 violations\n")
 
+    def test_what_a_service_says_ends_no_audit_and_steers_no_terminal(
+        self, completed: Placed, others: Services, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Such as the key of a false row: rich would take its brackets for marks, and fail at some."""
+        others.books["payment"] = ["[/b] [red]x[/red] \x1b[2J"]
+        with pytest.raises(SystemExit, match="1"):
+            call_command("audit")
+        shown = capsys.readouterr().out
+        assert "[/b] [red]x[/red] \\u001b[2J" in shown
+        assert shown.endswith("audit: 1 orders checked, 1 violations\n")
+
     def test_a_service_that_is_away_harms_only_its_own_part(
         self, completed: Placed, others: Services, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -135,6 +135,24 @@ def test_pages_without_an_end(stranger: Stranger, monkeypatch: pytest.MonkeyPatc
     assert barrier_client.read_barrier("payment", uuid4()) is None
 
 
+def test_a_service_that_hangs_takes_a_part_of_the_threads(
+    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody who may see a flow can ask for its effects."""
+    stranger.says = json.dumps({"results": [], "next": None})
+    monkeypatch.setattr(barrier_client, "PATIENCE", 0.01)
+    for _ in range(barrier_client.MOST_ASKING):
+        assert barrier_client.read_barrier("payment", uuid4()) == {}
+        assert barrier_client.places["payment"].acquire(blocking=False)
+    try:
+        assert barrier_client.read_barrier("payment", uuid4()) is None
+        assert not barrier_client.places["payment"].acquire(blocking=False)
+        assert barrier_client.places["shipment"].acquire(blocking=False)
+        barrier_client.places["shipment"].release()
+    finally:
+        barrier_client.places["payment"].release(barrier_client.MOST_ASKING)
+
+
 def test_rows_of_others_are_left_out(stranger: Stranger) -> None:
     asked, other = uuid4(), uuid4()
     row = {"step": "x", "action": "done", "undo": "", "reply": None, "note": ""}

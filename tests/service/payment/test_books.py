@@ -95,6 +95,15 @@ def test_the_command_exits_with_1_and_shows_the_difference(shop: Shop) -> None:
     assert "amount: ours 1, theirs 1999" in out.getvalue()
 
 
+def test_an_id_of_the_provider_ends_no_command(shop: Shop) -> None:
+    out = StringIO()
+    shop.authorize()
+    Payment.objects.update(provider_id="[/b]\x1b[2J")
+    with pytest.raises(SystemExit):
+        call_command("reconcile", stdout=out)
+    assert "[/b]\\u001b[2J" in out.getvalue()
+
+
 def test_the_command_says_when_the_provider_is_away(shop: Shop) -> None:
     shop.sandbox.fault("/provider", "error_500")
     with pytest.raises(CommandError, match="cannot be read"):

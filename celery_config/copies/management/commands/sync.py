@@ -11,6 +11,7 @@ from rich.console import Console
 
 from celery_config.common.arguments import parse_seconds, parse_text
 from celery_config.common.console import progress_bars
+from celery_config.common.visible_text import escape_line
 from celery_config.copies import duties, sync
 from celery_config.copies.registry import Copy, copies
 from celery_config.copies.source_client import open_source
@@ -76,7 +77,7 @@ class Command(BaseCommand):
         )
         if found.keys:
             more = " …" if found.differing > len(found.keys) else ""
-            self.stdout.write(f"  differing: {', '.join(found.keys)}{more}")
+            self.stdout.write(escape_line(f"  differing: {', '.join(found.keys)}{more}"))
         return found
 
 

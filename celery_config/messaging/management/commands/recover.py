@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from celery_config.common.arguments import parse_new_file, parse_reason
-from celery_config.common.console import read_user_name
+from celery_config.common.console import read_user_name, show_text
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from celery_config.http.service_client import ServiceCallError
 from celery_config.messaging import epochs, recovery
@@ -98,7 +98,7 @@ class Command(BaseCommand):
         console = Console(file=self.stdout, width=None if self.stdout.isatty() else 200)  # type: ignore[arg-type]
         table = Table(*rows[0])
         for row in rows[:SHOWN]:
-            table.add_row(*row.values())
+            table.add_row(*map(show_text, row.values()))
         console.print(table)
         if len(rows) > SHOWN:
             where = f"all are in {report}" if report else "--report FILE writes all"

@@ -158,6 +158,25 @@ class TestMinVersion:
         assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (425, "copy_behind", "1")
         assert peer.get("/api/products/B/?min_version=1").status_code == 425
 
+    def test_only_a_few_wait_at_once(
+        self, source: SourceWithChanges, peer: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each that waits has a thread of the web, and others need one, too."""
+        monkeypatch.setattr(copies_api, "WAIT_SECONDS", 1e9)
+        source.change("A", 3)
+        for _ in range(copies_api.MOST_WAITING):
+            assert copies_api.waiting.acquire(blocking=False)
+        try:
+            assert self.get(peer, "?min_version=4").status_code == 425
+            assert self.get(peer, "?min_version=3").status_code == 200
+        finally:
+            copies_api.waiting.release(copies_api.MOST_WAITING)
+        monkeypatch.setattr(copies_api, "WAIT_SECONDS", 0.05)
+        for _ in range(copies_api.MOST_WAITING + 1):
+            assert self.get(peer, "?min_version=4").status_code == 425
+        assert copies_api.waiting.acquire(blocking=False)
+        copies_api.waiting.release()
+
     def test_what_is_gone_or_never_was_is_not_found(self, source: SourceWithChanges, peer: Any) -> None:
         store.apply_rows(source.copy, [source.put("A", 4, None)])
         for query in ("", "?min_version=4"):
@@ -211,6 +230,13 @@ class TestTheCommand:
         assert self.run("--check") == ("sync: 1 rows compared, 1 differ", 1)
         assert self.run("--repair", "--copy", "catalogue_product") == ("sync: 1 rows compared, 0 differ", 0)
         assert self.run() == ("sync: 1 rows compared, 0 differ", 0)
+
+    def test_a_key_steers_no_terminal(self, reached: SourceWithChanges) -> None:
+        out = StringIO()
+        reached.put("A\x1b[2J\nB", 1, VALUES)
+        with pytest.raises(SystemExit):
+            call_command("sync", "--check", "--patience", "0", stdout=out)
+        assert "  differing: A\\u001b[2J\\u000aB\n" in out.getvalue()
 
     def test_a_rebuild_is_compared_in_the_end(self, reached: SourceWithChanges) -> None:
         reached.put("A", 1, VALUES)

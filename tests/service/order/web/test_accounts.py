@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
+from order_project.models import Customer
 from tests.service.pages import open_form, save_form
 
 pytestmark = pytest.mark.django_db
@@ -90,3 +92,30 @@ def test_an_administrator_gives_rights(admin_client: Client) -> None:
     account = User.objects.create_user("ada")
     assert change(admin_client, account, is_staff="on", is_superuser="on") == 302
     assert User.objects.get(pk=account.pk).is_superuser
+
+
+def test_they_keep_their_own_name(page: Client, clerk: User) -> None:
+    """Under another name a person would approve what they ask for themselves, and begin a new count."""
+    assert change(page, clerk, username="another") == 302
+    assert User.objects.get(pk=clerk.pk).username == "clerk"
+    other = User.objects.create_user("ada")
+    assert change(page, other, username="lovelace") == 302
+    assert User.objects.get(pk=other.pk).username == "lovelace"
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_whose_account_a_customer_is_says_who_changes_accounts(may: bool) -> None:
+    """Who is a customer orders in their name, and stops their orders without being counted."""
+    rights = ["change_customer", "add_customer", *(["change_user"] if may else [])]
+    support = make_account("support", *rights)
+    customer, client = Customer.objects.create(name="Ada"), Client()
+    client.force_login(support)
+    address = reverse("admin:order_customer_change", args=[customer.pk])
+    answer = save_form(client, address, {"name": "Ada King", "user": support.pk})
+    assert answer.status_code == 302
+    customer.refresh_from_db()
+    assert (customer.name, customer.user) == ("Ada King", support if may else None)
+    other = make_account("other")
+    form = {"name": "Bob", "user": other.pk, "id": str(uuid4())}
+    assert client.post(reverse("admin:order_customer_add"), form).status_code == 302
+    assert Customer.objects.get(name="Bob").user == (other if may else None)

@@ -145,3 +145,19 @@ def test_people_find_what_they_may_see(order: Placed) -> None:
     assert client.get("/admin/find/", {"q": "INV-7"}).status_code == 302
     client.logout()
     assert "/login/" in client.get("/admin/find/", {"q": "INV-7"})["Location"]
+
+
+@pytest.mark.parametrize("word", ["ada@example.com", "ada@e"])
+@pytest.mark.parametrize("sees", [True, False])
+def test_an_email_finds_orders_for_those_who_may_see_it(order: Placed, word: str, sees: bool) -> None:
+    """An order's page does not show it; letter by letter its search would tell it."""
+    staff = User.objects.create_user("clerk", is_staff=True)
+    rights = ["view_order", *(["view_customer"] if sees else [])]
+    staff.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    client = Client()
+    client.force_login(staff)
+    address = reverse("admin:order_order_change", args=[order.id])
+    html = client.get(reverse("admin:order_order_changelist"), {"q": word}).content.decode()
+    assert (address in html) is sees
+    found = client.get("/admin/find/", {"q": word})
+    assert (address in found.get("Location", found.content.decode())) is sees

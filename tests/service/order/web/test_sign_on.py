@@ -15,6 +15,7 @@ from django.test import Client, override_settings
 
 from celery_config.common.roles import Role
 from celery_config.settings.sign_on import AXES, NO_PASSWORDS
+from celery_config.web import sign_on as sign_on_views
 from celery_config.web.models import ChangeRecord, ProviderIdentity
 from celery_config.web.sign_on import make_provider
 from compose.local import ports
@@ -105,7 +106,7 @@ def test_an_account_that_is_there_is_not_taken_over(client: Client, provider: Pr
     [
         "service:payment", "service:operator", "sign-on", "a\nb", "ada\u202e",
         # An account keeps these as the first and the third.
-        "service\uff1apayment", "service\ufe55payment", "sign\uff0don",
+        "service\uff1apayment", "service\ufe55payment", "sign\uff0don", "sign-on ", "Sign-On",
     ],
 )  # fmt: skip
 def test_a_person_cannot_call_themselves_a_service(client: Client, provider: Provider, name: str) -> None:
@@ -115,6 +116,26 @@ def test_a_person_cannot_call_themselves_a_service(client: Client, provider: Pro
     assert refused.status_code == 403
     assert "none that an account may have" in refused.content.decode()
     assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["Ada", "ADA"])
+def test_a_person_does_not_get_almost_the_name_of_another(
+    client: Client, provider: Provider, name: str
+) -> None:
+    """In the trail, and in what one person may do alone, they would be hard to tell apart."""
+    User.objects.create_user("ada")
+    provider.set_user("b", preferred_username=name, groups=["shop-ops"])
+    assert sign_on(client, provider, "b").status_code == 403
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(("claims", "status"), [({"email": "\0@example.com"}, 302), ({"sub": "b\0"}, 403)])
+def test_what_no_table_keeps_is_no_error_of_ours(
+    client: Client, provider: Provider, claims: dict[str, str], status: int
+) -> None:
+    provider.break_token(**claims)
+    assert sign_on(client, provider).status_code == status
+    assert [user.email for user in User.objects.all()] == ([""] if status == 302 else [])
 
 
 def test_a_name_that_an_account_would_keep_longer_than_it_may_is_refused(
@@ -215,6 +236,20 @@ def test_a_provider_that_does_not_answer_is_named(client: Client, provider: Prov
         answer = client.get("/sign-on/")
     assert answer.status_code == 503
     assert "does not answer" in answer.content.decode()
+
+
+def test_a_provider_that_hangs_takes_a_part_of_the_threads(client: Client, provider: Provider) -> None:
+    back = go(client, provider)
+    for _ in range(sign_on_views.MOST_ASKING):
+        assert sign_on_views.places.acquire(blocking=False)
+    try:
+        refused = client.get(back)
+        assert (refused.status_code, "does not answer" in refused.content.decode()) == (503, True)
+        assert Client().get("/sign-on/").status_code == 503
+    finally:
+        sign_on_views.places.release(sign_on_views.MOST_ASKING)
+    for _ in range(sign_on_views.MOST_ASKING + 1):
+        assert sign_on(Client(), provider).status_code == 302
 
 
 def test_a_person_may_refuse(client: Client, provider: Provider) -> None:

@@ -103,7 +103,12 @@ def test_a_wrong_state_is_refused(browser: httpx.Client, provider: Provider) -> 
 
 
 @pytest.mark.parametrize(
-    "claims", [{"groups": ["other"]}, {"email": "eve@elsewhere.example"}, {"email_verified": False}]
+    "claims",
+    [
+        {"groups": ["other"]},
+        {"email": "eve@elsewhere.example"},
+        *({"email_verified": value} for value in (False, "false", "no", [False])),
+    ],
 )
 def test_others_are_refused(browser: httpx.Client, provider: Provider, claims: dict[str, Any]) -> None:
     provider.set_user(ADA, **{**CLAIMS, **claims})

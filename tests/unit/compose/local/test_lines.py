@@ -51,3 +51,8 @@ def test_another_line_stays_as_it_is(line: str) -> None:
 def test_what_somebody_else_wrote_steers_no_terminal() -> None:
     shown = str(shorten(json.dumps({"event": "a sign-on failed", "error": "\x1b]0;x\x07\x9b2J\u202e"})))
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & {*shown}
+
+
+def test_what_somebody_else_wrote_begins_no_other_line() -> None:
+    shown = shorten(json.dumps({"event": "a sign-on failed", "error": "x\n17:00:00 all is well"})).plain
+    assert shown.endswith("a sign-on failed error x\\u000a17:00:00 all is well")

@@ -433,6 +433,7 @@ class TestRefused:
             ({"why": " "}, "say why"),
             ({"verb": "explode"}, "there is no verb"),
             ({"rows": SagaInstance.objects.filter(status="forward")}, "nothing fits"),
+            ({"rows": SagaInstance.objects.filter(pk__in=())}, "nothing fits"),
         ],
     )
     def test_it_is_not_made(self, parked: list[Placed], more: dict[str, Any], says: str) -> None:

@@ -24,7 +24,7 @@ from celery_config.messaging.deliveries import TriedLater
 from celery_config.messaging.inbox.subscriptions import deliver
 from celery_config.messaging.outbox.writing import cloud_event
 from celery_config.saga.duties import delete_old_log
-from celery_config.saga.engine import rest_steps
+from celery_config.saga.engine import rest_steps, step_tries
 from celery_config.saga.engine.chains import CALL
 from celery_config.saga.models import SagaInstance, StepTry
 from order_project.case_file import make_case_file
@@ -66,6 +66,22 @@ def test_a_try_is_kept_once_and_never_changed(placed: Placed) -> None:
     tell(placed.saga_id, 2)
     assert list(StepTry.objects.order_by("id").values_list("number", flat=True)) == [1, 2]
     assert placed.saga.status == "running"
+
+
+def test_one_service_keeps_no_place_of_another(placed: Placed) -> None:
+    """The ids of events can be computed: what payment will tell must not be kept already as shipment's."""
+    event = uuid4()
+    tell(placed.saga_id, 1, event=event, step="book-shipment", service="shipment")
+    tell(placed.saga_id, 1, event=event)
+    assert {*StepTry.objects.values_list("step", flat=True)} == {"book-shipment", STEP}
+
+
+def test_a_flow_has_a_bounded_history(placed: Placed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pages read all of it, and a service may announce tries of its own step without end."""
+    monkeypatch.setattr(step_tries, "MOST_KEPT", 3)
+    for number in range(5):
+        tell(placed.saga_id, number)
+    assert StepTry.objects.count() == 3
 
 
 def test_one_of_another_services_step_is_passed_over(placed: Placed) -> None:
