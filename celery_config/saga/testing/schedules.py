@@ -37,16 +37,22 @@ class Schedule:
         except ValueError:  # it was shortened until a remaining choice became impossible
             return False
 
-    def as_test(self) -> str:
-        """The source of a test that plays exactly this."""
+    def as_test(self, *, ends: str = "") -> str:
+        """Return the source of a test that plays exactly this.
+
+        Args:
+            ends: the status in which it ends, which the test then wants; empty: that no guarantee is broken.
+        """
         saga = self.setting.saga
+        begin = "outcome = replay(" if ends else "replay("
+        end = ["    )", *([f'    assert outcome.status == "{ends}"'] if ends else [])]
         lines = [
             f"from {saga.__module__} import {saga.__name__}",
             "from celery_config.saga.testing import replay",
             "",
             "",
             f"def test_a_schedule_of_{saga.name.replace('-', '_')}() -> None:",
-            "    replay(",
+            f"    {begin}",
             f"        {saga.__name__},",
         ]
         for name in ("outside", "lasting"):
@@ -55,7 +61,7 @@ class Schedule:
         if self.setting.operator != OPERATOR[0]:
             lines.append(f"        operator={self.setting.operator!r},")
         lines += ["        choices={", *(f"            {p!r}: {c!r}," for p, c in self.choices.items())]
-        return "\n".join([*lines, "        },", "    )"]).replace("'", '"')
+        return "\n".join([*lines, "        },", *end]).replace("'", '"')
 
 
 class ScheduleFailed(AssertionError):
