@@ -64,7 +64,7 @@ class TestHandlers:
         bare = type("Say", (Command,), {"service": "shipment", "done": HotelBooked})
         handler = Handler(bare, local=one_by_one(lambda command: None))
         ((id, text),) = said(handlers.check_each("shipment", {"": handler}))
-        assert (id, "Say is no dataclass; write `@dataclass" in text) == ("contracts.E001", True)
+        assert (id, "Say is no dataclass; write @dataclass" in text) == ("contracts.E001", True)
 
     def test_annotations_that_fit(self) -> None:
         def book(commands: Sequence[BookHotel]) -> list[HotelBooked | Refused]: ...
@@ -127,7 +127,7 @@ class TestContracts:
             order: UUID
 
         ((id, text),) = said(contracts.check_messages([Say]))
-        assert (id, "write `done = …` in it" in text) == ("contracts.E001", True)
+        assert (id, "write done = … in it" in text) == ("contracts.E001", True)
 
     def test_a_person_s_data_without_its_mark(self) -> None:
         @dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ class TestServices:
         assert [id for id, _ in found] == ["services.E004"] * 6 + [
             "services.E005", "services.E001", "services.E002", "services.E003"
         ]  # fmt: skip
-        assert "there is no hotel_app/subscriptions.py; write `SUBSCRIPTIONS = []` there" in found[6][1]
+        assert "there is no hotel_app/subscriptions.py; write SUBSCRIPTIONS = [] there" in found[6][1]
 
     def test_a_list_that_names_no_service(self) -> None:
         ((id, text),) = said(services.check_calls({"paymnet": {"order": ()}}, SERVICES))
