@@ -273,12 +273,12 @@ def read_subscriptions(name: str) -> Sequence[EventSubscription | ReactionRule]:
     file = Path(spec.submodule_search_locations[0], f"{module}.py")
     if not file.is_file():
         raise DefinitionError(
-            f"there is no {package}/{module}.py; write `{attribute} = []` there, or what it hears"
+            f"there is no {package}/{module}.py; write {attribute} = [] there, or what it hears"
         )
     subscriptions = runpy.run_path(str(file)).get(attribute)
     if not isinstance(subscriptions, list | tuple):
         raise DefinitionError(
-            f"{package}/{module}.py has no list {attribute}; write `{attribute} = [subscribe(…), …]`"
+            f"{package}/{module}.py has no list {attribute}; write {attribute} = [subscribe(…), …]"
         )
     others = [each for each in subscriptions if not isinstance(each, EventSubscription | ReactionRule)]
     if others:

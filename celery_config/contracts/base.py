@@ -159,9 +159,9 @@ def find_contract_fault(kind: Any, base: type[Message]) -> str | None:
     """Say why a class is no `base` that can be sent, and what to write instead; None: it is one."""
     name = getattr(kind, "__name__", repr(kind))
     if not (isinstance(kind, type) and issubclass(kind, base)):
-        return f"{name} is no {base.__name__}; write `class {name}({base.__name__}):`"
+        return f"{name} is no {base.__name__}; write class {name}({base.__name__})"
     if not dataclasses.is_dataclass(kind):
-        return f"{name} is no dataclass; write `@dataclass(frozen=True, kw_only=True)` above it"
+        return f"{name} is no dataclass; write @dataclass(frozen=True, kw_only=True) above it"
     if not WIRE_NAME.fullmatch(kind.wire_name()):
         return f"{name} is called {kind.wire_name()} on the wire; write its name and its service with letters alone"
     return None
@@ -175,7 +175,7 @@ def find_command_fault(command: Any) -> str | None:
     if not contract_fields(command):
         return f"{name} has no field; its first one is the id of what it is about"
     if not hasattr(command, "done"):
-        return f"{name} names no reply; write `done = …` in it, with a class derived from Reply"
+        return f"{name} names no reply; write done = … in it, with a class derived from Reply"
     answers = [(command.done, Reply)] + ([(command.refused, Refusal)] if command.refused else [])
     for answer, base in answers:
         if fault := find_contract_fault(answer, base):
@@ -183,7 +183,7 @@ def find_command_fault(command: Any) -> str | None:
         if answer.service != command.service:
             return (
                 f"{name} belongs to {command.service}, and its answer {answer.__name__} to {answer.service}; write both"
-                " into the module of the service that carries it out, or the same `service = …` in both"
+                " into the module of the service that carries it out, or the same service = … in both"
             )
     return None
 

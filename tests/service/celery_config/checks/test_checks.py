@@ -65,7 +65,7 @@ class TestHandlers:
         bare = type("Say", (Command,), {"service": "shipment", "done": HotelBooked})
         handler = Handler(bare, local=one_by_one(lambda command: None))
         ((id, text),) = said(handlers.check_each("shipment", {"": handler}))
-        assert (id, "Say is no dataclass; write `@dataclass" in text) == ("contracts.E001", True)
+        assert (id, "Say is no dataclass; write @dataclass" in text) == ("contracts.E001", True)
 
     def test_annotations_that_fit(self) -> None:
         def book(commands: Sequence[BookHotel]) -> list[HotelBooked | Refused]: ...
@@ -128,7 +128,7 @@ class TestContracts:
             order: UUID
 
         ((id, text),) = said(contracts.check_messages([Say]))
-        assert (id, "write `done = …` in it" in text) == ("contracts.E001", True)
+        assert (id, "write done = … in it" in text) == ("contracts.E001", True)
 
     def test_a_person_s_data_without_its_mark(self) -> None:
         @dataclass(frozen=True, kw_only=True)
@@ -220,7 +220,7 @@ class TestServices:
         *missing, unheard = said(services.check_package("hotel", hotel))
         assert [id for id, _ in missing] == ["services.E002"] * 3
         assert unheard[0] == "services.E003"
-        assert "there is no hotel_app/subscriptions.py; write `SUBSCRIPTIONS = []` there" in unheard[1]
+        assert "there is no hotel_app/subscriptions.py; write SUBSCRIPTIONS = [] there" in unheard[1]
         ((id, text),) = said(services.check_package("car", car))
         assert (id, "it needs car_app/__init__.py" in text) == ("services.E001", True)
 

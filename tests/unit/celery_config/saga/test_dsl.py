@@ -170,9 +170,9 @@ def test_a_reply_may_give_back_what_its_command_took() -> None:
 @pytest.mark.parametrize(
     ("parts", "fault"),
     [
-        ({}, "Say names no reply; write `done = …` in it"),
-        ({"done": GuideBooked}, "or the same `service = …` in both"),
-        ({"done": BookHotel}, "BookHotel is no Reply; write `class BookHotel\\(Reply\\):`"),
+        ({}, "Say names no reply; write done = … in it"),
+        ({"done": GuideBooked}, "or the same service = … in both"),
+        ({"done": BookHotel}, "BookHotel is no Reply; write class BookHotel\\(Reply\\)"),
         ({"done": HotelBooked, "refused": HotelBooked}, "HotelBooked is no Refusal"),
         ({"done": HotelBooked, "service": "hotel2"}, "hotel2.say on the wire; write its name"),
     ],
@@ -186,7 +186,7 @@ def test_a_command_that_cannot_be_sent_or_answered_is_refused(parts: dict[str, A
 
 def test_a_command_without_its_decorator_is_refused() -> None:
     bare = type("Say", (Command,), {"service": "inventory", "done": HotelBooked})
-    with pytest.raises(DefinitionError, match="write `@dataclass"):
+    with pytest.raises(DefinitionError, match="write @dataclass"):
         define([retriable("say", bare)])
     with pytest.raises(DefinitionError, match="Say has no field"):
         define([retriable("say", dataclass(frozen=True)(bare))])

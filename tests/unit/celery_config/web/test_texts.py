@@ -22,7 +22,8 @@ SOURCES = [
     path
     for package in ("celery_config", "order_project", "payment_app", "inventory_app", "shipment_app")
     for path in sorted((ROOT / package).rglob("*.py"))
-    if path.name not in TO_PROGRAMMERS and not {"management", "testing", "settings", "config"} & {*path.parts}
+    if path.name not in TO_PROGRAMMERS
+    and not {"management", "testing", "settings", "config", "checks"} & {*path.parts}
 ]
 
 
