@@ -7,14 +7,10 @@ hand, and made again.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import importlib
 import json
 import os
-import types
-import typing
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,14 +18,12 @@ from uuid import UUID
 from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.contracts.base import Command, Message, command_hash, decode, encode, fill_command
 from celery_config.saga.dsl import Saga, Via
+from celery_config.saga.testing.samples import make_sample
 from compose.local.environment import ROOT
 
 GOLDEN = ROOT / "tests" / "unit" / "celery_config" / "contracts" / "golden"
 HASHES = GOLDEN / "hashes" / "commands.json"
 STEPS = ROOT / "tests" / "service" / "order" / "sagas" / "released_steps.json"
-SAMPLES: dict[Any, Any] = {
-    UUID: UUID(int=1), int: 1, float: 1.5, bool: True, str: "text", datetime: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-}  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -64,27 +58,6 @@ def record_contracts() -> Iterator[Path]:
     if hashes != before:
         HASHES.write_text(json.dumps(hashes, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         yield HASHES
-
-
-def make_sample(kind: Any) -> Any:
-    """Return a value of this type, or of the first of several; a contract has all of its fields.
-
-    Raises:
-        TypeError: no sample is known of this type.
-    """
-    if kind in SAMPLES:
-        return SAMPLES[kind]
-    origin, parts = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return make_sample(next(part for part in parts if part is not type(None)))
-    if origin in (tuple, list):
-        return origin([make_sample(parts[0])])
-    if origin is dict:
-        return {make_sample(parts[0]): make_sample(parts[1])}
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        return kind(**{field.name: make_sample(hints[field.name]) for field in dataclasses.fields(kind)})
-    raise TypeError(f"There is no sample of {kind}: write the record by hand.")
 
 
 def record_sagas() -> Iterator[Path]:

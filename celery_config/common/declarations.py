@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ FILE = "service.toml"
 NAME = re.compile(r"[a-z]{2,20}")
 RESERVED = frozenset({"celery", "compose", "docs", "flower", "operator", "shared", "tests"})
 """Names that mean something else in addresses, queues or tokens."""
-RIGHT_NAME = f"Take 2 to 20 small letters, but not {', '.join(sorted(RESERVED))}."
+RIGHT_NAME = f"Take 2 to 20 small letters, but not {', '.join(sorted(RESERVED))}, and no word of Python's."
 LOWEST_PORT, HIGHEST_PORT = 1024, 65535
 
 
@@ -120,7 +121,7 @@ def parse_service(given: Mapping[str, Any], package: str) -> Service:
     """
     refuse_unknown(given, {each.name for each in fields(Service)} - {"package"}, "the declaration")
     name = take(given, "name", str)
-    if not NAME.fullmatch(name) or name in RESERVED:
+    if not NAME.fullmatch(name) or name in RESERVED or iskeyword(name):
         raise ValueError(
             f"name: {name!r} is no name of a service: 2 to 20 small letters and digits, none of {RESERVED}"
         )

@@ -9,15 +9,17 @@ import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from celery_config.contracts.base import Command, Message, contract_fields, encode
 from celery_config.errors import DefinitionError
 from celery_config.saga.dsl import StepKind
+from celery_config.saga.testing import make_sample
 from compose.local.errors import LocalError
 from compose.scaffold.rendering import make_name_of_class, render_folder, run, write_new
-from tests.releases import list_contracts, make_sample
+from tests.releases import list_contracts
 
 TEMPLATES = Path(__file__).parent / "saga"
 NAME = re.compile(r"[a-z]+(-[a-z]+)*")
@@ -120,11 +122,10 @@ def describe(name: str, steps: list[PlannedStep]) -> dict[str, str]:
     Raises:
         LocalError: the name is wrong, or one field has two types.
     """
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or iskeyword(name):
         raise LocalError(WRONG_NAME.format(name))
     fields = find_fields(steps)
-    hints = {field: hint for field, (_, hint, _) in fields.items()}
-    samples = {field: make_sample(hint) for field, hint in hints.items()}
+    samples = {field: make_sample(hint) for field, (_, hint, _) in fields.items()}
     camel, kinds = make_name_of_class(name), sorted({step.kind.value for step in steps})
     contracts = {kind for step in steps for kind in (step.command, step.undo) if kind}
     replies = {step.command.done for step in steps}
@@ -138,14 +139,12 @@ def describe(name: str, steps: list[PlannedStep]) -> dict[str, str]:
         "noun": name.replace("-", " "),
         "camel": camel,
         "kinds": ", ".join([*kinds, "minutes"]),
-        "sentence": f"{', then '.join(step.name.replace('-', ' ') for step in steps).capitalize()}; or undo all.",
         "imports": format_imports(to_import),
         "fields": "\n".join(f"    {field}: {text}" for field, text in texts.items()),
         "steps": "\n".join(f"        {step}" for step in steps),
-        "sample": ", ".join(f"{field}={value!r}" for field, value in samples.items()),
-        "test_imports": format_imports({*of_test, *needed, ("uuid", "UUID")}),
+        "test_imports": format_imports(of_test),
         "scenario": "\n".join(
-            f"        .expect({step.command.__name__}).when({make_sample(step.command.done)!r})"
+            f"        .expect({step.command.__name__}).when(make_sample({step.command.done.__name__}))"
             for step in steps
         ),
         "data": json.dumps({field: encode(value) for field, value in samples.items()}),

@@ -4,6 +4,7 @@
 loses, repeats and delays messages and kills workers; `plugin` offers them as a pytest fixture.
 """
 
+from celery_config.saga.testing.samples import make_sample
 from celery_config.saga.testing.scenario import Scenario, fence, given, list_links, name_link
 from celery_config.saga.testing.schedules import Schedule, ScheduleFailed, replay
 from celery_config.saga.testing.search import Report, Schedules, check_all, check_random
@@ -19,6 +20,7 @@ __all__ = [
     "fence",
     "given",
     "list_links",
+    "make_sample",
     "name_link",
     "replay",
 ]

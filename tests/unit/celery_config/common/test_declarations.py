@@ -48,6 +48,7 @@ def test_services_are_found_in_the_order_of_their_ports(tmp_path: Path) -> None:
         (HOTEL + "[containers.settings]\nA = 1", "A: 1 is no str"),
         (HOTEL.replace("hotel", "Hotel"), "'Hotel' is no name of a service"),
         (HOTEL.replace("hotel", "operator"), "'operator' is no name of a service"),
+        (HOTEL.replace("hotel", "import"), "'import' is no name of a service"),
         (HOTEL.replace("8002", "80"), "80 is none of"),
         (HOTEL.replace("8002", "true"), "True is none of"),
         (HOTEL.replace("8002", "8001"), "Two services have the port 8001"),
