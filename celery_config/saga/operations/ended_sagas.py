@@ -68,9 +68,9 @@ def iterate_ended(without: Collection[str], now: datetime) -> Iterator[Sequence[
     """Yield the ended sagas whose barrier rows are kept, as many at once as a participant answers for."""
     ended = SagaInstance.objects.filter(status__in=[each.value for each in ENDED]).exclude(name__in=without)
     after = min_uuid7_at(now - timedelta(days=settings.SAGA_RETENTION_DAYS))
-    while rows := ended.filter(pk__gt=after).order_by("pk").prefetch_related("steps")[:MOST_SAGAS]:
+    while rows := list(ended.filter(pk__gt=after).order_by("pk").prefetch_related("steps")[:MOST_SAGAS]):
         yield rows
-        after = rows[len(rows) - 1].pk
+        after = rows[-1].pk
 
 
 def read_barriers(
