@@ -137,6 +137,9 @@ class MovementAdmin(ReadOnlyAdmin):
     search_fields = ("product__exact",)
     search_help_text = "SKU, order id or its end, or adjustment id"
     ordering = ("-id",)
+    fields = (
+        "product", "kind", QUANTITY, "on_hand", "reserved", order_column(), "adjustment", "reason", "by", "created_at",
+    )  # fmt: skip
 
     def match_ending(self, ending: str) -> Q:
         return Q(order__in=find_keys(Reservation, match_ending(["order"], ending), "order"))
