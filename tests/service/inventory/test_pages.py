@@ -260,6 +260,16 @@ def test_a_movement_leads_to_its_order(order: Any, admin_client: Any) -> None:
     assert f'href="{order_url(movement.order)}"' in page
 
 
+def test_the_form_of_a_product_says_its_units(order: Any, admin_client: Any) -> None:
+    for url in (
+        reverse("admin:inventory_product_add"),
+        reverse("admin:inventory_product_change", args=["A"]),
+    ):
+        page = admin_client.get(url).content.decode()
+        assert "Weight in grams" in page
+        assert "1450 is €14.50" in page
+
+
 def test_the_admin_changes_products_through_the_service(shop: Any, admin_client: Any) -> None:
     form = {"sku": "NEW", "name": "Lamp", "price": 250, "currency": "GBP", "weight_grams": 20, "active": "on"}
     assert admin_client.post(reverse("admin:inventory_product_add"), form).status_code == 302
