@@ -12,7 +12,9 @@ import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.html import format_html, format_html_join
 from django.utils.module_loading import import_string
+from django.utils.safestring import SafeString
 
 from celery_config.broker import topology
 from celery_config.common.services import ORCHESTRATOR, SERVICES
@@ -150,6 +152,14 @@ def read_summary(kind: type[Event]) -> str:
     return "" if text.startswith(f"{kind.__name__}(") else text
 
 
+def mark_names(text: str) -> SafeString:
+    """A docstring as people read it: what stands between backticks as code."""
+    parts = enumerate(text.split("`"))
+    return format_html_join(
+        "", "{}", ([format_html("<code>{}</code>", part) if n % 2 else part] for n, part in parts)
+    )
+
+
 def build_message(kind: type[Event]) -> dict[str, Any]:
     summary = read_summary(kind)
     data = {"$ref": SCHEMA.format(name=kind.__name__)}
@@ -212,7 +222,8 @@ def show_schema(request: HttpRequest) -> JsonResponse:
 def show_page(request: HttpRequest) -> HttpResponse:
     """The same as a page for people."""
     announced = [
-        (kind.wire_name(), read_summary(kind), list_fields(kind)) for kind in list_announced(settings.SERVICE)
+        (kind.wire_name(), mark_names(read_summary(kind)), list_fields(kind))
+        for kind in list_announced(settings.SERVICE)
     ]
     received = [
         (", ".join(kind.wire_name() for kind in match_events(line)), describe_reaction(line))

@@ -63,6 +63,11 @@ class ProductAdmin(ServiceAdmin):
     def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
         return self.fields if obj else ("sku", *services.PRODUCT_FIELDS)
 
+    def get_form(self, request: HttpRequest, obj: Product | None = None, *given: Any, **options: Any) -> Any:
+        options["labels"] = {"weight_grams": "Weight in grams"}
+        options["help_texts"] = {"price": "in minor units of the currency: 1450 is €14.50"}
+        return super().get_form(request, obj, *given, **options)
+
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         names = ("sku", *services.PRODUCT_FIELDS)
         product = ProductData(**{name: getattr(obj, name) for name in names})
@@ -137,6 +142,9 @@ class MovementAdmin(ReadOnlyAdmin):
     search_fields = ("product__exact",)
     search_help_text = "SKU, order id or its end, or adjustment id"
     ordering = ("-id",)
+    fields = (
+        "product", "kind", QUANTITY, "on_hand", "reserved", order_column(), "adjustment", "reason", "by", "created_at",
+    )  # fmt: skip
 
     def match_ending(self, ending: str) -> Q:
         return Q(order__in=find_keys(Reservation, match_ending(["order"], ending), "order"))

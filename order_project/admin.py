@@ -217,6 +217,7 @@ class RefundAdmin(StoriesAdmin):
         "id", link_column("order_id", ORDER_PAGE, "order"), REFUNDED, "reason", "by", REFUND_STATUS, "detail",
         saga_column(), "created_at",
     )  # fmt: skip
+    nothing_yet = "No money was given back. The act is on the page of an order."
 
     def find_sagas(self, row: Refund) -> Sequence[SagaInstance]:
         return list(SagaInstance.objects.filter(pk=row.saga))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,6 +15,7 @@ from django.utils.translation import ngettext
 from unfold.decorators import action
 
 from celery_config.common.conditions import KIND_WORDS
+from celery_config.common.moments import format_span
 from celery_config.common.money import money
 from celery_config.errors import OperatorRefused
 from celery_config.notifications.acknowledging import acknowledge
@@ -42,11 +44,16 @@ OUTCOME_COLOURS = {
 OUTCOME = label_column("outcome", OUTCOME_COLOURS, words=dict(Outcome.choices))
 MESSAGE = column("text", "message", "says", lambda row: row.get_message_display())
 KIND = column("text", "kind", "what", lambda row: row.get_kind_display())
+REPEATED = column("text", "repeat_seconds", "repeated", lambda rule: describe_repeats(rule.repeat_seconds))
 STATE = column("label", "over_at", "state", lambda row: make_label(find_state(row), STATE_COLOURS))
 ABOUT_TEST = (
     "A message that says that it is a test is sent to {} now; this waits for the answer, ten seconds at most."
 )
 ABOUT_ACKNOWLEDGEMENT = "{} It is not repeated any more; its end is told."
+
+
+def describe_repeats(seconds: int) -> str:
+    return f"every {format_span(timedelta(seconds=seconds))}" if seconds else "not repeated"
 
 
 def show_act(
@@ -128,7 +135,7 @@ class IncidentAdmin(ReadOnlyAdmin):
 @admin.register(NotificationRule)
 class RuleAdmin(ServiceAdmin):
     form = RuleForm
-    list_display = ("name", "enabled", "channel", "where", "least_severity", "repeat_seconds")
+    list_display = ("name", "enabled", "channel", "where", "least_severity", REPEATED)
     ordering = ("name",)
     actions_detail = ("send_test",)
     nothing_yet = "No message is sent: add a rule, or set NOTIFY_EMAILS."

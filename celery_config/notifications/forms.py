@@ -25,7 +25,11 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = (
             "name", "enabled", "channel", "emails", "url", "secret", "kinds", "least_severity", "repeat_seconds",
         )  # fmt: skip
-        labels: ClassVar = {"emails": "E-mail addresses", "url": "Address of the webhook"}
+        labels: ClassVar = {
+            "emails": "E-mail addresses",
+            "url": "Address of the webhook",
+            "repeat_seconds": "Repeated every, in seconds",
+        }
 
 
 class NoteForm(forms.Form):

@@ -43,6 +43,7 @@ class ErasureAdmin(StoriesAdmin):
     ordering = ("-asked_at",)
     inlines = (ReceiptInline,)
     fields = ("id", "status", "customer", "by", "why", "asked_at", "done_at")
+    nothing_yet = "No customer was forgotten. The act is on the page of a customer."
 
     def find_sagas(self, row: Erasure) -> Sequence[SagaInstance]:
         """Those of an erasure are about it; a customer of thousands of orders has several."""

@@ -20,6 +20,7 @@ class BrokenPromiseAdmin(DealtWithAdmin):
     search_ids = ("order",)
     search_help_text = "order id"
     fields = ("order", "ended_at", "what", "found_at", "advice", *DEALT_WITH)
+    nothing_yet = "No order that was proved has broken a promise."
 
     @admin.display(description="what to do")
     def advice(self, row: BrokenPromise) -> Any:
@@ -33,3 +34,4 @@ class BrokenPromiseAdmin(DealtWithAdmin):
 class DailyStatementAdmin(ReadOnlyAdmin):
     list_display = ("day", "orders", "violations", "books", "copies")
     fields = ("day", "orders", "violations", "books", "copies", "made_at")
+    nothing_yet = "One is written for each day (UTC), once all that has ended in it is proved."

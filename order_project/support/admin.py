@@ -83,6 +83,7 @@ class SupportAdmin(ReadOnlyAdmin):
         if order is None or row is None:
             return self.redirect_to_list(request, object_id)
         flow, form = read_flow(row), WhyForm(request.POST or None)
+        refused = refuse_cancellation(flow)
 
         def cancel(why: str) -> str:
             cancelling.cancel_for(request.user, order=order, why=why)
@@ -90,7 +91,7 @@ class SupportAdmin(ReadOnlyAdmin):
 
         return self.confirm(
             request, order, form, lambda: cancel(form.cleaned_data["why"]), title="Cancel the order",
-            button="Cancel it", about=tell_undoings(flow), refused=refuse_cancellation(flow),
+            button="Cancel it", about="" if refused else tell_undoings(flow), refused=refused,
         )  # fmt: skip
 
     @action(description="Give money back…", icon="refresh", permissions=["refund"])
@@ -107,9 +108,10 @@ class SupportAdmin(ReadOnlyAdmin):
             "button": "Go on",
             "refused": refused,
         }
-        context["about"] = (
-            f"{facts.show(order.total)} was paid, and {facts.show(facts.refundable)} is left of it."
-        )
+        if not refused:
+            context["about"] = (
+                f"{facts.show(order.total)} was paid, and {facts.show(facts.refundable)} is left of it."
+            )
         if not refused and form.is_valid():
             amount = form.cleaned_data["amount"]
             if "confirmed" in request.POST:

@@ -320,6 +320,20 @@ class TestThePagesForEverybody:
             assert page.locator(".opblock").count() >= 5
         assert not complaints
 
+    @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
+    def test_the_login_can_be_used_by_everybody(
+        self, open_shop: Shop, browser: Browser, width: int, scheme: Any, complaints: Complaints
+    ) -> None:
+        """It is read in the dark, and a keyboard opens the choice of light or dark."""
+        with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme) as stranger:
+            page = complaints.watch(stranger.new_page())
+            page.goto(f"{open_shop.stack.url('payment')}/admin/")
+            assert [*find_barriers(page), *find_clipped(page)] == []
+            page.get_by_role("button", name="Light or dark").press("Enter")
+            expect(page.get_by_text("System", exact=True)).to_be_visible()
+            assert find_barriers(page) == []
+        assert not complaints
+
 
 class TestFlower:
     def test_asks_who_is_there(self, open_shop: Shop, browser: Browser) -> None:

@@ -35,3 +35,4 @@ class OperatorActionAdmin(ReadOnlyAdmin):
     search_help_text = "saga id, order id or person"
     ordering = ("-at", "-id")
     fields = ("at", VERB, TARGET, saga_column("saga_id", "saga"), "subject", BY, "why", EFFECT)
+    nothing_yet = "No operator has acted yet."

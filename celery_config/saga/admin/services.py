@@ -21,7 +21,7 @@ from celery_config.saga.operations.services import (
     list_services,
 )
 from celery_config.web.board import SMALL_TABLE, TABLE, Section, make_table, needs, read_once
-from celery_config.web.columns import EMPTY, format_ago, format_number, make_label
+from celery_config.web.columns import EMPTY, format_ago, format_number, make_label, spell_code
 
 SEE = "saga.view_sagainstance"
 
@@ -47,7 +47,7 @@ def show_services(request: HttpRequest) -> Iterator[Section]:
 
 def make_service_row(health: ServiceHealth) -> list[Any]:
     apart = ("relay", "copies", "books")
-    faults = [f"{name}: {text}" for name, text in health.faults.items() if name not in apart]
+    faults = [f"{spell_code(name)}: {text}" for name, text in health.faults.items() if name not in apart]
     return [
         keep_on_one_line(health.service),
         label_moves(moves=health.moves),

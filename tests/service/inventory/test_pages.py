@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
+from celery_config.web.elsewhere import order_url
 from inventory_app import services
-from inventory_app.models import PayableCurrency, Product
+from inventory_app.models import Movement, PayableCurrency, Product
 from inventory_app.selectors import read_prices
 from tests.service.pages import (
     assert_finds_by_index,
@@ -251,6 +252,22 @@ def test_admin_pages_open(order: Any, admin_client: Any, model: str) -> None:
     assert admin_client.get(reverse(f"admin:inventory_{model}_change", args=[row.pk])).status_code == 200
     added = admin_client.get(reverse(f"admin:inventory_{model}_add")).status_code
     assert added == (200 if model == "product" else 403)
+
+
+def test_a_movement_leads_to_its_order(order: Any, admin_client: Any) -> None:
+    movement = Movement.objects.filter(order__isnull=False).latest("id")
+    page = admin_client.get(reverse("admin:inventory_movement_change", args=[movement.pk])).content.decode()
+    assert f'href="{order_url(movement.order)}"' in page
+
+
+def test_the_form_of_a_product_says_its_units(order: Any, admin_client: Any) -> None:
+    for url in (
+        reverse("admin:inventory_product_add"),
+        reverse("admin:inventory_product_change", args=["A"]),
+    ):
+        page = admin_client.get(url).content.decode()
+        assert "Weight in grams" in page
+        assert "1450 is €14.50" in page
 
 
 def test_the_admin_changes_products_through_the_service(shop: Any, admin_client: Any) -> None:

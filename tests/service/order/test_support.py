@@ -83,6 +83,9 @@ class TestCancelling:
 
     def test_is_refused_when_it_is_too_late(self, admin_client: Client, done: Placed) -> None:
         assert "give the money back instead" in read(admin_client, page(done.id, "cancel"), why="x")
+        shown = read(admin_client, page(done.id, "cancel"))
+        assert "is not charged" not in shown
+        assert "This will be done" not in shown
         assert done.saga.status == "completed"
 
 
@@ -131,7 +134,9 @@ class TestGivingMoneyBack:
         assert not Refund.objects.exists()
 
     def test_is_refused_of_an_order_that_is_not_paid(self, admin_client: Client, placed: Placed) -> None:
-        assert "cancel it instead" in read(admin_client, page(placed.id, "refund"))
+        shown = read(admin_client, page(placed.id, "refund"))
+        assert "cancel it instead" in shown
+        assert "was paid" not in shown
 
 
 def test_notes_are_kept_with_the_name_and_go_with_the_customer(admin_client: Client, placed: Placed) -> None:

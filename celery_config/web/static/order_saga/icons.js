@@ -4,20 +4,28 @@
 
 (() => {
   const names = {
-    add: "Add", arrow_back: "Back", close: "Close the menu", dock_to_right: "Show or hide the menu", favorite: "Keep",
-    filter_list: "Filters", more_horiz: "More", more_vert: "More", search: "Search", unfold_more: "Open",
+    add: "Add", arrow_back: "Back", close: "Close the menu", computer: "Light or dark", dark_mode: "Light or dark",
+    dock_to_right: "Show or hide the menu", favorite: "Keep", filter_list: "Filters", light_mode: "Light or dark", more_horiz: "More",
+    more_vert: "More", search: "Search", unfold_more: "Open",
   };
   const ICON = ".material-symbols-outlined";
+  const CLICKED = "x-on:click";
+
+  // An anchor without an address is no link: a keyboard does not reach it, and it may not have a name.
+  const makeButton = (part) => {
+    part.setAttribute("role", "button");
+    part.tabIndex = 0;
+  };
 
   const nameIcon = (icon) => {
     const name = names[icon.textContent.trim()] ?? (icon.title || icon.textContent.trim().replaceAll("_", " "));
     const around = icon.closest("a, button");
-    if (!around && (icon.hasAttribute("x-on:click") || icon.hasAttribute("@click"))) {
-      icon.setAttribute("role", "button");
+    if (!around && (icon.hasAttribute(CLICKED) || icon.hasAttribute("@click"))) {
       icon.setAttribute("aria-label", name);
-      icon.tabIndex = 0;
+      makeButton(icon);
       return;
     }
+    if (around?.matches("a:not([href])") && around.hasAttribute(CLICKED)) makeButton(around);
     icon.setAttribute("aria-hidden", "true");
     const others = [...(around?.querySelectorAll(ICON) ?? [])].map((each) => each.textContent).join("");
     const isBare = around && around.textContent.replace(/\s/g, "") === others.replace(/\s/g, "");
@@ -39,7 +47,7 @@
   };
 
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches?.(`${ICON}[role=button]`) && (event.key === "Enter" || event.key === " ")) {
+    if (event.target.matches?.(`:is(a:not([href]), ${ICON})[role=button]`) && (event.key === "Enter" || event.key === " ")) {
       event.preventDefault();
       event.target.click();
     }

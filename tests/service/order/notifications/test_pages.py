@@ -63,6 +63,18 @@ class TestRules:
             assert secret not in shown
         assert secret in admin_client.get(pages[0]).content.decode()
 
+    @pytest.mark.parametrize(
+        ("seconds", "says"), [(14_400, "every 4 h"), (5400, "every 1 h 30 min"), (0, "not repeated")]
+    )
+    def test_the_list_says_how_often_one_is_repeated(
+        self, admin_client: Client, rule: NotificationRule, seconds: int, says: str
+    ) -> None:
+        NotificationRule.objects.update(repeat_seconds=seconds)
+        assert (
+            says
+            in admin_client.get(reverse("admin:notifications_notificationrule_changelist")).content.decode()
+        )
+
     def test_one_is_made_with_kinds_and_a_secret(self, admin_client: Client) -> None:
         empty = admin_client.get(reverse("admin:notifications_notificationrule_add")).content.decode()
         assert "whsec_" in empty

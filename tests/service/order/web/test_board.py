@@ -260,6 +260,12 @@ class TestServices:
         )
         assert "at order" not in page
 
+    def test_say_in_words_what_does_not_move(self, admin_client: Client) -> None:
+        note(services.SERVICES_SEEN, {"order": {"flows": False, "set_aside": "1 row cannot be sent"}})
+        page = read(admin_client, "services")
+        assert "set aside: 1 row cannot be sent" in re.sub("<wbr>", "", page)
+        assert "set_aside" not in page
+
     def test_are_not_asked_by_a_poll(self, admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(services, "ask_service", lambda service: 1 / 0)
         assert "Not asked yet" in read(admin_client, "services")

@@ -93,3 +93,9 @@ def test_people_who_are_no_staff_are_offered_no_search(client: Client) -> None:
     assert "Ctrl K" in client.get("/admin/").content.decode()
     client.logout()
     assert "Ctrl K" not in client.get("/").content.decode()
+
+
+def test_the_page_of_the_events_has_names_as_code(client: Client) -> None:
+    page = client.get("/api/events/docs/").content.decode()
+    assert "`" not in page
+    assert "<code>version</code> counts its changes" in page
