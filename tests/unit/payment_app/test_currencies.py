@@ -23,7 +23,7 @@ from payment_app.gateways.currencies import (
     convert_to_provider,
     find_step,
 )
-from tests.bench.providers import InstantGateway
+from tests.bench.instant_gateway import InstantGateway
 from tests.unit.payment_app.stripe_server import API_KEY, StripeServer, stripe_server
 
 EVERY = sorted(each.code for each in iso4217.Currency)

@@ -28,7 +28,7 @@ from payment_app.gateways import (
 )
 from payment_app.gateways.base import Operation
 from payment_app.gateways.stripe_answers import STATUSES, Proof
-from tests.bench.providers import InstantGateway
+from tests.bench.instant_gateway import InstantGateway
 from tests.unit.compose.sandbox.sandbox_process import TIMEOUT_SECONDS, SandboxProcess
 from tests.unit.payment_app.stripe_server import API_KEY, StripeServer, stripe_server
 
@@ -672,4 +672,4 @@ def test_the_settings_choose_the_gateway() -> None:
         make_gateway("cash")
     with pytest.raises(ValueError, match="no currencies"):
         make_gateway("tests.unit.payment_app.test_gateways.GatewayWithoutTable")
-    assert isinstance(make_gateway("tests.bench.providers.InstantGateway"), InstantGateway)
+    assert isinstance(make_gateway("tests.bench.instant_gateway.InstantGateway"), InstantGateway)

@@ -21,7 +21,7 @@ from celery_config.contracts.shipment import Address
 from celery_config.errors import CallFailed, OutcomeUnknown, Refused
 from shipment_app.carriers import BUILT_IN, Booked, Carrier, SandboxCarrier, ShipmentRecord
 from shipment_app.carriers.sandbox import MAX_PARCELS
-from tests.bench.providers import InstantCarrier
+from tests.bench.instant_carrier import InstantCarrier
 from tests.unit.compose.sandbox.sandbox_process import SandboxProcess
 
 SECONDS = 1.0
@@ -190,4 +190,4 @@ def test_the_settings_say_where_the_carrier_is(process: SandboxProcess) -> None:
         make_carrier("sandbox")
     with pytest.raises(ValueError, match="set it to sandbox or"):
         make_carrier("pigeon")
-    assert isinstance(make_carrier("tests.bench.providers.InstantCarrier"), InstantCarrier)
+    assert isinstance(make_carrier("tests.bench.instant_carrier.InstantCarrier"), InstantCarrier)

@@ -17,7 +17,7 @@ def make(name: str) -> Any:
 
 def test_an_adapter_has_a_short_name_or_a_dotted_path() -> None:
     assert make("short") == ("short", 2.0)
-    assert make("tests.bench.providers.InstantCarrier").__class__.__name__ == "InstantCarrier"
+    assert make("tests.bench.instant_carrier.InstantCarrier").__class__.__name__ == "InstantCarrier"
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_an_adapter_has_a_short_name_or_a_dotted_path() -> None:
     [
         ("none", "ADAPTER is 'none'; set it to short or the dotted path of your own"),
         ("my_shop.carriers.Pigeon", "cannot be imported: No module named 'my_shop'"),
-        ("tests.bench.providers.Pigeon", "cannot be imported"),
+        ("tests.bench.instant_carrier.Pigeon", "cannot be imported"),
     ],
 )
 def test_a_name_without_an_adapter_is_an_error(name: str, text: str) -> None:
