@@ -23,6 +23,8 @@ from order_project.domain import OrderStatus, RefundStatus
 from order_project.errors import AmountNotPayable, NotRefundable
 from order_project.models import Customer, Order, PayableCurrency, Refund
 
+LONGEST_CODE = Order._meta.get_field("cancel_code").max_length
+
 
 def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
     """Confirm orders whose every step is done. Runs in the transaction that completes their sagas."""
@@ -55,7 +57,8 @@ def find_tracking_number(replies: Mapping[str, Any], booking: Collection[str]) -
 def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
     """Cancel orders of which nothing is left done. Runs in the transaction that ends their sagas."""
     causes = {
-        data.order: (cause.get("code", ""), cause.get("reason", "")[:500]) for data, cause in compensated
+        data.order: (cause.get("code", "")[:LONGEST_CODE], cause.get("reason", "")[:500])
+        for data, cause in compensated
     }
     orders = lock_open_orders(causes)
     for order in orders:

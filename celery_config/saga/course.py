@@ -75,9 +75,14 @@ def find_amount(fields: Any) -> int | None:
 
 def find_expiry(reply: Any) -> datetime | None:
     """Return when what a step holds is let go; None: its reply names no time, or one that is none."""
+    return read_time(read_fields(reply).get("expires_at"))
+
+
+def read_time(text: Any) -> datetime | None:
+    """Return the time of a text; None: it is none, or one that no database and no time zone can show."""
     try:
-        at = datetime.fromisoformat(read_fields(reply)["expires_at"])
-    except (KeyError, TypeError, ValueError):
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
         return None
     return at if at.tzinfo and FIRST_YEAR <= at.year <= LAST_YEAR else None
 

@@ -130,3 +130,12 @@ def test_an_end_with_words_that_cannot_be_read_is_no_end(placed: Placed) -> None
         with pytest.raises(Reject):
             run(list_links(placed.messages[-1])[-1], said)
     assert placed.saga.status == "running"
+
+
+def test_an_order_that_is_refused_with_a_long_code_ends(placed: Placed) -> None:
+    announce(placed, "stock_refused", "refused", {"code": "c" * 3000, "reason": "no"})
+    kwargs = {"saga": str(placed.saga_id), "step": "reserve-stock", "operation": "do", "attempt": 0}
+    run({"task": "order.step_failed", "kwargs": kwargs})
+    run(list_links(placed.messages[-1])[-1], {})
+    assert placed.order.status == "cancelled"
+    assert placed.order.cancel_code == "c" * 64
