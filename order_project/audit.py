@@ -21,7 +21,7 @@ from celery_config.copies import sync
 from celery_config.copies.registry import Copy, copies
 from celery_config.copies.source_client import SourceClient
 from celery_config.erasure.recovery import find_lost_tombstones
-from celery_config.http.service_client import ServiceCallError, ServiceClient, ServiceSilent
+from celery_config.http.service_client import ServiceCallError, ServiceClient, ServiceSilent, read_answer
 from celery_config.messaging import epochs, retention, trouble
 from celery_config.messaging.outbox.relay import oldest_unpublished_seconds
 from celery_config.messaging.outbox.set_aside import count_set_aside
@@ -30,7 +30,7 @@ from celery_config.saga.engine import clock
 from celery_config.saga.operations.ended_sagas import check_ended
 from celery_config.saga.states import Status
 from order_project import lost_lines, selectors
-from order_project.audit_rules import ASKED, Facts, Refunds, check_order, check_prices
+from order_project.audit_rules import ASKED, Facts, Refunds, ToldFacts, check_order, check_prices, find_all
 from order_project.domain import RefundStatus, count_units
 from order_project.erasure.data import DATA_MAP
 from order_project.lost_orders import LISTS
@@ -162,12 +162,13 @@ def check_orders(orders: Sequence[Order], peers: dict[str, ServiceClient]) -> li
     # Status is read before the facts, since an order that has ended does not change afterwards.
     carried = selectors.read_flows(orders)
     ids = [str(o.id) for o in orders]
+    asked = {"orders": ids, "totals": False}
     refunds_before = read_refunds(orders)
     facts: dict[str, Mapping[str, Any]] = {}
     findings: list[Finding] = []
     for name, peer in [*peers.items()]:
         try:
-            facts[name] = peer.post("/api/facts/", {"orders": ids, "totals": False})["facts"]
+            facts[name] = read_answer(name, ToldFacts, peer.post("/api/facts/", asked)).facts
         except ServiceCallError as error:
             del peers[name]
             findings.append(
@@ -182,10 +183,10 @@ def check_orders(orders: Sequence[Order], peers: dict[str, ServiceClient]) -> li
         late = row is not None and row.status == Status.RUNNING and now > row.deadline_at
         lines = count_units(Line(sku=line.sku, quantity=line.quantity) for line in order.lines.all())
         of_refunds = refunds.get(order.id, Refunds())
+        checks = [check_order(order, lines, row.status if row else None, of_order, of_refunds, late=late)]
         if lines or str(order.id) not in without_lines:
-            findings += [Finding(str(order.id), what) for what in check_prices(order, of_order.inventory)]
-        for what in check_order(order, lines, row.status if row else None, of_order, of_refunds, late=late):
-            findings.append(Finding(str(order.id), what))
+            checks.insert(0, check_prices(order, of_order.inventory))
+        findings += (Finding(str(order.id), what) for what in find_all(checks))
     return findings
 
 

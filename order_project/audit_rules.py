@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,13 @@ ASKED = tuple(field.name for field in fields(Facts))
 
 
 @dataclass(frozen=True)
+class ToldFacts:
+    """What a service says that it did, by order."""
+
+    facts: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Refunds:
     """The refunds of one order in minor units, read before and after the other services were asked."""
 
@@ -36,6 +43,15 @@ class Refunds:
     """Paid back, promised, or under way by then: payment may show up to this much."""
     settled: bool = True
     """No refund was under way."""
+
+
+def find_all(checks: Sequence[Iterator[str]]) -> Iterator[str]:
+    """Yield what the checks of one order find; a service that says nonsense of it hides no other order's findings."""
+    for check in checks:
+        try:
+            yield from check
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            yield f"what a service says of it makes no sense: {error!r}"
 
 
 def check_order(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,22 +12,27 @@ from django.db.models import Sum
 from celery_config.common.identifiers import uuid7
 from celery_config.common.money import money
 from celery_config.contracts.order import OrderCancelled, OrderConfirmed
+from celery_config.contracts.shipment import BookShipment, ShipmentArranged
 from celery_config.db import bulk
 from celery_config.db.functions import Now
 from celery_config.messaging.outbox import writing
+from celery_config.saga.course import read_fields
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import starting
 from order_project.domain import OrderStatus, RefundStatus
 from order_project.errors import AmountNotPayable, NotRefundable
 from order_project.models import Customer, Order, PayableCurrency, Refund
 
+LONGEST_CODE = Order._meta.get_field("cancel_code").max_length
+
 
 def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
     """Confirm orders whose every step is done. Runs in the transaction that completes their sagas."""
-    tracking = {
-        data.order: next((r["tracking_number"] for r in replies.values() if "tracking_number" in r), "")
-        for data, replies in completed
+    steps = {
+        step.name for saga in Saga.registry.values() for step in saga.steps if step.command is BookShipment
     }
+    booking = {*steps, ShipmentArranged.wire_name()}
+    tracking = {data.order: find_tracking_number(replies, booking) for data, replies in completed}
     orders = lock_open_orders(tracking)
     for order in orders:
         order.status, order.ended_at = OrderStatus.CONFIRMED, Now()
@@ -39,10 +44,21 @@ def confirm_orders(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
     )
 
 
+def find_tracking_number(replies: Mapping[str, Any], booking: Collection[str]) -> str:
+    """Return that of the booking: another service may have put one into the reply of its own step.
+
+    Args:
+        booking: the names of the steps that book a shipment, and of the event that says so of a choreographed order.
+    """
+    booked = [read_fields(reply) for step, reply in replies.items() if step in booking]
+    return str(next((each["tracking_number"] for each in booked if "tracking_number" in each), ""))
+
+
 def cancel_orders(compensated: Sequence[tuple[Any, Mapping[str, str]]]) -> None:
     """Cancel orders of which nothing is left done. Runs in the transaction that ends their sagas."""
     causes = {
-        data.order: (cause.get("code", ""), cause.get("reason", "")[:500]) for data, cause in compensated
+        data.order: (cause.get("code", "")[:LONGEST_CODE], cause.get("reason", "")[:500])
+        for data, cause in compensated
     }
     orders = lock_open_orders(causes)
     for order in orders:

@@ -15,6 +15,7 @@ import iso4217
 from babel.numbers import format_currency
 from iso4217 import Currency
 
+LARGEST = 10**20
 # Units of account that the list marks neither as a fund nor as without a minor unit.
 UNITS_OF_ACCOUNT = {"UYW", "XAD"}
 WITHDRAWN = MappingProxyType(
@@ -64,10 +65,11 @@ def is_fund(row: Any) -> bool:
 def money(amount: int, currency: str) -> str:
     """`money(1999, "GBP")` -> `£19.99`; `amount` in minor units of the `currency`, which ISO 4217 has or had.
 
-    The minor unit of any other currency is unknown: `money(1999, "ZZZ")` -> `1999 ZZZ`.
+    The minor unit of any other currency is unknown: `money(1999, "ZZZ")` -> `1999 ZZZ`. So is shown what is no sum of
+    money, such as a service may have said.
     """
     digits = find_digits(currency)
-    if digits is None:
+    if digits is None or abs(amount) > LARGEST:
         return f"{amount} {currency}".replace("-", "−")
     number = "¤#,##0" + ("." + "0" * digits if digits else "")
     # A minus sign: a line may break at a hyphen.

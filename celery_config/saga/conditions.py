@@ -22,6 +22,7 @@ from celery_config.common.services import ORCHESTRATOR, SERVICES
 from celery_config.saga.admin.parked import get_group_url
 from celery_config.saga.admin.widgets import count_rows
 from celery_config.saga.causes import CauseKind
+from celery_config.saga.course import find_expiry
 from celery_config.saga.dead_letters.reading import MOST_COUNTED, read_groups
 from celery_config.saga.engine.flows import flows
 from celery_config.saga.engine.standstill import BROKER
@@ -206,8 +207,8 @@ def read_ends_of_holds(flow: Any, rows: Sequence[Any]) -> dict[UUID, datetime]:
     logs = flow.read_logs(rows) if rows else {}
     ends = {}
     for row in rows:
-        replies = [known.reply or {} for known in logs.get(row.pk, {}).values()]
-        expiries = [datetime.fromisoformat(at) for reply in replies if (at := reply.get("expires_at"))]
+        known = logs.get(row.pk, {}).values()
+        expiries = [at for each in known if (at := find_expiry(each.reply))]
         if expiries:
             ends[row.pk] = min(expiries)
     return ends

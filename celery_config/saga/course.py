@@ -14,6 +14,10 @@ from celery_config.messaging.states import Action, Undo
 from celery_config.saga.dsl import Step
 from celery_config.saga.states import StepState
 
+LARGEST_AMOUNT = 10**18
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Those in which every time zone can show a time."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -58,6 +62,33 @@ class Course:
     """By step."""
     fault: str = ""
     """Why the flow cannot be driven, although its steps are known: its data cannot be read."""
+
+
+def find_amount(fields: Any) -> int | None:
+    """Return the first amount among fields, whose name ends so; None: there is none that is a number of minor units.
+
+    A reply is what its service says, which may be anything; one that makes no sense breaks no page of the others.
+    """
+    found = next((value for name, value in read_fields(fields).items() if name.endswith("amount")), None)
+    return found if type(found) is int and abs(found) <= LARGEST_AMOUNT else None
+
+
+def find_expiry(reply: Any) -> datetime | None:
+    """Return when what a step holds is let go; None: its reply names no time, or one that is none."""
+    return read_time(read_fields(reply).get("expires_at"))
+
+
+def read_time(text: Any) -> datetime | None:
+    """Return the time of a text; None: it is none, or one that no database and no time zone can show."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return at if at.tzinfo and FIRST_YEAR <= at.year <= LAST_YEAR else None
+
+
+def read_fields(reply: Any) -> Mapping[str, Any]:
+    return reply if isinstance(reply, Mapping) else {}
 
 
 def read_data(form: type, data: Any) -> tuple[Mapping[str, Any], str]:

@@ -14,7 +14,8 @@ from rest_framework.exceptions import NotFound
 
 from celery_config.common.grouping import split_chunks
 from celery_config.common.services import ORCHESTRATOR
-from celery_config.db.functions import Now
+from celery_config.db.functions import Now, fetch_now
+from celery_config.saga.course import read_time
 from celery_config.saga.dsl import Saga
 from celery_config.saga.engine import starting
 from celery_config.saga.models import SagaInstance
@@ -84,7 +85,8 @@ def keep_receipts(completed: Sequence[tuple[Any, Mapping[str, Any]]]) -> None:
         add_receipt(erasure, ORCHESTRATOR, *data.reapply_erasure(ended.customer, ended.about))
         for step, reply in replies.items():
             counts = {each["table"]: each["rows"] for each in reply["rows"]}
-            add_receipt(erasure, services[step], counts, datetime.fromisoformat(reply["at"]))
+            # A time that is none would break the list of all receipts.
+            add_receipt(erasure, services[step], counts, read_time(reply["at"]) or fetch_now())
         erasure.open_sagas -= 1
         erasure.done_at = None if erasure.open_sagas else Now()
         erasure.save(update_fields=["open_sagas", "done_at"])

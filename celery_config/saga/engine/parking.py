@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
+from celery_config.saga.course import find_expiry
 from celery_config.saga.models import WatchedRow
 
 FINGERPRINT_LENGTH = 200
@@ -24,7 +25,7 @@ def park(row: WatchedRow, why: str, fault: str, replies: Iterable[Mapping[str, A
         fault: in words that are the same for all with the same fault; cut after 200 characters.
         replies: of steps that hold something outside; the owner decides before a holder lets go of it.
     """
-    expiries = [datetime.fromisoformat(at) for reply in replies if (at := reply.get("expires_at"))]
+    expiries = [at for reply in replies if (at := find_expiry(reply))]
     row.cause = {**row.cause, "parked": why}
     row.owner = settings.PARKED_OWNER
     row.answer_by = min([timezone.now() + timedelta(hours=settings.PARKED_ANSWER_HOURS), *expiries])

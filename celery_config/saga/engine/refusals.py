@@ -39,7 +39,7 @@ def explain_causes(sagas: Sequence[SagaInstance]) -> None:
     refused = refused.exclude(logged=StepState.DONE).order_by("position")
     causes: dict[UUID, dict[str, str]] = {}
     for saga, step, refusal in refused.values_list("saga_id", "name", "refusal"):
-        causes.setdefault(saga, {"step": step, **(refusal or {})})
+        causes.setdefault(saga, {**(refusal or {}), "step": step})
     for row in sagas:
         row.cause = row.cause | causes.get(row.pk, {})
 

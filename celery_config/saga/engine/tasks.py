@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.db import transaction
 
 from celery_config.broker.message_authentication import WORDS, MessageKeys, read_words
 from celery_config.common.grouping import split_unique
-from celery_config.contracts.base import LOST
+from celery_config.contracts.base import LOST, Refusal, StepGaveUp, decode, encode
 from celery_config.erasure import tombstones
 from celery_config.errors import Forged, Refused, StepSuperseded
 from celery_config.messaging.barrier.fences import PIVOT_FENCED, PIVOT_RAN
@@ -36,6 +37,10 @@ from celery_config.saga.engine.runner import ChainEnd, Speakers, StopChainEnd
 from celery_config.saga.states import StepState
 
 E = TypeVar("E")
+FORMS: Mapping[StepState, Any] = {
+    StepState.DONE: dict[str, Any], StepState.UNDONE: dict[str, Any] | None, StepState.REFUSED: Refusal,
+}  # fmt: skip
+"""What a service may say of a step with this outcome: at least this can be read of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +150,25 @@ def end_chains(
     return [outcomes[id(delivery)] for delivery in deliveries]
 
 
+def can_be_read(form: Any, content: Any) -> bool:
+    try:
+        decode(form, content)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def read_end(delivery: Delivery[EndMessage], outcome: StepState) -> tuple[dict[str, Any], Speakers]:
-    """Return what a chain's end brings of its steps, and who says so (rule 29, authenticity)."""
-    brought = {step: content for step, content in delivery.replies.items() if step != WORDS}
+    """Return what a chain's end brings of its steps, and who says so (rule 29, authenticity).
+
+    What cannot be read is no word. The end of a stop chain brings the refusals of its steps.
+    """
+    form = FORMS[StepState.REFUSED if outcome is StepState.UNDONE else outcome]
+    brought = {
+        step: content
+        for step, content in delivery.replies.items()
+        if step != WORDS and can_be_read(form, content)
+    }
     words, saga = read_words(delivery.replies), str(delivery.message.saga)
     keys: MessageKeys = settings.MESSAGE_KEYS
 
@@ -230,10 +251,12 @@ def write_saga_log(received: Sequence[Received]) -> None:
         if event.saga is None or not event.step or event.flow:
             continue
         if event.outcome == "failed":
-            refusals.record_failure(event.saga, event.step, event.operation, each.data, event.speaker)
+            reason = encode(decode(StepGaveUp, each.data))
+            refusals.record_failure(event.saga, event.step, event.operation, reason, event.speaker)
             failed.add(event.saga)
         else:
             outcome = StepState(event.outcome)
+            decode(FORMS[outcome], each.data)
             entries.append(step_log.LoggedStep(event.saga, event.step, outcome, each.data, event.speaker))
     pivots, logged = pivot_names(), step_log.merge_entries(redact_erased(entries))
     if explained := failed | {each.saga for each in logged if each.outcome is StepState.REFUSED}:

@@ -10,7 +10,7 @@ from typing import Any
 from celery_config.common.grouping import join_some
 from celery_config.contracts.base import contract_fields
 from celery_config.messaging.states import Action, Undo
-from celery_config.saga.course import Answer, Course, Known
+from celery_config.saga.course import Answer, Course, Known, find_amount, find_expiry, read_fields
 from celery_config.saga.dsl import Step, StepKind
 from celery_config.saga.operations.differences import describe_logged
 from celery_config.saga.states import StepState
@@ -117,18 +117,12 @@ def make_effect(
     step: Step, data: Mapping[str, Any], reply: Mapping[str, Any], doubtful: bool, reason: str
 ) -> Effect:
     asked = {f.name: data[f.name] for f in contract_fields(step.command) if f.name in data}
-    expires = reply.get("expires_at")
     return Effect(
         step=step.name,
         holder=step.command.service,
         doubtful=doubtful,
         amount=find_amount(reply) or find_amount(asked),
-        currency=str(reply.get("currency") or data.get("currency") or ""),
-        expires_at=datetime.fromisoformat(expires) if expires else None,
+        currency=str(read_fields(reply).get("currency") or data.get("currency") or ""),
+        expires_at=find_expiry(reply),
         because=reason,
     )
-
-
-def find_amount(fields: Mapping[str, Any]) -> int | None:
-    """Return the first field whose name ends with `amount`."""
-    return next((value for name, value in fields.items() if name.endswith("amount")), None)

@@ -10,7 +10,8 @@ from rest_framework.exceptions import ValidationError
 
 from celery_config.contracts.base import Command, contract_fields
 from celery_config.errors import OperatorRefused
-from celery_config.saga.course import Course
+from celery_config.saga.course import Course, read_fields
+from celery_config.saga.dsl import Step
 from celery_config.saga.engine.flows import WatchedFlow, flows
 from celery_config.saga.models import WatchedRow
 
@@ -71,9 +72,17 @@ def describe(flow: WatchedFlow[Any, Any], row: WatchedRow, service: str) -> dict
 
 
 def find_fields(course: Course, command: type[Command]) -> Iterator[tuple[str, Any]]:
-    """The fields of a command, as far as the flow's data and the steps' replies have them."""
-    replies: list[Mapping[str, Any]] = [known.reply for known in course.log.values() if known.reply]
+    """The fields of a command, as far as the flow's data and the steps' replies have them.
+
+    A reply counts for the fields of its contract alone: its service may have put those of others into it.
+    """
+    sources = [course.data, *(list_replied(course, step) for step in course.steps)]
     for field in contract_fields(command):
-        sources = [course.data, *replies]
         if source := next((each for each in sources if field.name in each), None):
             yield field.name, source[field.name]
+
+
+def list_replied(course: Course, step: Step) -> Mapping[str, Any]:
+    reply = read_fields(course.log[step.name].reply) if step.name in course.log else {}
+    names = {field.name for field in contract_fields(step.command.done)}
+    return {name: value for name, value in reply.items() if name in names}

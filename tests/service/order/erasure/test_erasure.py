@@ -410,6 +410,21 @@ class TestAtTheSameMoment:
         assert isinstance(outcome, UnknownCustomer)
         assert not Order.objects.exists()
 
+    @pytest.mark.parametrize(
+        "at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "soon", 5], ids=str
+    )
+    def test_a_receipt_with_a_time_that_is_none_breaks_no_list(
+        self, shop: Shop, confirmed: Placed, peer: APIClient, at: Any
+    ) -> None:
+        asked = ask(shop)
+        (saga,) = sagas(asked)
+        strange = {
+            step: {**receipt(asked), "at": at}
+            for step in ("forget-payer", "forget-buyer", "forget-recipient")
+        }
+        runner.complete_sagas({saga.pk: runner.ChainEnd(strange)})
+        assert peer.get("/api/erasures/").data["results"][0]["status"] == "done"
+
 
 class TestOverHttp:
     def test_it_is_accepted_and_shows_the_receipts(self, shop: Shop, peer: APIClient) -> None:

@@ -20,6 +20,7 @@ from order_project.proof.measures import check_proof, read_state
 from order_project.proof.models import BrokenPromise, DailyStatement, ProofMark
 from order_project.proof.proving import Prover
 from tests.service.order.conftest import REPLIES, Placed, Shop
+from tests.service.order.goods import HEART
 from tests.service.order.other_services import Services
 from tests.service.together import concurrent
 
@@ -63,6 +64,36 @@ class TestAnOrderThatEnded:
         prover.run()
         assert facts_asked(others) == 3
         assert BrokenPromise.objects.count() == 0
+        assert measures.check_proof() == "ok"
+
+    @pytest.mark.parametrize(
+        ("service", "said"),
+        [
+            ("payment", {"refunded": "many"}),
+            ("inventory", {"lines": 5}),
+            ("inventory", {"prices": []}),
+            ("inventory", {"prices": {HEART: {"since": 5, "amounts": 7}}}),
+        ],
+        ids=str,
+    )
+    def test_of_which_a_service_says_nonsense_hides_no_other(
+        self, shop: Shop, others: Services, prover: Prover, service: str, said: dict[str, Any]
+    ) -> None:
+        strange, cheated = complete(shop, others, ago=40), complete(shop, others, ago=40)
+        others.did(service, strange, **said)
+        others.did("payment", cheated, captured=1)
+        prover.run()
+        found = dict(BrokenPromise.objects.filter(order=cheated.id).values_list("order", "what"))
+        assert found == {cheated.id: CAPTURED_LESS}
+        assert BrokenPromise.objects.filter(order=strange.id).exists()
+
+    def test_waits_for_a_service_that_answers_in_another_shape(
+        self, shop: Shop, others: Services, prover: Prover
+    ) -> None:
+        placed = complete(shop, others)
+        others.facts["shipment"][str(placed.id)] = "dispatched"  # type: ignore[assignment]
+        prover.run()
+        assert not is_proved(prover, placed)
         assert measures.check_proof() == "ok"
 
     def test_of_which_something_does_not_fit_is_written_down_after_a_while(
