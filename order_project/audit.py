@@ -35,6 +35,7 @@ from order_project.domain import RefundStatus, count_units
 from order_project.erasure.data import DATA_MAP
 from order_project.lost_orders import LISTS
 from order_project.models import Order, Refund
+from order_project.sagas.forget_customer import ForgetCustomer
 from order_project.sagas.place_order import PlaceOrder
 
 CHUNK = 500
@@ -99,8 +100,12 @@ def run(progress: Callable[[int], None]) -> tuple[int, list[Finding]]:
 
 
 def check_sagas() -> tuple[int, list[Finding]]:
-    """Audit the sagas that carry no order, such as refunds and erasures; return their number and the findings."""
-    found = check_ended(without=[PlaceOrder.name])
+    """Audit the sagas that carry no order, such as refunds; return their number and the findings.
+
+    Those of erasures have rules of their own: a service whose database was set back erases again what it had erased,
+    and has no barrier row of it.
+    """
+    found = check_ended(without=[PlaceOrder.name, ForgetCustomer.name])
     findings = [Finding("", what) for what in found.findings]
     findings += [
         Unchecked("", f"{name}: what it did for other sagas: not checked: it does not answer")
