@@ -6,25 +6,23 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
-import yaml
 
 from celery_config.broker.topology import EVENTS, TASKS
 from celery_config.common.service_calls import CALLS, name_token
 from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.contracts.base import Command, Event
+from docs.permissions_table import read_tables
 from tests.acceptance.intruder import Intrude
 from tests.acceptance.shop import Shop, until
 from tests.attempts import Recorder, note_attempt
 from tests.service.addresses import make_address
 
-TABLE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "permissions.yaml"
 REFUSED = (401, 403)
 # What each participant would have done, had it carried out a forged command.
 WORK = {
@@ -89,7 +87,7 @@ def test_no_participant_gives_any_command_of_another(shop: Shop, intrude: Intrud
 
 def list_calls(callee: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Method, address and row of the table, of each call that is not for everyone."""
-    for call, row in yaml.safe_load(TABLE.read_text(encoding="utf-8"))[callee]["api"].items():
+    for call, row in read_tables()[callee]["api"].items():
         method, _, route = call.partition(" ")
         if row["people"] != "everyone":
             yield method, make_address(route.removeprefix("/")), row
