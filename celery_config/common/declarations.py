@@ -122,9 +122,7 @@ def parse_service(given: Mapping[str, Any], package: str) -> Service:
     refuse_unknown(given, {each.name for each in fields(Service)} - {"package"}, "the declaration")
     name = take(given, "name", str)
     if not NAME.fullmatch(name) or name in RESERVED or iskeyword(name):
-        raise ValueError(
-            f"name: {name!r} is no name of a service: 2 to 20 small letters and digits, none of {RESERVED}"
-        )
+        raise ValueError(f"name: {name!r} is no name of a service. {RIGHT_NAME}")
     port = take(given, "port", int)
     if isinstance(port, bool) or not LOWEST_PORT <= port <= HIGHEST_PORT:
         raise ValueError(f"port: {port!r} is none of {LOWEST_PORT} to {HIGHEST_PORT}")

@@ -120,7 +120,7 @@ def describe(name: str, steps: list[PlannedStep]) -> dict[str, str]:
     """Return what the templates name.
 
     Raises:
-        LocalError: the name is wrong, or one field has two types.
+        LocalError: the name is wrong.
     """
     if not NAME.fullmatch(name) or iskeyword(name):
         raise LocalError(WRONG_NAME.format(name))
