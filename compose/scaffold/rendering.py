@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.template import Context, Engine
@@ -49,11 +49,11 @@ def write_new(files: Files) -> None:
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    format_code([path for path in files if path.suffix == ".py"])
 
 
-def format_code(paths: Sequence[Path]) -> None:
+def format_code(files: Files) -> None:
     """Format Python files as all others are, where the tools of developers are installed."""
+    paths = [path for path in files if path.suffix == ".py"]
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent))
     if ruff and paths:
         subprocess.run([ruff, "format", "--quiet", *map(str, paths)], cwd=ROOT, check=True)

@@ -18,7 +18,7 @@ from celery_config.errors import DefinitionError
 from celery_config.saga.dsl import StepKind
 from celery_config.saga.testing import make_sample
 from compose.local.errors import LocalError
-from compose.scaffold.rendering import make_name_of_class, render_folder, run, write_new
+from compose.scaffold.rendering import format_code, make_name_of_class, render_folder, run, write_new
 from tests.releases import list_contracts
 
 TEMPLATES = Path(__file__).parent / "saga"
@@ -66,6 +66,7 @@ def main(argv: list[str]) -> int:
         files = render_folder(TEMPLATES, values["module"], values)
         write_new(files)
         try:
+            format_code(files)
             run("manage.py", "record")
             run("manage.py", "architecture", "--write")
         except BaseException:

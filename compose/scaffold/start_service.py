@@ -17,7 +17,7 @@ from celery_config.common.services import PARTICIPANTS, SERVICES
 from celery_config.errors import DefinitionError
 from compose.local.environment import ROOT
 from compose.local.errors import LocalError
-from compose.scaffold.rendering import Files, make_name_of_class, render_folder, run, write_new
+from compose.scaffold.rendering import Files, format_code, make_name_of_class, render_folder, run, write_new
 
 TEMPLATES = Path(__file__).parent / "service"
 PERMISSIONS = ROOT / "docs" / "reference" / "permissions.yaml"
@@ -106,6 +106,7 @@ def make(files: Files, name: str, package: str) -> None:
     try:
         PERMISSIONS.write_text(f"{before[PERMISSIONS]}\n{describe_permissions(name)}", encoding="utf-8")
         ERRORS.write_text(before[ERRORS] + DESCRIBED_ERRORS.format(name=name), encoding="utf-8")
+        format_code(files)
         run("manage.py", name, "makemigrations", name, "--name", "initial")
         for command in FOLLOWING:
             run(*command)
